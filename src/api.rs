@@ -1,0 +1,1 @@
+//! The REST facade: handlers that decode, authorise, call one service, and encode.

@@ -1,0 +1,1 @@
+//! Builds store, services and edges, supervises the loops, drains on signal.

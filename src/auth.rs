@@ -1,0 +1,1 @@
+//! Proofs of identity: HTTP Digest and Basic, API tokens, sealed secrets. Pure checks, no I/O.

@@ -1,0 +1,1 @@
+//! Configuration: joins every part's Config and collects all problems at once.

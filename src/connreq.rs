@@ -1,0 +1,1 @@
+//! Connection requests: how acsd asks a CPE to call in (TR-069 §3.2.2).

@@ -1,0 +1,1 @@
+//! Between bytes and messages: one pass in, one buffer out.

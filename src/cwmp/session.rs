@@ -1,0 +1,1 @@
+//! The session engine: a value that is told messages and says what to do.

@@ -1,0 +1,1 @@
+//! The inventory: what an Inform teaches acsd of a device.

@@ -1,0 +1,3 @@
+//! Entry point: arguments, subcommand, exit code.
+
+fn main() {}

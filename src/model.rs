@@ -1,0 +1,1 @@
+//! What acsd keeps: devices and transactions, as values.

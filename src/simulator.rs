@@ -1,0 +1,1 @@
+//! Simulated CPEs, on a codec of their own.

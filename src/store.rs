@@ -1,0 +1,1 @@
+//! Where everything that must last is kept: the traits and their backends.

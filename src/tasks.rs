@@ -1,0 +1,1 @@
+//! Transactions: the queue of each device and the procedures that carry them out.

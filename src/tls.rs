@@ -1,0 +1,1 @@
+//! TLS server configuration from PEM files, reloadable.
