@@ -319,7 +319,7 @@ pub struct ParameterFault<'a> {
     pub message: Text<'a>,
 }
 
-impl<'a> From<AcsFault> for Fault<'a> {
+impl From<AcsFault> for Fault<'_> {
     fn from(fault: AcsFault) -> Self {
         Self { code: CpeFaultCode(fault.code()), message: Cow::Borrowed(fault.meaning()), parameters: Vec::new() }
     }
