@@ -168,10 +168,8 @@ impl State {
         match leaf {
             "DeviceInfo.SoftwareVersion" => replace_if_changed(&mut self.software_version, value),
             "DeviceInfo.HardwareVersion" => replace_if_changed(&mut self.hardware_version, value),
-            "ManagementServer.ConnectionRequestURL" => {
-                if self.connection_request_url.as_deref() != Some(value) {
-                    self.connection_request_url = (!value.is_empty()).then(|| value.into());
-                }
+            "ManagementServer.ConnectionRequestURL" if self.connection_request_url.as_deref() != Some(value) => {
+                self.connection_request_url = (!value.is_empty()).then(|| value.into());
             }
             "ManagementServer.PeriodicInformInterval" => {
                 if let Ok(secs @ 1..) = value.trim().parse() {
