@@ -239,11 +239,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     fn closed(&mut self, at: usize, found: &str) -> Result<(), DecodeError> {
         match self.open.pop() {
             Some(open) if open == found => Ok(()),
-            open => Err(DecodeError::Mismatch {
-                offset: at,
-                open: clipped(open.unwrap_or("")),
-                found: clipped(found),
-            }),
+            open => Err(DecodeError::Mismatch { offset: at, open: clipped(open.unwrap_or("")), found: clipped(found) }),
         }
     }
 
