@@ -90,11 +90,7 @@ impl FromStr for Network {
                 .ok_or_else(|| NetworkError::Prefix { given: given.into(), max })?,
         };
         let network = Self::of(address, prefix);
-        if network.base == address {
-            Ok(network)
-        } else {
-            Err(NetworkError::HostBits { given: given.into(), network })
-        }
+        if network.base == address { Ok(network) } else { Err(NetworkError::HostBits { given: given.into(), network }) }
     }
 }
 
