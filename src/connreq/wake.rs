@@ -36,6 +36,8 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(30);
 /// How long to look again for the end of a session that is just open.
 const IN_SESSION_PAUSE: Duration = Duration::from_millis(500);
+/// How often; a device whose session takes longer may have lost it, and is called.
+const IN_SESSION_PAUSES: u32 = 20;
 
 /// How calls are made.
 #[derive(Debug, Clone)]
@@ -192,7 +194,10 @@ impl Waker {
 
     /// `None`: the device has been here, and nothing is left to do.
     async fn call_if_wanted(&self, key: DeviceKey) -> Option<Ended> {
-        while self.presence.in_session(key) {
+        for _ in 0..IN_SESSION_PAUSES {
+            if !self.presence.in_session(key) {
+                break;
+            }
             tokio::time::sleep(IN_SESSION_PAUSE).await;
         }
         if !self.store.has_work(key, self.clock.now()) {
