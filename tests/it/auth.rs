@@ -287,3 +287,22 @@ fn tokens_do_not_print() {
     let token = token::generate().unwrap();
     assert_eq!(format!("{token:?} {:?}", token::TokenHash::of(token.expose())), "*** TokenHash(***)");
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_well_behaved_client_is_called_it_gets_in(user in "[ -~]{0,20}", password in "\\PC{0,20}") {
+        let header = client(&server().challenge(NOW, Stale::No), &user, &password);
+        let answer = answer(&header);
+        proptest::prop_assert_eq!(answer.username(), user);
+        proptest::prop_assert_eq!(server().verify(&answer, "POST", &Secret::new(password), NOW), DigestVerdict::Accepted);
+    }
+
+    #[test]
+    fn no_header_panics(text in "\\PC*", list in "(Digest )?([a-z]{0,3}=?\"?[^a-z]{0,5},?){0,20}") {
+        for header in [&text, &list, &format!("Digest {text}"), &format!("Basic {text}")] {
+            if let Some(authorization) = Authorization::parse(header) {
+                let _name = authorization.username();
+            }
+        }
+    }
+}

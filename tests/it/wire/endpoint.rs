@@ -394,7 +394,10 @@ async fn broken_and_unknown_compression_is_refused() {
 }
 
 #[tokio::test]
-async fn limits_hold_exactly() {
+async fn limits_hold_exactly_and_refusals_are_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let figures = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let config = ListenConfig {
         max_body_bytes: 1000,
         max_inflated_bytes: 5000,
@@ -448,6 +451,12 @@ async fn limits_hold_exactly() {
             assert!(matches!(server.next().await, Told::Gone(_)), "{case}: nothing reached the exchange");
         }
     }
+    let text = figures.render();
+    for (reason, count) in [("body_too_large", 4), ("inflated_too_large", 2), ("protocol", 1)] {
+        let line = format!("acsd_cwmp_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+    assert!(text.contains("\nacsd_cwmp_connections "), "{text}");
 }
 
 #[tokio::test]
