@@ -262,6 +262,19 @@ fn a_sealed_secret_opens_under_its_key_file_only() {
 }
 
 #[test]
+fn processes_that_start_together_share_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret.key");
+    let start = || Sealer::open_or_create(&path).unwrap();
+    let sealers: Vec<Sealer> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let sealed = sealers[0].seal(&Secret::new("shared")).unwrap();
+    assert!(sealers.iter().all(|sealer| sealer.open(&sealed).unwrap().expose() == "shared"));
+}
+
+#[test]
 fn a_key_file_of_wrong_size_or_open_to_others_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret.key");

@@ -312,6 +312,16 @@ async fn chunked_bodies_come_in_any_pieces() {
     assert_eq!(client.reply().await.status(), 200);
     assert_eq!(server.post().await.body, "abcde");
     assert_eq!(client.exchange("", "").await.status(), 204);
+    server.post().await;
+    // Both framings at once: chunks win, and the connection ends (RFC 9112 §6.1).
+    client
+        .send(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        )
+        .await;
+    assert_eq!(client.reply().await.status(), 200);
+    assert_eq!(server.post().await.body, "x");
+    client.closed().await;
 }
 
 #[tokio::test]
