@@ -144,4 +144,17 @@ mod tests {
         }
         assert_eq!(parse(b"", Stream::Ended), Err(NoHttp));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic_and_none_are_taken_twice(text in "(HTTP/1.[01] [0-9]{0,4}[\r\n]{0,3})?([A-Za-z-]{0,9}: ?\\PC{0,9}[\r\n \t]{0,4}){0,9}", raw: Vec<u8>) {
+            for bytes in [text.as_bytes(), &raw] {
+                for stream in [Stream::Open, Stream::Ended] {
+                    if let Ok(Some((_, taken))) = parse(bytes, stream) {
+                        proptest::prop_assert!(0 < taken && taken <= bytes.len());
+                    }
+                }
+            }
+        }
+    }
 }

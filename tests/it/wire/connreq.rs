@@ -31,6 +31,9 @@ enum Do {
     Hang,
 }
 
+/// What a CPE does on each connection, request by request.
+type Script = &'static [&'static [Do]];
+
 /// A CPE that acts out one list per connection.
 struct ScriptedCpe {
     address: SocketAddr,
@@ -39,11 +42,11 @@ struct ScriptedCpe {
 }
 
 impl ScriptedCpe {
-    async fn start(script: &'static [&'static [Do]]) -> Self {
+    async fn start(script: Script) -> Self {
         Self::start_on(LOCAL, script).await
     }
 
-    async fn start_on(ip: IpAddr, script: &'static [&'static [Do]]) -> Self {
+    async fn start_on(ip: IpAddr, script: Script) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
@@ -148,7 +151,7 @@ async fn every_way_to_be_let_in_is_found() {
     const CHUNKED: &str = "HTTP/1.1 401 X\r\nWWW-Authenticate: Digest realm=\"cpe\", nonce=\"n\"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     const STALE: &str = "HTTP/1.1 401 X\r\nWWW-Authenticate: Digest realm=\"cpe\", nonce=\"n2\", stale=TRUE, qop=\"auth\"\r\nContent-Length: 0\r\n\r\n";
     const SHA: &str = "HTTP/1.1 401 X\r\nWWW-Authenticate: Bearer\r\nWWW-Authenticate: Digest realm=\"cpe\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"\r\nContent-Length: 0\r\n\r\n";
-    let table: [(&str, &[&[Do]], &[usize]); 11] = [
+    let table: [(&str, Script, &[usize]); 11] = [
         ("a body to skip", &[&[Do::Say(BODY), Do::Say(OK)]], &[0, 0]),
         ("bare LF and a fold", &[&[Do::Say(FOLDED), Do::Say("HTTP/1.1 204 No Content\n\n")]], &[0, 0]),
         ("closed after the 401", &[&[Do::SayAndClose(CLOSING)], &[Do::Say(OK)]], &[0, 1]),
@@ -178,7 +181,7 @@ async fn every_way_to_be_let_in_is_found() {
 async fn each_refusal_has_its_verdict() {
     const BASIC: &str = "HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"cpe\"\r\nContent-Length: 0\r\n\r\n";
     const STALE: &str = "HTTP/1.1 401 X\r\nWWW-Authenticate: Digest realm=\"cpe\", nonce=\"n\", stale=true\r\nContent-Length: 0\r\n\r\n";
-    let table: [(&str, &[&[Do]], CallVerdict); 15] = [
+    let table: [(&str, Script, CallVerdict); 15] = [
         ("no challenge", &[&[Do::Say("HTTP/1.1 204 No Content\r\n\r\n")]], CallVerdict::Accepted),
         ("wrong password", &[&[Do::Say(CHALLENGE), Do::Say(CHALLENGE)]], CallVerdict::BadCredentials),
         ("always stale", &[&[Do::Say(CHALLENGE), Do::Say(STALE), Do::Say(STALE)]], CallVerdict::BadCredentials),
