@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Raw bytes over TCP against the CWMP endpoint, and against scripted CPEs.
+
+mod connreq;
+mod endpoint;
