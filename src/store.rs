@@ -3,12 +3,17 @@
 //! The traits speak acsd's verbs; each method is one atomic step. Nothing above them knows of keys, trees, batches or
 //! tables. *Durable* means: the value survives a power cut once the future has resolved.
 
+mod index;
+mod key;
 pub mod memory;
-pub mod record;
+mod queue;
+mod record;
 pub mod sled;
+mod tree;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Parameter, Profile, State, Status, TreePatch};
 use crate::model::learn::{InformFacts, Learned};
@@ -16,6 +21,11 @@ use crate::model::token::{TokenId, TokenRecord};
 use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, VariableResult};
 use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId};
 use crate::types::time::Timestamp;
+
+/// Most live transactions of one device, unless configured (design.md §7).
+pub const QUEUE_MAX: usize = 256;
+/// Most ended transactions kept, unless configured.
+pub const HISTORY_MAX: usize = 1_000_000;
 
 /// What a store method returns.
 pub type StoreFuture<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
@@ -117,7 +127,8 @@ pub trait DeviceStore: Send + Sync {
     /// What the expiry timer needs at start: every device that is Up, when it last Informed, and its interval.
     fn up_devices(&self) -> StoreFuture<'_, Vec<UpDevice>>;
 
-    /// Changes the known parameter tree; relaxed.
+    /// Changes the known parameter tree; relaxed. What the hot record holds of the same paths follows, so that the last
+    /// that was learned of a parameter is what [`parameters`](Self::parameters) shows. Ignored when the device is gone.
     fn patch_parameters(&self, key: DeviceKey, patch: TreePatch, at: Timestamp) -> StoreFuture<'_, ()>;
 
     /// The known tree in path order, with what the last Informs reported laid over it: parameters whose path starts
@@ -170,6 +181,9 @@ pub enum RegisterError {
         /// The identity.
         identity: DeviceIdentity,
     },
+    /// There is no such device to bind.
+    #[error("the device is gone")]
+    UnknownDevice,
     /// The store failed.
     #[error("the device was not stored")]
     Store(#[source] StoreError),
@@ -199,6 +213,15 @@ pub struct Page {
     pub offset: u64,
     /// Most entries to return.
     pub limit: u32,
+}
+
+impl Page {
+    /// This page of a list that is at hand whole.
+    fn of<T>(self, all: &[T]) -> &[T] {
+        let from = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let rest = all.get(from..).unwrap_or_default();
+        rest.get(..usize::try_from(self.limit).unwrap_or(usize::MAX)).unwrap_or(rest)
+    }
 }
 
 /// A page and the exact number of all that match.
@@ -276,8 +299,9 @@ pub trait TransactionStore: Send + Sync {
     /// One page, newest first, and the exact count of all that match.
     fn transactions<'a>(&'a self, filter: &'a TransactionFilter, page: Page) -> StoreFuture<'a, Listing<Transaction>>;
 
-    /// Ends what expired unstarted, and hands out what has waited too long for its device (`Waiting` past `until`): the
-    /// latter is made `Ready` so that its procedure can decide. At most `limit` of them.
+    /// Ends what expired unstarted, and wakes what has waited too long for its device (`Waiting` past `until`): the
+    /// latter is made `Ready` so that its procedure can decide. Both are handed out, told apart by their status; at most
+    /// `limit` of them; durable.
     fn expire(&self, at: Timestamp, limit: usize) -> StoreFuture<'_, Vec<Transaction>>;
 
     /// Devices with work that may run now, for connection requests after a restart or a back-off. At most `limit`.
@@ -353,4 +377,13 @@ pub trait TokenStore: Send + Sync {
 
     /// Notes that a token was used; relaxed, and only once a minute.
     fn touch_token(&self, id: TokenId, at: Timestamp);
+}
+
+/// A token's last use is kept to the minute: a busy token is not rewritten at each request.
+fn is_worth_noting(token: &TokenRecord, at: Timestamp) -> bool {
+    token.last_used_at.is_none_or(|last| at.since(last) >= Duration::from_mins(1))
+}
+
+fn age_ms(now: Timestamp, then: Timestamp) -> u64 {
+    u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX)
 }
