@@ -9,12 +9,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::acs::driver::{Driver, DriverConfig, Services};
 use crate::acs::gate::{AuthMode, Gate, OnboardingMode, SharedLogin};
 use crate::acs::listen::{self, BindError, Endpoint};
+use crate::api::serve::{ServeLimits, TlsSource};
+use crate::api::{self, ApiState};
 use crate::auth::digest::DigestServer;
 use crate::auth::random::{self, RandomError};
 use crate::auth::seal::{KeyFileError, Sealer};
@@ -28,6 +31,7 @@ use crate::devices::presence::Presence;
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::{Store, StoreError};
 use crate::tasks::queue::Queue;
+use crate::telemetry::Metrics;
 use crate::tls::{ReloadableTls, TlsError};
 use crate::types::secret::Secret;
 use crate::types::time::Clock;
@@ -38,6 +42,9 @@ pub use first_start::FirstStartError;
 const REALM: &str = "acsd";
 /// The key file in the data folder.
 const KEY_FILE: &str = "key";
+
+/// How often gathered histograms are folded.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +63,25 @@ pub enum StartError {
     Key(#[source] KeyFileError),
     /// The store.
     #[error("the store cannot be opened")]
-    Open(#[source] crate::store::sled::OpenError),
+    Open(#[source] std::io::Error),
     /// The store, once open.
     #[error("the store cannot be used")]
     Store(#[source] StoreError),
     /// The first admin token or the onboarding credential.
     #[error("the first start could not be completed")]
     FirstStart(#[source] FirstStartError),
-    /// A listener.
+    /// A listener of the CWMP endpoint.
     #[error("no listener")]
     Bind(#[source] BindError),
+    /// The listener of the API.
+    #[error("cannot listen on {address} for the API")]
+    BindApi {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Certificate and key.
     #[error("TLS cannot be set up")]
     Tls(#[source] TlsError),
@@ -111,7 +127,7 @@ impl Daemon {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
         let (store, sealer) = open(&config).await?;
         let first = first_start::complete(&config, store.as_ref(), &sealer).await.map_err(StartError::FirstStart)?;
         let tls = match &config.tls {
@@ -140,12 +156,17 @@ impl Daemon {
             serving.await;
             "the CWMP listener"
         });
+        let api = TcpListener::bind(config.api.listen)
+            .await
+            .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
+        let api_address = api.local_addr().unwrap_or(config.api.listen);
         let store = Arc::clone(&parts.store);
+        spawn_api(&mut loops, api, &config, &parts, metrics, tls.clone(), &shutdown);
         spawn_services(&mut loops, parts, driver, &shutdown);
         Ok(Self {
             cwmp_address,
             cwmp_tls_address,
-            api_address: config.api.listen,
+            api_address,
             new_admin_token: first.new_admin_token,
             new_onboarding: first.new_onboarding,
             store,
@@ -200,17 +221,7 @@ async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartErr
             make_private(&folder)
                 .map_err(|source| StartError::DataDir { path: folder.display().to_string(), source })?;
             let sealer = Sealer::open_or_create(&folder.join(KEY_FILE)).map_err(StartError::Key)?;
-            let store_config = crate::store::sled::StoreConfig {
-                group_commit_linger: Duration::from_micros(config.sled.group_commit_linger_us),
-                history_max: config.sled.history_max,
-                queue_max: config.sled.queue_max,
-                cache_bytes: config.sled.cache_bytes,
-                free_space_floor_bytes: config.sled.free_space_floor_bytes,
-                ballast_bytes: config.sled.ballast_bytes,
-                ..crate::store::sled::StoreConfig::new(folder.join("store"))
-            };
-            let clock = Arc::new(SystemClock);
-            let store = crate::store::sled::open_sled(store_config, clock).await.map_err(StartError::Open)?;
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default()));
             Ok((store, Arc::new(sealer)))
         }
     }
@@ -224,15 +235,9 @@ fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
 fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Parts {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let presence = Arc::new(Presence::default());
-    let (waker, wake_queue) = Waker::new(
-        Arc::clone(&store),
-        Arc::clone(&clock),
-        Arc::clone(&presence),
-        Arc::clone(&sealer),
-        config.wake(),
-    );
-    let queue =
-        Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
+    let (waker, wake_queue) =
+        Waker::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&sealer), config.wake());
+    let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     Parts { store, clock, sealer, presence, waker, wake_queue, queue: Arc::new(queue), expiry: Arc::new(expiry) }
 }
@@ -243,8 +248,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
     let digest = DigestServer::new(nonce_key, REALM, Duration::from_secs(cwmp.nonce_lifetime_secs));
     let shared = shared.filter(|_| cwmp.onboarding != OnboardingMode::Open || cwmp.onboarding_username.is_some());
     let sealer = Arc::clone(&parts.sealer);
-    let gate =
-        Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute);
+    let gate = Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute);
     let hand_out = match cwmp.auth {
         AuthMode::Digest | AuthMode::Basic => HandOut::OwnLogin,
         AuthMode::None => HandOut::Nothing,
@@ -272,12 +276,46 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
     Ok(Driver::new(services, gate, driver_config))
 }
 
-fn spawn_services(
+fn spawn_api(
     loops: &mut JoinSet<&'static str>,
-    parts: Parts,
-    driver: Driver,
+    listener: TcpListener,
+    config: &Config,
+    parts: &Parts,
+    metrics: Metrics,
+    tls: Option<ReloadableTls>,
     shutdown: &CancellationToken,
 ) {
+    let upkeep = metrics.clone();
+    let services = api::Services {
+        store: Arc::clone(&parts.store),
+        queue: Arc::clone(&parts.queue),
+        presence: Arc::clone(&parts.presence),
+        waker: Arc::clone(&parts.waker),
+        clock: Arc::clone(&parts.clock),
+        sealer: Arc::clone(&parts.sealer),
+        metrics,
+        draining: shutdown.clone(),
+    };
+    let router = api::router::router(ApiState::new(services, config.api_config()));
+    let tls: Option<TlsSource> = tls.map(|tls| Arc::new(move || tls.current()) as TlsSource);
+    let serving = api::serve::serve(listener, router, tls, ServeLimits::default(), shutdown.clone());
+    loops.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the API listener failed");
+        }
+        "the API listener"
+    });
+    let shutdown = shutdown.clone();
+    loops.spawn(async move {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            upkeep.upkeep();
+        }
+        "the metrics' upkeep"
+    });
+}
+
+fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
     let Parts { waker, wake_queue, queue, expiry, .. } = parts;
     let calling = waker.run(wake_queue, shutdown.clone());
     loops.spawn(async move {

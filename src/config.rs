@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::acs::gate::{AuthMode, OnboardingMode};
 use crate::acs::listen::ListenConfig;
+use crate::api::ApiConfig;
 use crate::connreq::http::CallLimits;
 use crate::connreq::policy::AddressPolicy;
 use crate::connreq::wake::WakeConfig;
@@ -134,32 +135,13 @@ pub struct Api {
     pub listen: SocketAddr,
     /// On a fresh store this becomes the first admin token.
     pub admin_token: Option<Secret>,
-    /// Requests a second and token; 0: no limit.
-    pub requests_per_second: u32,
-    /// Requests a token may make at once.
-    pub request_burst: u32,
-    /// Largest body, in bytes.
-    pub max_body_bytes: usize,
-    /// Longest that `update_status=true` waits, in seconds.
-    pub update_status_wait_secs: u64,
-    /// Devices called at the same time for one `update_status=true`.
-    pub update_status_concurrency: usize,
-    /// Whether `/metrics` asks for a token.
-    pub metrics_token_required: bool,
+    /// Limits and habits.
+    pub limits: ApiConfig,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            admin_token: None,
-            requests_per_second: 200,
-            request_burst: 400,
-            max_body_bytes: 1 << 20,
-            update_status_wait_secs: 10,
-            update_status_concurrency: 32,
-            metrics_token_required: false,
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), admin_token: None, limits: ApiConfig::default() }
     }
 }
 
@@ -202,7 +184,7 @@ pub struct Transactions {
     /// How long a device may take to come back from a reboot or factory reset, in seconds.
     pub restart_timeout_secs: u64,
     /// After how many hours unstarted work is given up; 0: never.
-    pub expire_after_hours: u64,
+    pub expire_after_hours: u32,
     /// Most names in one GetParameterValues.
     pub batch: usize,
 }
@@ -339,6 +321,16 @@ impl Config {
     #[must_use]
     pub fn session_limits(&self) -> SessionLimits {
         SessionLimits { length: Duration::from_secs(self.cwmp.session_length_secs), ..SessionLimits::default() }
+    }
+
+    /// Limits and habits of the API.
+    #[must_use]
+    pub fn api_config(&self) -> ApiConfig {
+        ApiConfig {
+            public_url: self.public_url.clone(),
+            work_expires_after_hours: self.transactions.expire_after_hours,
+            ..self.api.limits.clone()
+        }
     }
 
     /// How calls are made.

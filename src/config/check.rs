@@ -11,10 +11,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     let mut problem = |place: &str, words: String| problems.push(Problem::new(place, words));
     let cwmp = &config.cwmp;
     if cwmp.onboarding_username.is_some() != cwmp.onboarding_password.is_some() {
-        problem(
-            "cwmp.onboarding_username / cwmp.onboarding_password",
-            "one is given without the other".to_owned(),
-        );
+        problem("cwmp.onboarding_username / cwmp.onboarding_password", "one is given without the other".to_owned());
     }
     if cwmp.onboarding_username.as_deref().is_some_and(|name| name.is_empty() || name.contains(['"', ':', '\\'])) {
         problem("cwmp.onboarding_username", "may not be empty nor contain quotes, colons or backslashes".to_owned());
@@ -30,7 +27,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("cwmp.max_exchanges", cwmp.max_exchanges),
         ("cwmp.max_parameters", cwmp.max_parameters),
         ("cwmp.max_xml_depth", cwmp.max_xml_depth),
-        ("api.max_body_bytes", config.api.max_body_bytes),
+        ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
         ("connection_request.concurrency", config.connection_request.concurrency),
         ("transactions.batch", config.transactions.batch),
         ("sled.history_max", config.sled.history_max),

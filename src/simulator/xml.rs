@@ -228,8 +228,7 @@ fn read_start<'a>(tag: &'a str, self_closed: bool, open: &[Element<'a>]) -> Resu
             continue;
         }
         let (prefix, local) = split_name(name)?;
-        let namespace =
-            if prefix.is_empty() { Cow::Borrowed("") } else { resolve(prefix, &element.declared, open)? };
+        let namespace = if prefix.is_empty() { Cow::Borrowed("") } else { resolve(prefix, &element.declared, open)? };
         element.attributes.push(Attribute { name, namespace, local, value });
     }
     Ok(element)
