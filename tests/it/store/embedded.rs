@@ -1,0 +1,1 @@
+//! What a store on disk has to keep.
