@@ -79,7 +79,6 @@ pub(super) fn read_device(key: &[u8]) -> Option<DeviceKey> {
     key.try_into().ok().map(u32::from_be_bytes).map(DeviceKey)
 }
 
-
 /// The key of part `number` of the value under `key`.
 pub(super) fn part(key: &[u8], generation: u8, number: u16) -> Vec<u8> {
     [key, &[generation], &number.to_be_bytes()].concat()

@@ -38,13 +38,13 @@ pub(super) fn encode_large<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreErro
 /// Reads a record; `what` it is, for the error.
 pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
-        Some((&PLAIN, content)) => postcard::from_bytes(content).map_err(|error| unreadable(what, error)),
+        Some((&PLAIN, content)) => postcard::from_bytes(content).map_err(|error| unreadable(what, &error)),
         Some((&COMPRESSED, packed)) => {
             let content = decompress(what, packed)?;
-            postcard::from_bytes(&content).map_err(|error| unreadable(what, error))
+            postcard::from_bytes(&content).map_err(|error| unreadable(what, &error))
         }
-        Some((other, _)) => Err(unreadable(what, format!("unknown format {other}"))),
-        None => Err(unreadable(what, "it is empty")),
+        Some((other, _)) => Err(unreadable(what, &format!("unknown format {other}"))),
+        None => Err(unreadable(what, &"it is empty")),
     }
 }
 
@@ -86,17 +86,17 @@ pub(super) fn decode_tree(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result
     const WHAT: &str = "parameter tree";
     let content = match bytes.split_first() {
         Some((&TREE, packed)) => decompress(WHAT, packed)?,
-        Some((other, _)) => return Err(unreadable(WHAT, format!("unknown format {other}"))),
-        None => return Err(unreadable(WHAT, "it is empty")),
+        Some((other, _)) => return Err(unreadable(WHAT, &format!("unknown format {other}"))),
+        None => return Err(unreadable(WHAT, &"it is empty")),
     };
     let mut tree = Vec::new();
     let mut left = content.as_slice();
     let mut path = String::new();
     while !left.is_empty() {
-        let (leaf, behind) = postcard::take_from_bytes::<Leaf<'_>>(left).map_err(|error| unreadable(WHAT, error))?;
+        let (leaf, behind) = postcard::take_from_bytes::<Leaf<'_>>(left).map_err(|error| unreadable(WHAT, &error))?;
         left = behind;
         if leaf.shared > path.len() || !path.is_char_boundary(leaf.shared) {
-            return Err(unreadable(WHAT, "a path shares more than there is"));
+            return Err(unreadable(WHAT, &"a path shares more than there is"));
         }
         path.truncate(leaf.shared);
         path.push_str(leaf.rest);
@@ -130,16 +130,16 @@ fn compress(format: u8, content: &[u8]) -> Result<Vec<u8>, StoreError> {
 }
 
 fn decompress(what: &str, packed: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let (length, packed) = packed.split_first_chunk().ok_or_else(|| unreadable(what, "it is cut off"))?;
+    let (length, packed) = packed.split_first_chunk().ok_or_else(|| unreadable(what, &"it is cut off"))?;
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     if length > CONTENT_MAX_BYTES {
-        return Err(unreadable(what, format!("it claims {length} bytes")));
+        return Err(unreadable(what, &format!("it claims {length} bytes")));
     }
-    zstd::bulk::decompress(packed, length).map_err(|error| unreadable(what, error))
+    zstd::bulk::decompress(packed, length).map_err(|error| unreadable(what, &error))
 }
 
 /// A record that is there but does not say what it should.
-pub(super) fn unreadable(what: &str, reason: impl ToString) -> StoreError {
+pub(super) fn unreadable<R: ToString + ?Sized>(what: &str, reason: &R) -> StoreError {
     StoreError::Corrupt { what: what.to_owned(), reason: reason.to_string() }
 }
 
@@ -193,8 +193,8 @@ mod tests {
         let bytes = encode_tree(&tree).expect("encodes");
         assert_eq!(decode_tree(&bytes, |_| true).expect("decodes"), tree);
         assert!(bytes.len() < 16_000, "{} bytes", bytes.len());
-        let one = &tree[700];
-        assert_eq!(decode_tree(&bytes, |path| *path == *one.path).expect("decodes"), std::slice::from_ref(one));
+        let one = tree.get(700..701).expect("there");
+        assert_eq!(decode_tree(&bytes, |path| one.iter().any(|one| *one.path == *path)).expect("decodes"), one);
         assert_eq!(encode_tree(&[]).and_then(|bytes| decode_tree(&bytes, |_| true)).expect("decodes"), []);
     }
 

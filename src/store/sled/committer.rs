@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -267,13 +268,18 @@ type Records = (Option<State>, Option<Profile>);
 
 fn delete(core: &Core, key: DeviceKey, floor: &KeyFloor) -> Result<Records, StoreError> {
     let database = &core.database;
-    let next = core.next_transaction.load(std::sync::atomic::Ordering::Relaxed);
+    let next = core.next_transaction.load(Ordering::Relaxed);
     database.put(Table::Meta, key::DEVICE_KEYS, &record::encode(floor, 64)?)?;
     database.put(Table::Meta, key::NEXT_TRANSACTION, &record::encode(&next, 16)?)?;
     database.put(Table::Gone, &key::device(key), &[])?;
     let _tree = core.tree_locks.lock(key);
     let _stripe = core.stripes.lock(key);
-    let records = (core.state(key)?, core.profile(key)?);
+    // What cannot be read can still be deleted; only its names stay taken until the next start.
+    let unreadable = |error| tracing::warn!(device.id = %key, "a record of device {key}, which is removed: {error}");
+    let records = (
+        core.state(key).map_err(unreadable).unwrap_or_default(),
+        core.profile(key).map_err(unreadable).unwrap_or_default(),
+    );
     let transactions = core.ledger.read().of_device(key);
     purge(core, key, &transactions)?;
     Ok(records)

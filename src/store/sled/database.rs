@@ -127,7 +127,7 @@ impl Database {
         let tree = self.tree(table);
         let mut missing = None;
         loop {
-            let Some(record) = tree.get(key).map_err(|error| self.health.judge(error))? else { return Ok(None) };
+            let Some(record) = tree.get(key).map_err(|error| self.health.judge(&error))? else { return Ok(None) };
             let Some(parts) = Parts::read(&record) else { return Ok(Some(Value::Whole(record))) };
             if let Some(joined) = self.join(tree, key, parts)? {
                 return Ok(Some(Value::Joined(joined)));
@@ -142,7 +142,7 @@ impl Database {
     fn join(&self, tree: &Tree, key: &[u8], parts: Parts) -> Result<Option<Vec<u8>>, StoreError> {
         let mut joined = Vec::with_capacity(usize::from(parts.count) * VALUE_MAX_BYTES);
         for part in parts.keys(key) {
-            match tree.get(part).map_err(|error| self.health.judge(error))? {
+            match tree.get(part).map_err(|error| self.health.judge(&error))? {
                 Some(record) => joined.extend_from_slice(&record),
                 None => return Ok(None),
             }
@@ -152,7 +152,7 @@ impl Database {
 
     /// About how many bytes a value has, without reading its parts.
     pub(super) fn size(&self, table: Table, key: &[u8]) -> Result<usize, StoreError> {
-        let record = self.tree(table).get(key).map_err(|error| self.health.judge(error))?;
+        let record = self.tree(table).get(key).map_err(|error| self.health.judge(&error))?;
         Ok(record.map_or(0, |record| match Parts::read(&record) {
             Some(parts) => usize::from(parts.count) * VALUE_MAX_BYTES,
             None => record.len(),
@@ -166,7 +166,7 @@ impl Database {
             let before = self.insert(tree, key, value)?;
             return self.drop_parts(tree, key, before.as_deref());
         }
-        let before = tree.get(key).map_err(|error| self.health.judge(error))?;
+        let before = tree.get(key).map_err(|error| self.health.judge(&error))?;
         let generation = before.as_deref().and_then(Parts::read).map_or(0, |parts| parts.generation ^ 1);
         let count = u16::try_from(value.len().div_ceil(VALUE_MAX_BYTES)).map_err(|_| StoreError::Unavailable {
             reason: format!("a value of {} bytes is larger than any record may be", value.len()),
@@ -185,13 +185,13 @@ impl Database {
                 reason: format!("a record of {} bytes was about to be written", record.len()),
             });
         }
-        tree.insert(key, record).map_err(|error| self.health.judge(error))
+        tree.insert(key, record).map_err(|error| self.health.judge(&error))
     }
 
     /// Removes a value; `false`: there was none.
     pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
         let tree = self.tree(table);
-        let before = tree.remove(key).map_err(|error| self.health.judge(error))?;
+        let before = tree.remove(key).map_err(|error| self.health.judge(&error))?;
         self.drop_parts(tree, key, before.as_deref())?;
         Ok(before.is_some())
     }
@@ -200,15 +200,15 @@ impl Database {
     pub(super) fn purge(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
         let tree = self.tree(table);
         for found in tree.scan_prefix(key) {
-            let (key, _) = found.map_err(|error| self.health.judge(error))?;
-            tree.remove(key).map_err(|error| self.health.judge(error))?;
+            let (key, _) = found.map_err(|error| self.health.judge(&error))?;
+            tree.remove(key).map_err(|error| self.health.judge(&error))?;
         }
         Ok(())
     }
 
     fn drop_parts(&self, tree: &Tree, key: &[u8], before: Option<&[u8]>) -> Result<(), StoreError> {
         for part in before.and_then(Parts::read).into_iter().flat_map(|parts| parts.keys(key)) {
-            tree.remove(part).map_err(|error| self.health.judge(error))?;
+            tree.remove(part).map_err(|error| self.health.judge(&error))?;
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Database {
             Table::Meta => None,
         };
         for found in self.tree(table) {
-            let (key, record) = found.map_err(|error| self.health.judge(error))?;
+            let (key, record) = found.map_err(|error| self.health.judge(&error))?;
             if key_bytes.is_some_and(|bytes| key.len() != bytes) {
                 continue;
             }
@@ -242,11 +242,11 @@ impl Database {
 
     /// Waits until everything that was written before is on the disk. Only the committer's thread calls it.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush().map(drop).map_err(|error| self.health.judge(error))
+        self.db.flush().map(drop).map_err(|error| self.health.judge(&error))
     }
 
     /// Bytes on disk.
     pub(super) fn disk_bytes(&self) -> Result<u64, StoreError> {
-        self.db.size_on_disk().map_err(|error| self.health.judge(error))
+        self.db.size_on_disk().map_err(|error| self.health.judge(&error))
     }
 }

@@ -52,7 +52,7 @@ impl Health {
     }
 
     /// What sled's refusal means to a caller.
-    pub(super) fn judge(&self, error: ::sled::Error) -> StoreError {
+    pub(super) fn judge(&self, error: &::sled::Error) -> StoreError {
         match error {
             ::sled::Error::Corruption { .. } => {
                 StoreError::Corrupt { what: "page".to_owned(), reason: error.to_string() }

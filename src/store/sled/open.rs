@@ -415,6 +415,8 @@ impl Core {
             committer::purge(self, key, &transactions)?;
             self.ledger.write().remove_device(key);
             index.hide(key);
+            let floor = self.keys.lock().retire(key);
+            self.database.put(Table::Meta, key::DEVICE_KEYS, &record::encode(&floor, 64)?)?;
             self.database.remove(Table::Gone, &key::device(key))?;
         }
         *self.devices.write() = index;

@@ -1,5 +1,7 @@
 //! The ledger on disk.
 
+use std::sync::atomic::Ordering;
+
 use crate::model::transaction::{NewTransaction, Transaction, VariableResult};
 use crate::store::key::{self, Table};
 use crate::store::queue::{Canceled, Enqueued};
@@ -29,7 +31,7 @@ impl Core {
     }
 
     fn next_transaction(&self) -> TransactionId {
-        TransactionId(self.next_transaction.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        TransactionId(self.next_transaction.fetch_add(1, Ordering::Relaxed))
     }
 
     fn select(&self, filter: &TransactionFilter, page: Page) -> (Vec<TransactionId>, u64) {
@@ -126,7 +128,7 @@ impl TransactionStore for SledStore {
                 .map_err(CancelError::Store)?
                 .ok_or(CancelError::Unknown)?;
             match submitted.durable().await.map_err(CancelError::Store)? {
-                Canceled::Done(transaction) => Ok(transaction),
+                Canceled::Done(transaction) => Ok(*transaction),
                 Canceled::Started | Canceled::NotLive => Err(CancelError::Started),
             }
         })
@@ -177,7 +179,7 @@ impl TransactionStore for SledStore {
     }
 
     fn devices_with_work(&self, at: Timestamp, limit: usize) -> Vec<DeviceKey> {
-        let mut live = self.core.live.write();
+        let live = self.core.live.read();
         let devices = self.core.devices.read();
         live.with_work(at, limit, |key| devices.is_active(key))
     }
