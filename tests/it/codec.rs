@@ -67,7 +67,11 @@ fn the_namespace_is_that_of_the_method() {
     let table = [
         (r#"xmlns:cwmp="urn:dslforum-org:cwmp-1-0""#, "cwmp:GetRPCMethods", Some(Namespace::Cwmp1_0)),
         (r#"xmlns:tr069="urn:dslforum-org:cwmp-1-2""#, "tr069:GetRPCMethods", Some(Namespace::Cwmp1_2)),
-        (r#"xmlns:a="urn:dslforum-org:cwmp-1-0" xmlns:b="urn:dslforum-org:cwmp-1-1""#, "b:GetRPCMethods", Some(Namespace::Cwmp1_1)),
+        (
+            r#"xmlns:a="urn:dslforum-org:cwmp-1-0" xmlns:b="urn:dslforum-org:cwmp-1-1""#,
+            "b:GetRPCMethods",
+            Some(Namespace::Cwmp1_1),
+        ),
         (r"xmlns:cwmp='urn:dslforum-org:cwmp-1-4'", "GetRPCMethods", Some(Namespace::Cwmp1_4)),
         (r#"xmlns:cwmp="urn:example""#, "cwmp:GetRPCMethods", None),
     ];

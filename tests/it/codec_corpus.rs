@@ -22,9 +22,9 @@ enum Expected {
 fn expectation(file: &str) -> Expected {
     match file {
         // Declares no prefix for `xsd:string` elements: prefixes do not matter.
-        "evcpe-get-parameter-attributes.xml" | "evcpe-get-parameter-values.xml" | "evcpe-set-parameter-attributes.xml" => {
-            Expected::Recovered
-        }
+        "evcpe-get-parameter-attributes.xml"
+        | "evcpe-get-parameter-values.xml"
+        | "evcpe-set-parameter-attributes.xml" => Expected::Recovered,
         // A control character and bytes that are no UTF-8, inside a value.
         "derived-broken-control-char-stb-1452002.xml" | "inform-broken-nonutf8-thomson.xml" => Expected::Recovered,
         // End tags that carry attributes: typed in by hand from a picture.

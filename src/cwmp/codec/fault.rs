@@ -46,7 +46,10 @@ fn gather<'a>(xml: &mut XmlReader<'a, '_>, found: &mut Findings<'a>) -> Result<(
                 let text = xml.trimmed()?;
                 found.code = found.code.or_else(|| fault_code(&text));
             }
-            "FaultString" => found.message = xml.trimmed()?,
+            "FaultString" => {
+                found.message = xml.trimmed()?;
+                found.hint = found.hint.or_else(|| cpe_code_in(&found.message));
+            }
             "faultstring" => {
                 found.soap_message = xml.trimmed()?;
                 found.hint = found.hint.or_else(|| cpe_code_in(&found.soap_message));

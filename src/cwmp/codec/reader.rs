@@ -188,7 +188,8 @@ impl<'a, 'l> XmlReader<'a, 'l> {
                 Ok(Node::Text(piece)) => self.append(&mut text, piece)?,
                 Ok(Node::End) => return Ok(text),
                 Ok(Node::Child(tag)) => {
-                    let outcome = if tag.raw.contains('<') { Err(self.stray(at)) } else { self.skip() };
+                    // A tag with another `<` in it was none.
+                    let outcome = if tag.raw.contains('<') { Err(self.truncated()) } else { self.skip() };
                     if let Err(error) = outcome {
                         self.repair(at, depth, error)?;
                         self.append(&mut text, Cow::Borrowed("<"))?;
@@ -239,11 +240,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     fn closed(&mut self, at: usize, found: &str) -> Result<(), DecodeError> {
         match self.open.pop() {
             Some(open) if open == found => Ok(()),
-            open => Err(DecodeError::Mismatch {
-                offset: at,
-                open: clipped(open.unwrap_or("")),
-                found: clipped(found),
-            }),
+            open => Err(DecodeError::Mismatch { offset: at, open: clipped(open.unwrap_or("")), found: clipped(found) }),
         }
     }
 
@@ -272,8 +269,11 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     fn repair(&mut self, at: usize, depth: usize, error: DecodeError) -> Result<(), DecodeError> {
         let markup = self.text.get(at..).unwrap_or("");
         let opens = markup.starts_with('<') && !markup.starts_with("</") && !markup.starts_with("<!");
-        if !opens || error.is_final() || self.repairs >= self.limits.stray_markup {
+        if !opens || error.is_final() {
             return Err(error);
+        }
+        if self.repairs >= self.limits.stray_markup {
+            return Err(DecodeError::StrayMarkup { offset: at, limit: self.limits.stray_markup });
         }
         self.repairs += 1;
         self.open.truncate(depth);
@@ -302,14 +302,6 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         self.text.get(at..self.offset()).unwrap_or("")
     }
 
-    fn stray(&self, at: usize) -> DecodeError {
-        DecodeError::Mismatch {
-            offset: at,
-            open: clipped(self.open.last().copied().unwrap_or("")),
-            found: clipped(self.text.get(at..).unwrap_or("")),
-        }
-    }
-
     fn truncated(&self) -> DecodeError {
         match self.open.last() {
             Some(open) => DecodeError::Truncated { offset: self.text.len(), element: clipped(open) },
@@ -321,10 +313,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     fn broken(&self, at: usize, source: quick_xml::Error) -> DecodeError {
         match source {
             // All of its other syntax errors are about markup whose end was not found.
-            quick_xml::Error::Syntax(error) if error != SyntaxError::InvalidBangMarkup => {
-                let element = clipped(self.open.last().copied().unwrap_or(""));
-                DecodeError::Truncated { offset: self.text.len(), element }
-            }
+            quick_xml::Error::Syntax(error) if error != SyntaxError::InvalidBangMarkup => self.truncated(),
             source => DecodeError::Xml { offset: at, source },
         }
     }

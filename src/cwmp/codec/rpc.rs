@@ -58,9 +58,7 @@ pub(super) fn decode_request<'a>(xml: &mut XmlReader<'a, '_>, method: Method) ->
         Method::GetOptions => Request::GetOptions(options::get(xml)?),
         Method::Inform => Request::Inform(inform::inform(xml)?),
         Method::TransferComplete => Request::TransferComplete(transfers::complete(xml)?),
-        Method::AutonomousTransferComplete => {
-            Request::AutonomousTransferComplete(transfers::autonomous_complete(xml)?)
-        }
+        Method::AutonomousTransferComplete => Request::AutonomousTransferComplete(transfers::autonomous_complete(xml)?),
         Method::RequestDownload => Request::RequestDownload(transfers::request_download(xml)?),
         Method::Kicked => Request::Kicked(inform::kicked(xml)?),
         Method::DuStateChangeComplete => Request::DuStateChangeComplete(deployment::complete(xml)?),

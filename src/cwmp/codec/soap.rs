@@ -53,7 +53,9 @@ pub fn encode(header: &Header<'_>, body: &Body<'_>, emission: &Emission, out: &m
         xml.raw(piece);
     }
     xml.raw(ENCODING_URI);
-    xml.raw("\" xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"");
+    xml.raw(
+        "\" xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"",
+    );
     xml.raw(" xmlns:cwmp=\"");
     xml.raw(emission.namespace.uri());
     xml.raw("\">");

@@ -65,7 +65,10 @@ fn messages(version: CwmpVersion) -> Vec<(String, Vec<u8>)> {
     };
     for method in Method::ALL.into_iter().filter(|method| samples::since(*method) <= version) {
         sample(method.name().to_owned(), samples::request(method, version).prop_map(Body::Request).boxed());
-        sample(format!("{}Response", method.name()), samples::response(method, version).prop_map(Body::Response).boxed());
+        sample(
+            format!("{}Response", method.name()),
+            samples::response(method, version).prop_map(Body::Response).boxed(),
+        );
     }
     sample("Fault".to_owned(), samples::fault(version).prop_map(Body::Fault).boxed());
     sample("Empty".to_owned(), Just(Body::Empty).boxed());

@@ -56,13 +56,20 @@ fn object() -> BoxedStrategy<T> {
 }
 
 fn time() -> BoxedStrategy<T> {
-    select(vec!["2026-01-15T10:30:00Z", "2026-01-15T10:30:00.123456+02:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-        .prop_map(Cow::Borrowed)
-        .boxed()
+    select(vec![
+        "2026-01-15T10:30:00Z",
+        "2026-01-15T10:30:00.123456+02:00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ])
+    .prop_map(Cow::Borrowed)
+    .boxed()
 }
 
 fn file_type() -> BoxedStrategy<T> {
-    select(vec!["1 Firmware Upgrade Image", "3 Vendor Configuration File", "X 00D09E R&D <image>"]).prop_map(Cow::Borrowed).boxed()
+    select(vec!["1 Firmware Upgrade Image", "3 Vendor Configuration File", "X 00D09E R&D <image>"])
+        .prop_map(Cow::Borrowed)
+        .boxed()
 }
 
 fn uuid() -> BoxedStrategy<T> {
@@ -110,8 +117,18 @@ fn transfer_fault(version: CwmpVersion) -> BoxedStrategy<FaultStruct<'static>> {
 
 fn event(version: CwmpVersion) -> BoxedStrategy<EventStruct<'static>> {
     let mut codes = vec![
-        "0 BOOTSTRAP", "1 BOOT", "2 PERIODIC", "3 SCHEDULED", "4 VALUE CHANGE", "6 CONNECTION REQUEST", "7 TRANSFER COMPLETE",
-        "8 DIAGNOSTICS COMPLETE", "M Reboot", "M Download", "M X_00D09E_Cook", "X 00D09E KETTLE \"BOILS\"",
+        "0 BOOTSTRAP",
+        "1 BOOT",
+        "2 PERIODIC",
+        "3 SCHEDULED",
+        "4 VALUE CHANGE",
+        "6 CONNECTION REQUEST",
+        "7 TRANSFER COMPLETE",
+        "8 DIAGNOSTICS COMPLETE",
+        "M Reboot",
+        "M Download",
+        "M X_00D09E_Cook",
+        "X 00D09E KETTLE \"BOILS\"",
     ];
     if version >= CwmpVersion::V1_2 {
         codes.extend(["11 DU STATE CHANGE COMPLETE", "M ChangeDUState"]);
@@ -120,13 +137,22 @@ fn event(version: CwmpVersion) -> BoxedStrategy<EventStruct<'static>> {
         codes.push("13 WAKEUP");
     }
     (select(codes), trimmed(32))
-        .prop_map(|(code, command_key)| EventStruct { code: EventCode::parse(code), raw_code: code.into(), command_key })
+        .prop_map(|(code, command_key)| EventStruct {
+            code: EventCode::parse(code),
+            raw_code: code.into(),
+            command_key,
+        })
         .boxed()
 }
 
 fn inform(version: CwmpVersion) -> BoxedStrategy<Inform<'static>> {
     let device_id = (trimmed(64), words("[0-9A-F]{6}"), trimmed(64), trimmed(64)).prop_map(
-        |(manufacturer, oui, product_class, serial_number)| DeviceIdStruct { manufacturer, oui, product_class, serial_number },
+        |(manufacturer, oui, product_class, serial_number)| DeviceIdStruct {
+            manufacturer,
+            oui,
+            product_class,
+            serial_number,
+        },
     );
     (device_id, vec(event(version), 0..5), any::<u32>(), time(), any::<u32>(), vec(value(), 0..8))
         .prop_map(|(device_id, events, max_envelopes, current_time, retry_count, parameters)| Inform {
@@ -143,24 +169,46 @@ fn inform(version: CwmpVersion) -> BoxedStrategy<Inform<'static>> {
 fn operation() -> BoxedStrategy<DuOperation<'static>> {
     let (text, version, reference) = (|| option::of(text(40)), || option::of(trimmed(32)), || option::of(trimmed(60)));
     prop_oneof![
-        (url(), option::of(uuid()), text(), text(), reference()).prop_map(|(url, uuid, username, password, execution_env_ref)| {
-            DuOperation::Install { url, uuid, username, password, execution_env_ref }
+        (url(), option::of(uuid()), text(), text(), reference()).prop_map(
+            |(url, uuid, username, password, execution_env_ref)| {
+                DuOperation::Install { url, uuid, username, password, execution_env_ref }
+            }
+        ),
+        (option::of(uuid()), version(), option::of(url()), text(), text()).prop_map(
+            |(uuid, version, url, username, password)| DuOperation::Update { uuid, version, url, username, password }
+        ),
+        (uuid(), version(), reference()).prop_map(|(uuid, version, execution_env_ref)| DuOperation::Uninstall {
+            uuid,
+            version,
+            execution_env_ref
         }),
-        (option::of(uuid()), version(), option::of(url()), text(), text())
-            .prop_map(|(uuid, version, url, username, password)| DuOperation::Update { uuid, version, url, username, password }),
-        (uuid(), version(), reference())
-            .prop_map(|(uuid, version, execution_env_ref)| DuOperation::Uninstall { uuid, version, execution_env_ref }),
     ]
     .boxed()
 }
 
 fn du_result() -> BoxedStrategy<DuResult<'static>> {
-    let fault = (select(vec![0_u16, 9001, 9015, 9022, 9032]), trimmed(40)).prop_map(|(code, message)| FaultStruct { code, message });
+    let fault = (select(vec![0_u16, 9001, 9015, 9022, 9032]), trimmed(40))
+        .prop_map(|(code, message)| FaultStruct { code, message });
     let state = select(vec!["Installed", "Uninstalled", "Failed"]).prop_map(Cow::Borrowed);
     ((uuid(), trimmed(60), trimmed(32), state, any::<bool>()), (trimmed(60), time(), time(), fault))
-        .prop_map(|((uuid, deployment_unit_ref, version, current_state, resolved), (execution_unit_ref_list, start_time, complete_time, fault))| {
-            DuResult { uuid, deployment_unit_ref, version, current_state, resolved, execution_unit_ref_list, start_time, complete_time, fault }
-        })
+        .prop_map(
+            |(
+                (uuid, deployment_unit_ref, version, current_state, resolved),
+                (execution_unit_ref_list, start_time, complete_time, fault),
+            )| {
+                DuResult {
+                    uuid,
+                    deployment_unit_ref,
+                    version,
+                    current_state,
+                    resolved,
+                    execution_unit_ref_list,
+                    start_time,
+                    complete_time,
+                    fault,
+                }
+            },
+        )
         .boxed()
 }
 
@@ -172,26 +220,34 @@ pub(crate) fn request(method: Method, version: CwmpVersion) -> BoxedStrategy<Req
         Method::GetQueuedTransfers => Just(Request::GetQueuedTransfers).boxed(),
         Method::GetAllQueuedTransfers => Just(Request::GetAllQueuedTransfers).boxed(),
         Method::SetParameterValues => (vec(value(), 0..8), trimmed(32))
-            .prop_map(|(parameters, parameter_key)| Request::SetParameterValues(SetParameterValues { parameters, parameter_key }))
+            .prop_map(|(parameters, parameter_key)| {
+                Request::SetParameterValues(SetParameterValues { parameters, parameter_key })
+            })
             .boxed(),
-        Method::GetParameterValues => vec(name(), 1..8).prop_map(|names| Request::GetParameterValues(GetParameterValues { names })).boxed(),
-        Method::GetParameterAttributes => {
-            vec(name(), 1..8).prop_map(|names| Request::GetParameterAttributes(GetParameterAttributes { names })).boxed()
+        Method::GetParameterValues => {
+            vec(name(), 1..8).prop_map(|names| Request::GetParameterValues(GetParameterValues { names })).boxed()
         }
+        Method::GetParameterAttributes => vec(name(), 1..8)
+            .prop_map(|names| Request::GetParameterAttributes(GetParameterAttributes { names }))
+            .boxed(),
         Method::GetParameterNames => (prop_oneof![Just(Cow::Borrowed("")), name()], any::<bool>())
             .prop_map(|(path, next_level)| Request::GetParameterNames(GetParameterNames { path, next_level }))
             .boxed(),
         Method::SetParameterAttributes => {
             let entry = (name(), any::<bool>(), notification(version), any::<bool>(), vec(trimmed(64), 0..3)).prop_map(
-                |(name, notification_change, notification, access_list_change, access_list)| SetParameterAttributesStruct {
-                    name,
-                    notification_change,
-                    notification,
-                    access_list_change,
-                    access_list,
+                |(name, notification_change, notification, access_list_change, access_list)| {
+                    SetParameterAttributesStruct {
+                        name,
+                        notification_change,
+                        notification,
+                        access_list_change,
+                        access_list,
+                    }
                 },
             );
-            vec(entry, 1..5).prop_map(|parameters| Request::SetParameterAttributes(SetParameterAttributes { parameters })).boxed()
+            vec(entry, 1..5)
+                .prop_map(|parameters| Request::SetParameterAttributes(SetParameterAttributes { parameters }))
+                .boxed()
         }
         Method::AddObject => (object(), trimmed(32))
             .prop_map(|(object_name, parameter_key)| Request::AddObject(AddObject { object_name, parameter_key }))
@@ -200,16 +256,35 @@ pub(crate) fn request(method: Method, version: CwmpVersion) -> BoxedStrategy<Req
             .prop_map(|(object_name, parameter_key)| Request::DeleteObject(DeleteObject { object_name, parameter_key }))
             .boxed(),
         Method::Reboot => trimmed(32).prop_map(|command_key| Request::Reboot(Reboot { command_key })).boxed(),
-        Method::CancelTransfer => trimmed(32).prop_map(|command_key| Request::CancelTransfer(CancelTransfer { command_key })).boxed(),
+        Method::CancelTransfer => {
+            trimmed(32).prop_map(|command_key| Request::CancelTransfer(CancelTransfer { command_key })).boxed()
+        }
         Method::ScheduleInform => (1..=u32::MAX, trimmed(32))
             .prop_map(|(delay_secs, command_key)| Request::ScheduleInform(ScheduleInform { delay_secs, command_key }))
             .boxed(),
-        Method::Download => ((trimmed(32), file_type(), url(), text(40), text(40)), (any::<u32>(), trimmed(60), any::<u32>(), url(), url()))
-            .prop_map(|((command_key, file_type, url, username, password), (file_size, target_file_name, delay_secs, success_url, failure_url))| {
-                Request::Download(Download {
-                    command_key, file_type, url, username, password, file_size, target_file_name, delay_secs, success_url, failure_url,
-                })
-            })
+        Method::Download => (
+            (trimmed(32), file_type(), url(), text(40), text(40)),
+            (any::<u32>(), trimmed(60), any::<u32>(), url(), url()),
+        )
+            .prop_map(
+                |(
+                    (command_key, file_type, url, username, password),
+                    (file_size, target_file_name, delay_secs, success_url, failure_url),
+                )| {
+                    Request::Download(Download {
+                        command_key,
+                        file_type,
+                        url,
+                        username,
+                        password,
+                        file_size,
+                        target_file_name,
+                        delay_secs,
+                        success_url,
+                        failure_url,
+                    })
+                },
+            )
             .boxed(),
         Method::Upload => (trimmed(32), file_type(), url(), text(40), text(40), any::<u32>())
             .prop_map(|(command_key, file_type, url, username, password, delay_secs)| {
@@ -217,37 +292,71 @@ pub(crate) fn request(method: Method, version: CwmpVersion) -> BoxedStrategy<Req
             })
             .boxed(),
         Method::ScheduleDownload => {
-            let mode = select(vec!["1 At Any Time", "4 Confirmation Needed", "X 00D09E AT TEA"]).prop_map(Cow::Borrowed);
+            let mode =
+                select(vec!["1 At Any Time", "4 Confirmation Needed", "X 00D09E AT TEA"]).prop_map(Cow::Borrowed);
             let window = (any::<u32>(), any::<u32>(), mode, trimmed(80), any::<i32>()).prop_map(
-                |(start_secs, end_secs, mode, user_message, max_retries)| TimeWindowStruct { start_secs, end_secs, mode, user_message, max_retries },
+                |(start_secs, end_secs, mode, user_message, max_retries)| TimeWindowStruct {
+                    start_secs,
+                    end_secs,
+                    mode,
+                    user_message,
+                    max_retries,
+                },
             );
             ((trimmed(32), file_type(), url(), text(40), text(40)), (any::<u32>(), trimmed(60), vec(window, 1..=2)))
-                .prop_map(|((command_key, file_type, url, username, password), (file_size, target_file_name, windows))| {
-                    Request::ScheduleDownload(ScheduleDownload {
-                        command_key, file_type, url, username, password, file_size, target_file_name, windows,
-                    })
-                })
+                .prop_map(
+                    |((command_key, file_type, url, username, password), (file_size, target_file_name, windows))| {
+                        Request::ScheduleDownload(ScheduleDownload {
+                            command_key,
+                            file_type,
+                            url,
+                            username,
+                            password,
+                            file_size,
+                            target_file_name,
+                            windows,
+                        })
+                    },
+                )
                 .boxed()
         }
         Method::ChangeDuState => (vec(operation(), 1..4), trimmed(32))
             .prop_map(|(operations, command_key)| Request::ChangeDuState(ChangeDuState { operations, command_key }))
             .boxed(),
-        Method::SetVouchers => {
-            vec(words("([A-Za-z0-9+/]{4}){1,9}"), 0..4).prop_map(|vouchers| Request::SetVouchers(SetVouchers { vouchers })).boxed()
+        Method::SetVouchers => vec(words("([A-Za-z0-9+/]{4}){1,9}"), 0..4)
+            .prop_map(|vouchers| Request::SetVouchers(SetVouchers { vouchers }))
+            .boxed(),
+        Method::GetOptions => {
+            trimmed(64).prop_map(|option_name| Request::GetOptions(GetOptions { option_name })).boxed()
         }
-        Method::GetOptions => trimmed(64).prop_map(|option_name| Request::GetOptions(GetOptions { option_name })).boxed(),
         Method::Inform => inform(version).prop_map(Request::Inform).boxed(),
         Method::TransferComplete => (trimmed(32), transfer_fault(version), time(), time())
             .prop_map(|(command_key, fault, start_time, complete_time)| {
                 Request::TransferComplete(TransferComplete { command_key, fault, start_time, complete_time })
             })
             .boxed(),
-        Method::AutonomousTransferComplete => ((url(), url(), any::<bool>(), file_type()), (any::<u32>(), trimmed(60), transfer_fault(version), time(), time()))
-            .prop_map(|((announce_url, transfer_url, is_download, file_type), (file_size, target_file_name, fault, start_time, complete_time))| {
-                Request::AutonomousTransferComplete(AutonomousTransferComplete {
-                    announce_url, transfer_url, is_download, file_type, file_size, target_file_name, fault, start_time, complete_time,
-                })
-            })
+        Method::AutonomousTransferComplete => (
+            (url(), url(), any::<bool>(), file_type()),
+            (any::<u32>(), trimmed(60), transfer_fault(version), time(), time()),
+        )
+            .prop_map(
+                |(
+                    (announce_url, transfer_url, is_download, file_type),
+                    (file_size, target_file_name, fault, start_time, complete_time),
+                )| {
+                    Request::AutonomousTransferComplete(AutonomousTransferComplete {
+                        announce_url,
+                        transfer_url,
+                        is_download,
+                        file_type,
+                        file_size,
+                        target_file_name,
+                        fault,
+                        start_time,
+                        complete_time,
+                    })
+                },
+            )
             .boxed(),
         Method::RequestDownload => (file_type(), vec((trimmed(64), text(80)), 0..5))
             .prop_map(|(file_type, arguments)| Request::RequestDownload(RequestDownload { file_type, arguments }))
@@ -256,12 +365,16 @@ pub(crate) fn request(method: Method, version: CwmpVersion) -> BoxedStrategy<Req
             .prop_map(|(command, referer, arg, next)| Request::Kicked(Kicked { command, referer, arg, next }))
             .boxed(),
         Method::DuStateChangeComplete => (vec(du_result(), 1..4), trimmed(32))
-            .prop_map(|(results, command_key)| Request::DuStateChangeComplete(DuStateChangeComplete { results, command_key }))
+            .prop_map(|(results, command_key)| {
+                Request::DuStateChangeComplete(DuStateChangeComplete { results, command_key })
+            })
             .boxed(),
         Method::AutonomousDuStateChangeComplete => {
             let operation = select(vec!["Install", "Update", "Uninstall", "X_00D09E_Warm"]).prop_map(Cow::Borrowed);
             vec((du_result(), operation), 1..4)
-                .prop_map(|results| Request::AutonomousDuStateChangeComplete(AutonomousDuStateChangeComplete { results }))
+                .prop_map(|results| {
+                    Request::AutonomousDuStateChangeComplete(AutonomousDuStateChangeComplete { results })
+                })
                 .boxed()
         }
     }
@@ -271,24 +384,28 @@ pub(crate) fn request(method: Method, version: CwmpVersion) -> BoxedStrategy<Req
 pub(crate) fn response(method: Method, version: CwmpVersion) -> BoxedStrategy<Response<'static>> {
     let empty = |response: Response<'static>| Just(response).boxed();
     match method {
-        Method::GetRpcMethods => {
-            vec(words("[A-Za-z]{1,40}"), 0..9).prop_map(|methods| Response::GetRpcMethods(MethodList { methods })).boxed()
-        }
+        Method::GetRpcMethods => vec(words("[A-Za-z]{1,40}"), 0..9)
+            .prop_map(|methods| Response::GetRpcMethods(MethodList { methods }))
+            .boxed(),
         Method::SetParameterValues => applied().prop_map(Response::SetParameterValues).boxed(),
         Method::DeleteObject => applied().prop_map(Response::DeleteObject).boxed(),
-        Method::GetParameterValues => {
-            vec(value(), 0..9).prop_map(|parameters| Response::GetParameterValues(ParameterValues { parameters })).boxed()
-        }
+        Method::GetParameterValues => vec(value(), 0..9)
+            .prop_map(|parameters| Response::GetParameterValues(ParameterValues { parameters }))
+            .boxed(),
         Method::GetParameterNames => vec((name(), any::<bool>()), 0..9)
             .prop_map(|list| {
-                let parameters = list.into_iter().map(|(name, writable)| ParameterInfoStruct { name, writable }).collect();
+                let parameters =
+                    list.into_iter().map(|(name, writable)| ParameterInfoStruct { name, writable }).collect();
                 Response::GetParameterNames(ParameterNames { parameters })
             })
             .boxed(),
         Method::GetParameterAttributes => vec((name(), notification(version), vec(trimmed(64), 0..3)), 0..5)
             .prop_map(|list| {
-                let entry = |(name, notification, access_list)| ParameterAttributeStruct { name, notification, access_list };
-                Response::GetParameterAttributes(ParameterAttributes { parameters: list.into_iter().map(entry).collect() })
+                let entry =
+                    |(name, notification, access_list)| ParameterAttributeStruct { name, notification, access_list };
+                Response::GetParameterAttributes(ParameterAttributes {
+                    parameters: list.into_iter().map(entry).collect(),
+                })
             })
             .boxed(),
         Method::AddObject => (1..=u32::MAX, applied())
@@ -302,26 +419,49 @@ pub(crate) fn response(method: Method, version: CwmpVersion) -> BoxedStrategy<Re
             .boxed(),
         Method::GetQueuedTransfers => vec((trimmed(32), 1..=3_u8), 0..=16)
             .prop_map(|list| {
-                let transfers = list.into_iter().map(|(command_key, state)| QueuedTransferStruct { command_key, state }).collect();
+                let transfers =
+                    list.into_iter().map(|(command_key, state)| QueuedTransferStruct { command_key, state }).collect();
                 Response::GetQueuedTransfers(QueuedTransfers { transfers })
             })
             .boxed(),
-        Method::GetAllQueuedTransfers => vec((trimmed(32), 1..=3_u8, any::<bool>(), file_type(), any::<u32>(), trimmed(60)), 0..5)
-            .prop_map(|list| {
-                let entry = |(command_key, state, is_download, file_type, file_size, target_file_name)| AllQueuedTransferStruct {
-                    command_key, state, is_download, file_type, file_size, target_file_name,
-                };
-                Response::GetAllQueuedTransfers(AllQueuedTransfers { transfers: list.into_iter().map(entry).collect() })
-            })
-            .boxed(),
-        Method::GetOptions => vec((trimmed(64), any::<u32>(), 0..=3_u32, 0..=2_i32, time(), option::of(time()), any::<bool>()), 0..4)
-            .prop_map(|list| {
-                let entry = |(option_name, voucher_sn, state, mode, start_date, expiration_date, is_transferable)| OptionStruct {
-                    option_name, voucher_sn, state, mode, start_date, expiration_date, is_transferable,
-                };
-                Response::GetOptions(OptionList { options: list.into_iter().map(entry).collect() })
-            })
-            .boxed(),
+        Method::GetAllQueuedTransfers => {
+            vec((trimmed(32), 1..=3_u8, any::<bool>(), file_type(), any::<u32>(), trimmed(60)), 0..5)
+                .prop_map(|list| {
+                    let entry = |(command_key, state, is_download, file_type, file_size, target_file_name)| {
+                        AllQueuedTransferStruct {
+                            command_key,
+                            state,
+                            is_download,
+                            file_type,
+                            file_size,
+                            target_file_name,
+                        }
+                    };
+                    Response::GetAllQueuedTransfers(AllQueuedTransfers {
+                        transfers: list.into_iter().map(entry).collect(),
+                    })
+                })
+                .boxed()
+        }
+        Method::GetOptions => {
+            vec((trimmed(64), any::<u32>(), 0..=3_u32, 0..=2_i32, time(), option::of(time()), any::<bool>()), 0..4)
+                .prop_map(|list| {
+                    let entry =
+                        |(option_name, voucher_sn, state, mode, start_date, expiration_date, is_transferable)| {
+                            OptionStruct {
+                                option_name,
+                                voucher_sn,
+                                state,
+                                mode,
+                                start_date,
+                                expiration_date,
+                                is_transferable,
+                            }
+                        };
+                    Response::GetOptions(OptionList { options: list.into_iter().map(entry).collect() })
+                })
+                .boxed()
+        }
         Method::Kicked => url().prop_map(|next_url| Response::Kicked(KickedResponse { next_url })).boxed(),
         Method::SetParameterAttributes => empty(Response::SetParameterAttributes),
         Method::Reboot => empty(Response::Reboot),
@@ -350,7 +490,9 @@ pub(crate) fn fault(version: CwmpVersion) -> BoxedStrategy<Fault<'static>> {
     let parameter =
         (name(), code(), trimmed(60)).prop_map(|(name, code, message)| ParameterFault { name, code, message });
     let message = words("[!-~]{1,10}( [!-~]{1,10}){0,4}");
-    (code(), message, vec(parameter, 0..4)).prop_map(|(code, message, parameters)| Fault { code, message, parameters }).boxed()
+    (code(), message, vec(parameter, 0..4))
+        .prop_map(|(code, message, parameters)| Fault { code, message, parameters })
+        .boxed()
 }
 
 /// The content of a body: any message that the version has.
@@ -369,8 +511,16 @@ pub(crate) fn body(version: CwmpVersion) -> BoxedStrategy<Body<'static>> {
 pub(crate) fn header(version: CwmpVersion) -> BoxedStrategy<Header<'static>> {
     let id = option::of(text(32).prop_filter("a blank ID is none", |id| !id.trim().is_empty()));
     let timeout = if version >= CwmpVersion::V1_3 { option::of(30..=u32::MAX).boxed() } else { Just(None).boxed() };
-    let versions = if version >= CwmpVersion::V1_4 { option::of(Just(Cow::Borrowed("1.0, 1.1,1.2"))).boxed() } else { Just(None).boxed() };
-    let used = if version >= CwmpVersion::V1_4 { option::of(select(CwmpVersion::ALL.to_vec())).boxed() } else { Just(None).boxed() };
+    let versions = if version >= CwmpVersion::V1_4 {
+        option::of(Just(Cow::Borrowed("1.0, 1.1,1.2"))).boxed()
+    } else {
+        Just(None).boxed()
+    };
+    let used = if version >= CwmpVersion::V1_4 {
+        option::of(select(CwmpVersion::ALL.to_vec())).boxed()
+    } else {
+        Just(None).boxed()
+    };
     (id, option::of(any::<bool>()), timeout, versions, used)
         .prop_map(|(id, hold_requests, session_timeout_secs, supported_versions, use_version)| Header {
             id,

@@ -14,10 +14,7 @@ pub(crate) fn assert_valid(envelope: &[u8], version: CwmpVersion) {
 }
 
 /// [`assert_valid`] of many in one process. Names say in the complaint which one it was.
-pub(crate) fn assert_all_valid<'a>(
-    envelopes: impl IntoIterator<Item = (String, &'a [u8])>,
-    version: CwmpVersion,
-) {
+pub(crate) fn assert_all_valid<'a>(envelopes: impl IntoIterator<Item = (String, &'a [u8])>, version: CwmpVersion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut files = Vec::new();
     for (at, (name, envelope)) in envelopes.into_iter().enumerate() {

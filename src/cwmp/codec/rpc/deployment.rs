@@ -32,11 +32,7 @@ struct Members<'a> {
 
 /// `Operations`: one operation of the type that `xsi:type` names, or a wrapper around elements of these types. One of a
 /// type that the standard does not have is passed over.
-fn operations<'a>(
-    xml: &mut XmlReader<'a, '_>,
-    ty: &str,
-    list: &mut Vec<DuOperation<'a>>,
-) -> Result<(), DecodeError> {
+fn operations<'a>(xml: &mut XmlReader<'a, '_>, ty: &str, list: &mut Vec<DuOperation<'a>>) -> Result<(), DecodeError> {
     let mut it = Members::default();
     while let Some(tag) = xml.child()? {
         match tag.local() {
