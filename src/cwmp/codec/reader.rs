@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use quick_xml::Reader;
 use quick_xml::errors::SyntaxError;
 use quick_xml::events::{BytesStart, Event};
+use smallvec::SmallVec;
 
 use crate::cwmp::message::Text;
 
@@ -93,7 +94,7 @@ pub(super) struct XmlReader<'a, 'l> {
     events: Reader<&'a [u8]>,
     limits: &'l Limits,
     /// Qualified names of the open elements.
-    open: Vec<&'a str>,
+    open: SmallVec<[&'a str; 16]>,
     /// The last tag was `<X/>`: its end is still to be reported.
     empty: bool,
     elements: usize,
@@ -108,7 +109,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
             hygiene: Hygiene::of(text),
             events: events(text),
             limits,
-            open: Vec::with_capacity(16),
+            open: SmallVec::new(),
             empty: false,
             elements: 0,
             entries: 0,
@@ -144,7 +145,12 @@ impl<'a, 'l> XmlReader<'a, 'l> {
                 Event::End(end) => return self.closed(at, end.name().as_ref()).map(|()| Node::End),
                 Event::Text(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
                 Event::CData(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
-                Event::GeneralRef(reference) => return Ok(Node::Text(resolved(&reference, self.since(at)))),
+                Event::GeneralRef(reference) => {
+                    // No entities are declared without a DOCTYPE: an unknown one is kept as spelled.
+                    let spelled = self.since(at);
+                    let text = resolved(&reference).unwrap_or_else(|| self.normalised(Cow::Borrowed(spelled)));
+                    return Ok(Node::Text(text));
+                }
                 Event::DocType(_) => return Err(DecodeError::Doctype { offset: at }),
                 Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
                 Event::Eof => return Err(self.truncated()),
@@ -330,35 +336,30 @@ fn events(text: &str) -> Reader<&[u8]> {
     events
 }
 
-/// What `&name;` stands for. No entities are declared without a DOCTYPE, so an unknown one is kept as spelled.
-fn resolved<'a>(name: &str, spelled: &'a str) -> Text<'a> {
+/// What `&name;` stands for: the five entities of XML itself, and numbers. A number of a character that XML forbids
+/// stands for nothing, as the character itself is dropped.
+fn resolved(name: &str) -> Option<Text<'static>> {
     let known = match name {
         "lt" => "<",
         "gt" => ">",
         "amp" => "&",
         "quot" => "\"",
         "apos" => "'",
-        _ => "",
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            let character = char::from_u32(code).filter(|c| is_xml_char(*c));
+            return Some(character.map_or(Cow::Borrowed(""), |c| Cow::Owned(c.to_string())));
+        }
     };
-    if !known.is_empty() {
-        return Cow::Borrowed(known);
-    }
-    let Some(number) = name.strip_prefix('#') else { return Cow::Borrowed(spelled) };
-    let code = match number.strip_prefix(['x', 'X']) {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => number.parse(),
-    };
-    match code {
-        // A character that XML forbids is dropped, like its unescaped self.
-        Ok(code) => match char::from_u32(code).filter(|c| is_xml_char(*c)) {
-            Some(character) => Cow::Owned(character.to_string()),
-            None => Cow::Borrowed(""),
-        },
-        Err(_) => Cow::Borrowed(spelled),
-    }
+    Some(Cow::Borrowed(known))
 }
 
-/// Enough of a name to recognise it in a log line.
+/// Enough of a name to recognise it in a log line, and nothing that a terminal would act on.
 pub(super) fn clipped(name: &str) -> Box<str> {
-    name.chars().take(48).collect::<String>().into_boxed_str()
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().take(48).map(printable).collect::<String>().into_boxed_str()
 }

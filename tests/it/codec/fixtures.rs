@@ -23,7 +23,7 @@ const DEVIATIONS: [(&str, &str); 5] = [
 ];
 
 /// The folder of one vendor after the other; what is hostile is another test's.
-fn fixtures() -> Vec<(String, PathBuf)> {
+pub(crate) fn fixtures() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let mut list = Vec::new();
     for vendor in

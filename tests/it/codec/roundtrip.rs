@@ -1,6 +1,7 @@
 //! What is written is valid, and is read as what it was.
 
 use acsd::cwmp::codec::{Limits, decode, encode, to_text};
+use acsd::cwmp::emission::Emission;
 use acsd::cwmp::message::{Body, Envelope, Header, Method};
 use acsd::cwmp::version::{CwmpVersion, Namespace};
 use proptest::prelude::*;
@@ -20,7 +21,7 @@ proptest! {
         }),
         spoken in select(vec![Namespace::Cwmp1_0, Namespace::Cwmp1_1, Namespace::Cwmp1_2, Namespace::Cwmp1_3, Namespace::Cwmp1_4]),
     ) {
-        let emission = acsd::cwmp::emission::Emission { namespace: spoken, ..emission };
+        let emission = Emission { namespace: spoken, ..emission };
         let mut out = Vec::new();
         encode(&header, &body, &emission, &mut out);
         let text = to_text(&out, Some("utf-8"));
@@ -36,18 +37,50 @@ proptest! {
     }
 
     #[test]
-    fn a_message_with_a_hole_is_read_or_refused(
+    fn what_is_left_of_a_damaged_message_survives_the_round_trip(
         body in samples::body(CwmpVersion::V1_4),
-        from in 0.0..1.0_f64,
-        length in 0_usize..40,
-        patch in "[<>&\"'/a ]{0,6}",
+        damage in proptest::collection::vec((0.0..1.0_f64, 0_usize..40, "[<>&;#x\"'/a9\r\n\u{1}\u{fffe} ]{0,6}"), 1..4),
     ) {
         let mut text = super::write(&Header::default(), &body, &emission(CwmpVersion::V1_4));
-        let start = (0..=(text.len() as f64 * from) as usize).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let end = (start + length..).find(|at| *at >= text.len() || text.is_char_boundary(*at)).unwrap_or(start).min(text.len());
-        text.replace_range(start..end, &patch);
-        let _answer = decode(&text, &Limits::default());
+        for (place, length, patch) in damage {
+            let at = (text.len() as f64 * place) as usize;
+            let start = text.floor_char_boundary(at);
+            let end = text.ceil_char_boundary((start + length).min(text.len()));
+            text.replace_range(start..end, &patch);
+        }
+        reads_the_same(&text)?;
     }
+
+    #[test]
+    fn what_is_left_of_a_damaged_fixture_survives_the_round_trip(
+        fixture in select(super::fixtures::fixtures()),
+        damage in proptest::collection::vec((0.0..1.0_f64, 0_usize..30, proptest::collection::vec(any::<u8>(), 0..4)), 0..4),
+    ) {
+        let mut bytes = std::fs::read(fixture.1).unwrap();
+        for (place, length, patch) in damage {
+            let start = (bytes.len() as f64 * place) as usize;
+            let end = (start + length).min(bytes.len());
+            bytes.splice(start..end, patch);
+        }
+        reads_the_same(&to_text(&bytes, None))?;
+    }
+}
+
+/// Whether what can be read at all is the same after it was written and read again.
+fn reads_the_same(text: &str) -> Result<(), TestCaseError> {
+    let Ok(envelope) = decode(text, &Limits::default()) else { return Ok(()) };
+    if matches!(envelope.body, Body::Unknown(_)) {
+        return Ok(());
+    }
+    let (declaration, namespace) = (envelope.declaration, envelope.namespace.unwrap_or_default());
+    let emission = Emission { declaration, namespace, ..Emission::default() };
+    let again = super::write(&envelope.header, &envelope.body, &emission);
+    let mut read =
+        decode(&again, &Limits::default()).map_err(|error| TestCaseError::fail(format!("{error}: {again}")))?;
+    // One is always written, whether or not one was read.
+    read.namespace = envelope.namespace;
+    prop_assert_eq!(read, envelope);
+    Ok(())
 }
 
 /// Some messages of every kind that the version has, with names.
