@@ -30,9 +30,7 @@ mod transfer;
 mod tree;
 mod xml;
 
-pub use config::{
-    Autonomy, ConnectionRequests, CpeConfig, CpeVersion, CpeVersionError, Credentials, Identity,
-};
+pub use config::{Autonomy, ConnectionRequests, CpeConfig, CpeVersion, CpeVersionError, Credentials, Identity};
 pub use cpe::{CpeHandle, Stopped, spawn};
 pub use fleet::{Fleet, FleetConfig, FleetModel};
 pub use listener::ConnectionRequestListener;

@@ -67,7 +67,10 @@ pub async fn spawn(config: CpeConfig) -> std::io::Result<CpeHandle> {
         ConnectionRequests::Own(address) => Some(ConnectionRequestListener::bind(*address).await?),
         ConnectionRequests::Shared(listener) => Some(Arc::clone(listener)),
     };
-    let place = listener.as_ref().map(|listener| listener.place(&config.acs_url, &config.identity.serial_number));
+    let place = match &listener {
+        Some(listener) => Some(listener.place(&config.acs_url).await),
+        None => None,
+    };
     let url = place.as_ref().map(|place| place.url.clone()).unwrap_or_default();
     let config = Arc::new(config);
     let shared = Arc::new(Shared {

@@ -1,9 +1,9 @@
 //! `ChangeDUState` and its outcome (TR-069 A.4.1.10, A.4.2.2).
 
+use super::envelope::XML_SCHEMA_INSTANCE;
 use super::envelope::{CpeFault, Style};
 use super::state::{State, wall_clock};
 use super::xml::Element;
-use super::envelope::XML_SCHEMA_INSTANCE;
 
 /// What one operation came to: an `OpResultStruct`.
 #[derive(Debug, Clone)]

@@ -257,12 +257,8 @@ mod tests {
 
     #[test]
     fn every_habit_still_writes_well_formed_xml() {
-        let habits = [
-            Misbehaviour::OddPrefixes,
-            Misbehaviour::NoTypes,
-            Misbehaviour::SelfClosing,
-            Misbehaviour::NoDeclaration,
-        ];
+        let habits =
+            [Misbehaviour::OddPrefixes, Misbehaviour::NoTypes, Misbehaviour::SelfClosing, Misbehaviour::NoDeclaration];
         for habit in habits {
             let config = CpeConfig::new("http://acs/").misbehave(habit.clone());
             let style = Style::of(&config);

@@ -124,8 +124,8 @@ impl Connection {
         tcp.set_nodelay(true).map_err(HttpError::Connect)?;
         let stream = if target.is_tls {
             let config = trust.config().ok_or(HttpError::NoTrust)?;
-            let name = rustls_pki_types::ServerName::try_from(target.bare_host().to_owned())
-                .map_err(|_| HttpError::Url)?;
+            let name =
+                rustls_pki_types::ServerName::try_from(target.bare_host().to_owned()).map_err(|_| HttpError::Url)?;
             let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(HttpError::Tls)?;
             Stream::Tls(Box::new(tls))
         } else {

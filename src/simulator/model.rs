@@ -325,14 +325,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn line(
-        &mut self,
-        path: &str,
-        ty: &str,
-        writable: bool,
-        value: &str,
-        flags: &str,
-    ) -> Result<(), &'static str> {
+    fn line(&mut self, path: &str, ty: &str, writable: bool, value: &str, flags: &str) -> Result<(), &'static str> {
         if path.is_empty() || path.starts_with('.') || path.contains("..") {
             return Err("the path is empty or has an empty segment");
         }

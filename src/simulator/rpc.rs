@@ -24,8 +24,11 @@ pub(super) struct Answer {
 pub(super) fn serve(state: &mut State, style: &Style, request: &Element<'_>, now: Instant) -> Answer {
     let arguments = summary(request);
     let faulty = state.config.fault_paths.iter().find(|fault| {
-        let is_below = |named: &str| named == fault.path || (fault.path.ends_with('.') && named.starts_with(&fault.path));
-        arguments.iter().any(|named| is_below(named) || (named.ends_with('.') && fault.path.starts_with(named.as_str())))
+        let is_below =
+            |named: &str| named == fault.path || (fault.path.ends_with('.') && named.starts_with(&fault.path));
+        arguments
+            .iter()
+            .any(|named| is_below(named) || (named.ends_with('.') && fault.path.starts_with(named.as_str())))
     });
     let result = match faulty.cloned() {
         // A chosen fault stands where the real ones do: per parameter in SetParameterValues.

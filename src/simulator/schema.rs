@@ -317,11 +317,8 @@ fn check_operation(element: &Element<'_>, complain: &mut dyn FnMut(String)) {
         may("Username", Shape::Text(256)),
         may("Password", Shape::Text(256)),
     ];
-    const UNINSTALL: &[Field] = &[
-        must("UUID", Shape::Text(36)),
-        may("Version", Shape::Text(32)),
-        may("ExecutionEnvRef", Shape::Text(256)),
-    ];
+    const UNINSTALL: &[Field] =
+        &[must("UUID", Shape::Text(36)), may("Version", Shape::Text(32)), may("ExecutionEnvRef", Shape::Text(256))];
     match element.attribute(XML_SCHEMA_INSTANCE, "type") {
         Some("cwmp:InstallOpStruct") => check_fields(element, INSTALL, complain),
         Some("cwmp:UpdateOpStruct") => check_fields(element, UPDATE, complain),
@@ -382,7 +379,10 @@ mod tests {
                  </ParameterNames></cwmp:GetParameterValues>",
                 "disagrees with its 1 members",
             ),
-            ("<cwmp:AddObject><ObjectName>Device.X</ObjectName><ParameterKey></ParameterKey></cwmp:AddObject>", "no object path"),
+            (
+                "<cwmp:AddObject><ObjectName>Device.X</ObjectName><ParameterKey></ParameterKey></cwmp:AddObject>",
+                "no object path",
+            ),
             ("<cwmp:Sing></cwmp:Sing>", "in no schema"),
         ];
         for (message, want) in table {

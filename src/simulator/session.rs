@@ -296,9 +296,7 @@ impl Session<'_> {
                 let transfer = state.transfers.iter().find(|transfer| transfer.number == *number)?;
                 ("TransferComplete", transfer.complete(style))
             }
-            Call::Deployment => {
-                ("DUStateChangeComplete", deployment::complete(style, state.deployments.first()?))
-            }
+            Call::Deployment => ("DUStateChangeComplete", deployment::complete(style, state.deployments.first()?)),
             Call::Other(AcsCall::GetRpcMethods) => ("GetRPCMethods", style.message("GetRPCMethods", |_| {})),
             Call::Other(AcsCall::RequestDownload(file_type)) => {
                 let body = style.message("RequestDownload", |writer| {
@@ -659,4 +657,3 @@ const fn failure(error: &HttpError) -> SessionFailure {
         HttpError::Timeout => SessionFailure::Timeout,
     }
 }
-

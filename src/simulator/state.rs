@@ -289,8 +289,10 @@ impl State {
                 paths.push(path);
             }
         }
-        let mut listed: Vec<(String, XsdType, String)> =
-            paths.into_iter().filter_map(|path| self.read(path).map(|(ty, value)| (path.to_owned(), ty, value))).collect();
+        let mut listed: Vec<(String, XsdType, String)> = paths
+            .into_iter()
+            .filter_map(|path| self.read(path).map(|(ty, value)| (path.to_owned(), ty, value)))
+            .collect();
         let table = self.management_path("InformParameter.");
         for row in self.tree.rows(&table) {
             let member = |leaf: &str| self.value(&format!("{table}{row}.{leaf}")).unwrap_or_default();

@@ -44,10 +44,16 @@ impl TransferKind {
 /// How far a transfer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    NotStarted { due: Instant },
+    NotStarted {
+        due: Instant,
+    },
     InProgress,
     /// Over, its `TransferComplete` undelivered.
-    Done { fault: u16, started: Timestamp, completed: Timestamp },
+    Done {
+        fault: u16,
+        started: Timestamp,
+        completed: Timestamp,
+    },
 }
 
 /// One queued transfer.
@@ -213,12 +219,7 @@ pub(super) async fn carry_out(config: &CpeConfig, transfer: &Transfer, contents:
     }
 }
 
-async fn request(
-    config: &CpeConfig,
-    transfer: &Transfer,
-    method: &Method,
-    body: Bytes,
-) -> Result<Response, HttpError> {
+async fn request(config: &CpeConfig, transfer: &Transfer, method: &Method, body: Bytes) -> Result<Response, HttpError> {
     let target = Target::parse(&transfer.url)?;
     let credentials = (!transfer.username.is_empty())
         .then(|| Credentials { username: transfer.username.clone(), password: transfer.password.clone() });

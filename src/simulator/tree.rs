@@ -94,9 +94,10 @@ impl Tree {
     /// Adds a row with the model's defaults. `None` when there is no such table.
     pub(super) fn add_row(&mut self, table: &str) -> Option<u32> {
         let ObjectKind::Table(index) = self.object(table)? else { return None };
-        let highest = self.model.objects_below(table).filter_map(|(path, _)| {
-            path.strip_prefix(table)?.strip_suffix('.')?.parse::<u32>().ok()
-        });
+        let highest = self
+            .model
+            .objects_below(table)
+            .filter_map(|(path, _)| path.strip_prefix(table)?.strip_suffix('.')?.parse::<u32>().ok());
         let last = self.last_number.get(table).copied().or_else(|| highest.max()).unwrap_or(0);
         let number = last.checked_add(1)?;
         self.last_number.insert(table.into(), number);

@@ -11,7 +11,7 @@ const DEPTH_MAX: usize = 32;
 
 /// Why a body is no XML that a CPE would take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
+pub(super) enum XmlError {
     /// The text ends inside an element, or has none.
     #[error("the document ends early")]
     Truncated,
@@ -228,8 +228,7 @@ fn read_start<'a>(tag: &'a str, self_closed: bool, open: &[Element<'a>]) -> Resu
             continue;
         }
         let (prefix, local) = split_name(name)?;
-        let namespace =
-            if prefix.is_empty() { Cow::Borrowed("") } else { resolve(prefix, &element.declared, open)? };
+        let namespace = if prefix.is_empty() { Cow::Borrowed("") } else { resolve(prefix, &element.declared, open)? };
         element.attributes.push(Attribute { name, namespace, local, value });
     }
     Ok(element)

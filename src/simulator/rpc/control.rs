@@ -53,7 +53,10 @@ pub(super) fn transfer(state: &mut State, request: &Element<'_>, now: Instant) -
     }
     let file_type = request.child_text("FileType").trim().to_owned();
     let is_known = file_type.starts_with("X ")
-        || file_type.split_once(' ').and_then(|(digit, _)| digit.parse::<u8>().ok()).is_some_and(|n| (1..=6).contains(&n));
+        || file_type
+            .split_once(' ')
+            .and_then(|(digit, _)| digit.parse::<u8>().ok())
+            .is_some_and(|n| (1..=6).contains(&n));
     if !is_known {
         return Err(CpeFault::new(INVALID_ARGUMENTS));
     }

@@ -235,9 +235,8 @@ pub(super) fn get_attributes(state: &State, style: &Style, request: &Element<'_>
 pub(super) fn add_object(state: &mut State, request: &Element<'_>) -> Result<u32, CpeFault> {
     let key = parameter_key(request)?;
     let table = request.child_text("ObjectName");
-    let is_table = state
-        .object(table)
-        .is_some_and(|kind| matches!(kind, ObjectKind::Table(_)) && state.tree.is_writable(kind));
+    let is_table =
+        state.object(table).is_some_and(|kind| matches!(kind, ObjectKind::Table(_)) && state.tree.is_writable(kind));
     if !is_table {
         return Err(CpeFault::new(INVALID_NAME));
     }
