@@ -121,6 +121,7 @@ impl CpeHandle {
 
     /// Changes a parameter by something other than the ACS, read-only ones included; with active notification this
     /// opens a session with `4 VALUE CHANGE`. `false` when there is no such parameter.
+    #[must_use]
     pub fn change_locally(&self, path: &str, value: &str) -> bool {
         let is_known = self.shared.state.lock().change_locally(path, value, Instant::now());
         self.shared.wake.notify_one();
