@@ -224,9 +224,10 @@ impl CpeConfig {
         self.misbehaviour.contains(habit)
     }
 
-    /// A protocol delay, scaled.
+    /// A protocol delay, scaled; never so short that a timer would spin.
     pub(super) fn scaled(&self, delay: Duration) -> Duration {
         let secs = delay.as_secs_f64() * self.time_scale.max(0.0);
-        Duration::try_from_secs_f64(secs).unwrap_or(DELAY_MAX).min(DELAY_MAX)
+        let scaled = Duration::try_from_secs_f64(secs).unwrap_or(DELAY_MAX);
+        if delay.is_zero() { scaled } else { scaled.clamp(Duration::from_millis(1), DELAY_MAX) }
     }
 }

@@ -232,15 +232,20 @@ impl Cpe {
                 state.push_event(Event::plain(code));
             }
         }
-        let report = self.session().await;
-        // Whoever asked may have gone.
-        let _gone = command.reply.send(report);
+        if let Some(report) = self.session().await {
+            // Whoever asked may have gone.
+            let _gone = command.reply.send(report);
+        }
     }
 
-    /// Holds a session. Boxed, so that the thousands of CPEs that hold none stay small.
-    async fn session(&self) -> Arc<SessionReport> {
+    /// Holds a session, boxed so that the thousands of CPEs that hold none stay small. `None` when the CPE is stopped
+    /// before its turn comes.
+    async fn session(&self) -> Option<Arc<SessionReport>> {
         let _permit = match &self.shared.config.session_permits {
-            Some(permits) => permits.acquire().await.ok(),
+            Some(permits) => tokio::select! {
+                () = self.stop.cancelled() => return None,
+                permit = permits.acquire() => permit.ok(),
+            },
             None => None,
         };
         let report = Arc::new(Box::pin(session::run(&self.shared)).await);
@@ -255,7 +260,7 @@ impl Cpe {
         );
         // Nobody may be listening.
         let _unheard = self.reports.send(Arc::clone(&report));
-        report
+        Some(report)
     }
 
     async fn transfer(&self, number: u32) {

@@ -131,6 +131,8 @@ pub struct DataModel {
     tables: Vec<Table>,
     leaves: Vec<(Box<str>, usize)>,
     objects: Vec<(Box<str>, ObjectKind)>,
+    /// Indexes into `leaves` of those that stand in every Inform.
+    forced: Vec<usize>,
 }
 
 static TR181: LazyLock<Option<Arc<DataModel>>> =
@@ -241,6 +243,11 @@ impl DataModel {
         Some(self.objects.get(at)?.1)
     }
 
+    /// Parameters that stand in every Inform.
+    pub(super) fn forced(&self) -> impl Iterator<Item = &str> {
+        self.forced.iter().filter_map(|at| Some(&*self.leaves.get(*at)?.0))
+    }
+
     /// Parameters whose path begins with `prefix`, in order.
     pub(super) fn leaves_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Spec)> {
         let from = self.leaves.partition_point(|(path, _)| **path < *prefix);
@@ -272,6 +279,7 @@ impl DataModel {
             tables: Vec::new(),
             leaves: Vec::new(),
             objects: vec![(root.into(), ObjectKind::Plain)],
+            forced: Vec::new(),
         }
     }
 }

@@ -274,9 +274,7 @@ impl State {
 
     /// What the Inform lists: forced parameters, changed ones, `InformParameter` rows (TR-069 A.3.3.1).
     pub(super) fn inform_parameters(&self, events: &[Event]) -> Vec<(String, XsdType, String)> {
-        let root = self.tree.root();
-        let mut paths: Vec<&str> =
-            self.tree.parameters_below(root).filter(|(_, spec)| spec.forced).map(|(path, _)| path).collect();
+        let mut paths: Vec<&str> = self.tree.forced().collect();
         for path in &self.changed {
             if !paths.contains(&&**path) && self.tree.parameter(path).is_some() {
                 paths.push(path);
@@ -384,7 +382,10 @@ impl State {
 
     /// The `InformResponse` came: what it delivers is forgotten.
     pub(super) fn inform_delivered(&mut self, sent: &[Event], listed: &[(String, XsdType, String)]) {
-        self.events.retain(|event| !sent.contains(event));
+        // A connection request that came after this session began asks for another one.
+        let is_asked_again = self.wanted_at.is_some();
+        self.events
+            .retain(|event| !sent.contains(event) || (is_asked_again && event.code == EventCode::ConnectionRequest));
         for (path, _, value) in listed {
             // A parameter that changed again since the Inform was written stays to be told.
             if self.read(path).is_some_and(|(_, current)| current == *value) {
@@ -438,6 +439,25 @@ mod tests {
         assert!((5.0..=10.0).contains(&due.duration_since(now).as_secs_f64()));
         assert_eq!(state.fire(now), Due::Nothing);
         assert_eq!(state.fire(due), Due::Session);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_request_during_a_session_asks_for_the_next() {
+        let mut state = state(CpeConfig::new("http://acs/"));
+        let now = Instant::now();
+        state.connection_requested(now);
+        let sent = state.pending_events();
+        state.session_begins();
+        state.connection_requested(now);
+        state.inform_delivered(&sent, &[]);
+        state.session_completed(now);
+        assert_eq!(state.fire(now), Due::Session);
+        assert_eq!(state.pending_events(), [Event::plain(EventCode::ConnectionRequest)]);
+        state.session_begins();
+        let sent = state.pending_events();
+        state.inform_delivered(&sent, &[]);
+        state.session_completed(now);
+        assert_eq!(state.fire(now), Due::Nothing);
     }
 
     #[tokio::test(start_paused = true)]

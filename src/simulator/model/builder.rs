@@ -82,11 +82,15 @@ impl Builder {
         if parts.leaves.len() > LEAVES_MAX {
             return Err(ModelError::TooLarge);
         }
+        let leaves: Vec<(Box<str>, usize)> = parts.leaves.into_iter().collect();
+        let is_forced = |spec: usize| self.specs.get(spec).is_some_and(|spec| spec.forced);
+        let forced = leaves.iter().enumerate().filter(|(_, (_, spec))| is_forced(*spec)).map(|(at, _)| at).collect();
         Ok(DataModel {
             root: root.into(),
+            forced,
+            leaves,
             specs: self.specs,
             tables,
-            leaves: parts.leaves.into_iter().collect(),
             objects: parts.objects.into_iter().collect(),
         })
     }
