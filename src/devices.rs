@@ -1,1 +1,6 @@
-//! The inventory: what an Inform teaches acsd of a device.
+//! The inventory: what an Inform teaches acsd of a device, and what operators change about it.
+
+pub mod edit;
+pub mod expiry;
+pub mod onboard;
+pub mod presence;

@@ -5,6 +5,7 @@
 
 pub mod event;
 pub mod ident;
+pub mod network;
 pub mod path;
 pub mod secret;
 pub mod time;

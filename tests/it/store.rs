@@ -1,1 +1,69 @@
-//! Placeholder.
+//! One battery of tests for every store backend, and what only a store on disk has to keep.
+
+mod devices;
+mod parameters;
+mod support;
+mod transactions;
+
+use support::open_memory;
+
+/// Runs every case of the battery on one backend.
+macro_rules! store_battery {
+    ($backend:ident, $open:expr; $($part:ident: $($case:ident),+;)+) => {
+        mod $backend {
+            use super::*;
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let opened = $open.await;
+                    $part::$case(&opened.store).await;
+                    opened.store.close().await.expect("closes");
+                }
+            )+)+
+        }
+    };
+}
+
+macro_rules! battery {
+    ($backend:ident, $open:expr) => {
+        store_battery! {
+            $backend, $open;
+            devices:
+                registration_refuses_what_is_taken,
+                keys_are_dense_and_never_given_twice,
+                a_device_is_found_by_identity_serial_and_key,
+                binding_takes_an_identity_once,
+                an_inform_is_learned,
+                concurrent_informs_and_edits_lose_nothing,
+                profiles_change_but_not_their_names,
+                filters_count_exactly_and_page,
+                up_devices_are_listed_for_the_timer,
+                removal_takes_everything,
+                tokens_are_kept_found_and_revoked,
+                figures_follow;
+            parameters:
+                patches_are_learned_and_forgotten,
+                the_last_informs_lie_over_the_tree,
+                a_bootstrap_forgets_the_tree,
+                subtrees_are_searched_and_paged,
+                large_trees_are_kept;
+            transactions:
+                numbers_increase_under_concurrent_enqueues,
+                queues_are_first_in_first_out,
+                claims_respect_skip_back_off_and_waiting,
+                an_inactive_device_s_queue_is_held,
+                the_same_unstarted_work_is_merged,
+                a_full_queue_refuses,
+                saved_progress_is_kept,
+                settling_is_idempotent,
+                large_results_and_large_work_are_kept,
+                only_unstarted_work_is_canceled,
+                deadlines_expire_or_wake,
+                listings_count_exactly_newest_first,
+                concurrent_changes_of_one_queue_lose_nothing,
+                devices_with_work_take_turns;
+        }
+    };
+}
+
+battery!(memory, open_memory());

@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Raw bytes over TCP against the CWMP endpoint, and against scripted CPEs.
+
+mod connreq;
+mod endpoint;
+mod harness;
+mod limits;
+mod tls;

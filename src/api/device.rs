@@ -1,0 +1,231 @@
+//! `/inventory_device_serial/`: the inventory (rest-api.md 2.1).
+
+pub(super) mod form;
+pub(super) mod view;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+
+use self::view::{DeviceDetail, DeviceRow, PendingShown};
+use super::ApiState;
+use super::access::{Caller, Operator};
+use super::body::{JsonObject, sentence};
+use super::error::{ApiError, FieldErrors};
+use super::openapi::{Detail, Reading, Writing};
+use super::paging::{Envelope, PageRule};
+use super::query::Query;
+use crate::devices::edit::EditError;
+use crate::devices::edit::credentials::CredentialError;
+use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId, Status};
+use crate::store::{DeviceFilter, RegisterError};
+
+impl From<EditError> for ApiError {
+    fn from(error: EditError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            EditError::Register(RegisterError::Store(source)) | EditError::Store(source) => source.into(),
+            EditError::Register(_) | EditError::QueueFull { .. } | EditError::Busy(_) => Self::conflict(detail),
+            EditError::Credentials(CredentialError::UsernameMissing | CredentialError::UsernameBlank) => {
+                FieldErrors::one("username", detail).into()
+            }
+            EditError::Credentials(CredentialError::PasswordMissing) => FieldErrors::one("password", detail).into(),
+            EditError::Inactive | EditError::Impossible(_) => Self::unprocessable(detail),
+            EditError::Gone => Self::no_such_device(),
+            EditError::Seal(source) => source.into(),
+        }
+    }
+}
+
+/// Lists devices.
+#[utoipa::path(get, path = "/api/v1/inventory_device_serial/", tag = "devices",
+    params(
+        ("type" = Option<u32>, Query, description = "Only of this type"),
+        ("status" = Option<bool>, Query, description = "Only Up (`1`, `true`, `True`) or Down (`0`, `false`, `False`)"),
+        ("last_status_change_from" = Option<String>, Query,
+            description = "Only with a status change at or after this date, or date and time"),
+        ("organization" = Option<u32>, Query, description = "Only of this organization"),
+        ("is_active" = Option<bool>, Query, description = "Only active, or only inactive"),
+        ("pending" = Option<bool>, Query, description = "Adds `pending_settings_detail` to each row"),
+        ("update_status" = Option<bool>, Query, description = "Calls the devices of the page first"),
+        ("limit" = Option<i64>, Query, description = "Rows of a page: 25 unless told, at most 500"),
+        ("offset" = Option<i64>, Query, description = "Rows to skip")
+    ),
+    responses((status = 200, description = "A page", body = Envelope<DeviceRow>), Reading))]
+pub(super) async fn list(
+    caller: Caller,
+    State(state): State<Arc<ApiState>>,
+    mut query: Query,
+) -> Result<Json<Envelope<DeviceRow>>, ApiError> {
+    let shown = PendingShown::asked(query.boolean("pending"));
+    let update_status = query.boolean("update_status") == Some(true);
+    let page = query.page(PageRule::LIST);
+    let filter = read_filter(&mut query, &caller)?;
+    let links = query.finish()?;
+    let mut listing = state.store.list(&filter, page).await?;
+    if update_status {
+        state.refresh_devices(&listing.items).await;
+        // Asked again, so that the page and its count agree with what the calls have brought to light.
+        listing = state.store.list(&filter, page).await?;
+    }
+    let mut rows = Vec::with_capacity(listing.items.len());
+    for device in listing.items {
+        rows.push(DeviceRow::of(device, shown, &*state.store).await?);
+    }
+    Ok(Json(links.envelope(page, listing.count, rows)))
+}
+
+fn read_filter(query: &mut Query, caller: &Caller) -> Result<DeviceFilter, ApiError> {
+    let organization = query.number("organization").map(OrganizationId);
+    if let Some(organization) = organization {
+        caller.require_organization(organization)?;
+        if organization != DEFAULT_ORGANIZATION {
+            query.error("organization", form::no_such(organization.0));
+        }
+    }
+    let device_type = query.number("type").map(DeviceTypeId);
+    if let Some(unknown) = device_type.filter(|known| *known != DEFAULT_TYPE) {
+        query.error("type", form::no_such(unknown.0));
+    }
+    let status = query.boolean("status").map(|up| if up { Status::Up } else { Status::Down });
+    Ok(DeviceFilter {
+        visible: caller.visible().map(<[_]>::to_vec),
+        organization,
+        device_type,
+        status,
+        is_active: query.boolean("is_active"),
+        status_change_from: query.time("last_status_change_from"),
+    })
+}
+
+/// Creates a device ahead of its first contact.
+#[utoipa::path(post, path = "/api/v1/inventory_device_serial/", tag = "devices",
+    request_body = form::DeviceCreateSchema,
+    responses(
+        (status = 201, description = "Created", body = DeviceDetail),
+        (status = 409, description = "The serial number or the id is taken", body = Detail),
+        Reading, Writing))]
+pub(super) async fn create(
+    caller: Operator,
+    State(state): State<Arc<ApiState>>,
+    JsonObject(body): JsonObject,
+) -> Result<(StatusCode, Json<DeviceDetail>), ApiError> {
+    let draft = form::read_draft(body, &caller)?;
+    let device = state.editor().create(draft).await?;
+    tracing::info!(device.id = %device.key, "{} created device {}", caller.name(), device.key);
+    Ok((StatusCode::CREATED, detail(&state, device, PendingShown::Names).await?))
+}
+
+/// One device.
+#[utoipa::path(get, path = "/api/v1/inventory_device_serial/{serial_number}/", tag = "devices",
+    params(
+        ("serial_number" = String, Path, description = "Percent-encoded where need be"),
+        ("pending" = Option<bool>, Query, description = "Adds `pending_settings_detail`"),
+        ("update_status" = Option<bool>, Query, description = "Calls the device first")
+    ),
+    responses(
+        (status = 200, description = "The device", body = DeviceDetail),
+        (status = 404, description = "There is no such device", body = Detail),
+        Reading))]
+pub(super) async fn show(
+    caller: Caller,
+    State(state): State<Arc<ApiState>>,
+    Serial(serial): Serial,
+    mut query: Query,
+) -> Result<Json<DeviceDetail>, ApiError> {
+    let shown = PendingShown::asked(query.boolean("pending"));
+    let update_status = query.boolean("update_status") == Some(true);
+    query.finish()?;
+    let mut device = caller.device(&state, &serial).await?;
+    if update_status {
+        state.refresh_devices(std::slice::from_ref(&device)).await;
+        device = caller.device(&state, &serial).await?;
+    }
+    detail(&state, device, shown).await
+}
+
+/// Replaces every field of a device that can be changed.
+#[utoipa::path(put, path = "/api/v1/inventory_device_serial/{serial_number}/", tag = "devices",
+    params(("serial_number" = String, Path, description = "Percent-encoded where need be")),
+    request_body(content = form::DeviceFieldsSchema,
+        description = "`name`, `type`, `organization_id` and `is_active` are required. What is left out returns to its \
+                       default; credentials stay."),
+    responses(
+        (status = 200, description = "The device as it now is", body = DeviceDetail),
+        (status = 404, description = "There is no such device", body = Detail),
+        (status = 409, description = "The device's queue is full", body = Detail),
+        (status = 422, description = "Not possible on this device", body = Detail),
+        Reading, Writing))]
+pub(super) async fn replace(
+    caller: Operator,
+    State(state): State<Arc<ApiState>>,
+    Serial(serial): Serial,
+    JsonObject(body): JsonObject,
+) -> Result<Json<DeviceDetail>, ApiError> {
+    let device = caller.device(&state, &serial).await?;
+    let patch = form::read_replacement(body, &device.profile.serial_number, &caller)?;
+    let device = state.editor().change(&device, patch, caller.name()).await?;
+    detail(&state, device, PendingShown::Names).await
+}
+
+/// Changes the fields that are named, and orders what is `true`.
+#[utoipa::path(patch, path = "/api/v1/inventory_device_serial/{serial_number}/", tag = "devices",
+    params(("serial_number" = String, Path, description = "Percent-encoded where need be")),
+    request_body = form::DevicePatchSchema,
+    responses(
+        (status = 200, description = "The device as it now is", body = DeviceDetail),
+        (status = 404, description = "There is no such device", body = Detail),
+        (status = 409, description = "The device's queue is full", body = Detail),
+        (status = 422, description = "Not possible on this device", body = Detail),
+        Reading, Writing))]
+pub(super) async fn change(
+    caller: Operator,
+    State(state): State<Arc<ApiState>>,
+    Serial(serial): Serial,
+    JsonObject(body): JsonObject,
+) -> Result<Json<DeviceDetail>, ApiError> {
+    let device = caller.device(&state, &serial).await?;
+    let patch = form::read_patch(body, &device.profile.serial_number, &caller)?;
+    let device = state.editor().change(&device, patch, caller.name()).await?;
+    detail(&state, device, PendingShown::Names).await
+}
+
+/// Removes a device with its parameters, queue, history and credentials.
+#[utoipa::path(delete, path = "/api/v1/inventory_device_serial/{serial_number}/", tag = "devices",
+    params(("serial_number" = String, Path, description = "Percent-encoded where need be")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, description = "There is no such device", body = Detail),
+        (status = 409, description = "A session or a file transfer of it is in progress", body = Detail),
+        Reading))]
+pub(super) async fn remove(
+    caller: Operator,
+    State(state): State<Arc<ApiState>>,
+    Serial(serial): Serial,
+) -> Result<StatusCode, ApiError> {
+    let device = caller.device(&state, &serial).await?;
+    state.editor().remove(&device).await?;
+    tracing::info!(device.id = %device.key, "{} removed device {}", caller.name(), device.key);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn detail(state: &ApiState, device: Device, shown: PendingShown) -> Result<Json<DeviceDetail>, ApiError> {
+    DeviceDetail::of(device, shown, &*state.store).await.map(Json)
+}
+
+/// The serial number of a path, decoded. What cannot be one is one that no device has.
+pub(super) struct Serial(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Serial {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(serial)) => Ok(Self(serial)),
+            Err(_not_utf8) => Err(ApiError::no_such_device()),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Reading a device from a body: which fields there are, what each may hold, and which are only ever read.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::api::access::Caller;
+use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS};
+use crate::api::error::{ApiError, FieldErrors};
+use crate::devices::edit::Operation;
+use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
+use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, DeviceTypeId, OrganizationId};
+use crate::types::ident::{DeviceKey, SerialNumber};
+use crate::types::secret::Secret;
+
+/// Fields that answers have and that no write changes; they are ignored, so that what a GET gave can be sent back.
+pub(super) const READ_ONLY: [&str; 17] = [
+    "uuid",
+    "status",
+    "status_change",
+    "type_short_name",
+    "software_version",
+    "hardware_version",
+    "manufacturer",
+    "unique_identifier",
+    "product_class",
+    "firmware_image_is_pending",
+    "location_short_name",
+    "address",
+    "last_connection",
+    "last_configuration",
+    "last_change",
+    "created",
+    "pending_settings",
+];
+/// Read-only, too; apart because only some answers have it.
+const PENDING_DETAIL: &str = "pending_settings_detail";
+
+/// Most tags of a device.
+const TAGS_MAX: usize = 64;
+/// Longest user name and password, in characters (`ManagementServer.Username`: `string(256)`, TR-181).
+const LOGIN_MAX_CHARS: usize = 256;
+
+/// What the fields of a device may hold; a schema for the description, read by [`read_fields`].
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only; a test holds it against the reader")]
+#[schema(as = DeviceFields)]
+pub(in crate::api) struct DeviceFieldsSchema {
+    /// For people; at first the serial number.
+    name: Option<String>,
+    customer_id: Option<String>,
+    serial_number_alt: Option<String>,
+    description: Option<String>,
+    #[schema(minimum = 1)]
+    organization_id: Option<u32>,
+    #[schema(minimum = 1)]
+    r#type: Option<u32>,
+    location: Option<u32>,
+    location_name: Option<String>,
+    /// Decimal degrees, -90 to 90, as a string or a number.
+    latitude: Option<String>,
+    /// Decimal degrees, -180 to 180, as a string or a number.
+    longitude: Option<String>,
+    tags: Option<Vec<String>>,
+    is_active: Option<bool>,
+    debug: Option<bool>,
+    firmware_image: Option<u32>,
+    /// Periodic Inform interval in seconds.
+    #[schema(minimum = 1)]
+    update_frequency: Option<u32>,
+    /// What the CPE presents.
+    username: Option<String>,
+    /// What the CPE presents.
+    #[schema(write_only)]
+    password: Option<String>,
+}
+
+/// A device to be created.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceCreate, example = json!({
+    "name": "Branch Office Router", "serial_number": "ZN987654321", "customer_id": "CUST-67890", "type": 1,
+    "organization_id": 1, "location_name": "Branch Office - Seattle", "description": "Primary router",
+    "username": "device_admin", "password": "secure_password_123", "is_active": true,
+    "latitude": "47.6062", "longitude": "-122.3321"
+}))]
+pub(in crate::api) struct DeviceCreateSchema {
+    /// 1 to 64 printable characters.
+    #[schema(min_length = 1, max_length = 64)]
+    serial_number: String,
+    /// A wished-for id.
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
+    id: Option<u32>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    fields: DeviceFieldsSchema,
+}
+
+/// A change of a device, and what is ordered with it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DevicePatch, example = json!({"location_name": "Building B", "reboot": true}))]
+pub(in crate::api) struct DevicePatchSchema {
+    #[schema(inline)]
+    #[serde(flatten)]
+    fields: DeviceFieldsSchema,
+    /// `true` restarts the device.
+    reboot: Option<bool>,
+    /// `true` resets it to factory defaults.
+    factory: Option<bool>,
+    /// `true` carries out the partial reset of its type.
+    device_factory: Option<bool>,
+    /// `true` writes what differs from the wanted configuration.
+    sync: Option<bool>,
+    /// `true` writes all of the wanted configuration.
+    reconf: Option<bool>,
+}
+
+/// Reads a device to be created.
+pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller) -> Result<DeviceDraft, ApiError> {
+    let mut fields = Fields::new(body);
+    let serial = fields.parsed("serial_number", |text| SerialNumber::try_from(text));
+    let serial = fields.require("serial_number", serial);
+    let key = fields.nullable("id", |fields, name| fields.integer(name, 1..=i32::MAX.unsigned_abs())).flatten();
+    let patch = read_fields(&mut fields);
+    finish(fields, &[])?;
+    let serial_number = serial.ok_or_else(missing)?;
+    require_scope(&patch, caller)?;
+    if patch.organization.is_none() {
+        caller.require_organization(DEFAULT_ORGANIZATION)?;
+    }
+    Ok(DeviceDraft { key: key.map(DeviceKey), serial_number, fields: patch })
+}
+
+/// Reads a replacement: what is absent returns to its default, credentials aside.
+pub(super) fn read_replacement(
+    body: Map<String, Value>,
+    serial: &SerialNumber,
+    caller: &Caller,
+) -> Result<DevicePatch, ApiError> {
+    let mut fields = Fields::new(body);
+    check_serial(&mut fields, serial);
+    let patch = read_fields(&mut fields);
+    fields.require("name", patch.name.as_ref());
+    fields.require("type", patch.device_type);
+    fields.require("organization_id", patch.organization);
+    fields.require("is_active", patch.is_active);
+    finish(fields, &["id"])?;
+    require_scope(&patch, caller)?;
+    Ok(DevicePatch {
+        customer_id: patch.customer_id.or_else(|| Some(String::new())),
+        serial_number_alt: patch.serial_number_alt.or_else(|| Some(String::new())),
+        description: patch.description.or_else(|| Some(String::new())),
+        location: patch.location.or(Some(None)),
+        location_name: patch.location_name.or_else(|| Some(String::new())),
+        latitude: patch.latitude.or(Some(None)),
+        longitude: patch.longitude.or(Some(None)),
+        tags: patch.tags.or_else(|| Some(Vec::new())),
+        debug: patch.debug.or(Some(false)),
+        firmware_image: patch.firmware_image.or(Some(None)),
+        update_frequency: patch.update_frequency.or(Some(None)),
+        ..patch
+    })
+}
+
+/// Reads a change, and what is ordered with it.
+pub(super) fn read_patch(
+    body: Map<String, Value>,
+    serial: &SerialNumber,
+    caller: &Caller,
+) -> Result<DevicePatch, ApiError> {
+    let mut fields = Fields::new(body);
+    check_serial(&mut fields, serial);
+    let mut patch = read_fields(&mut fields);
+    patch.operations =
+        Operation::ALL.into_iter().filter(|operation| fields.boolean(operation.as_str()) == Some(true)).collect();
+    finish(fields, &["id"])?;
+    require_scope(&patch, caller)?;
+    Ok(patch)
+}
+
+fn read_fields(fields: &mut Fields) -> DevicePatch {
+    DevicePatch {
+        name: fields.filled_line("name"),
+        customer_id: fields.text("customer_id", LINE_MAX_CHARS),
+        serial_number_alt: fields.text("serial_number_alt", LINE_MAX_CHARS),
+        description: fields.text("description", TEXT_MAX_CHARS),
+        organization: known_id(fields, "organization_id", DEFAULT_ORGANIZATION.0).map(OrganizationId),
+        device_type: known_id(fields, "type", DEFAULT_TYPE.0).map(DeviceTypeId),
+        location: fields.nullable("location", unknown_id),
+        location_name: fields.text("location_name", LINE_MAX_CHARS),
+        latitude: fields.nullable("latitude", |fields, name| fields.degrees(name, 90.0)),
+        longitude: fields.nullable("longitude", |fields, name| fields.degrees(name, 180.0)),
+        tags: fields.lines("tags", TAGS_MAX),
+        is_active: fields.boolean("is_active"),
+        debug: fields.boolean("debug"),
+        firmware_image: fields.nullable("firmware_image", unknown_id),
+        // TR-181 allows up to 2^32 - 1; the interval must be at least a second.
+        update_frequency: fields.nullable("update_frequency", |fields, name| fields.integer(name, 1..=u32::MAX)),
+        username: read_username(fields),
+        password: read_password(fields),
+        operations: Vec::new(),
+    }
+}
+
+/// The id of a record, of which there is one so far.
+fn known_id(fields: &mut Fields, name: &str, known: u32) -> Option<u32> {
+    let id = fields.integer(name, 0..=u32::MAX)?;
+    if id == known {
+        return Some(id);
+    }
+    fields.error(name, no_such(id));
+    None
+}
+
+/// The id of a record, of which there are none so far.
+fn unknown_id(fields: &mut Fields, name: &str) -> Option<u32> {
+    let id = fields.integer(name, 0..=u32::MAX)?;
+    fields.error(name, no_such(id));
+    None
+}
+
+/// What is said of an id that does not exist.
+pub(in crate::api) fn no_such(id: u32) -> String {
+    format!("Invalid id \"{id}\" - object does not exist.")
+}
+
+/// Empty is what a GET gives for a device without credentials. Basic credentials cannot carry a colon (RFC 7617 §2).
+fn read_username(fields: &mut Fields) -> Option<String> {
+    let username = fields.text("username", LOGIN_MAX_CHARS)?;
+    if username.contains(|c: char| c == ':' || c.is_control()) {
+        fields.error("username", "Colons and control characters are not allowed.");
+        return None;
+    }
+    Some(username)
+}
+
+fn read_password(fields: &mut Fields) -> Option<Secret> {
+    let password = fields.text("password", LOGIN_MAX_CHARS)?;
+    if password.is_empty() {
+        fields.error("password", "This field may not be blank.");
+        return None;
+    }
+    if password.contains(char::is_control) {
+        fields.error("password", "Control characters are not allowed.");
+        return None;
+    }
+    Some(Secret::new(password))
+}
+
+fn check_serial(fields: &mut Fields, serial: &SerialNumber) {
+    if let Some(given) = fields.text("serial_number", LINE_MAX_CHARS)
+        && given != serial.as_str()
+    {
+        fields.error("serial_number", "Must be the serial number of the path: it cannot be changed.");
+    }
+}
+
+fn finish(fields: Fields, also_read_only: &[&str]) -> Result<(), FieldErrors> {
+    let mut read_only = READ_ONLY.to_vec();
+    read_only.push(PENDING_DETAIL);
+    read_only.extend_from_slice(also_read_only);
+    fields.finish(&read_only)
+}
+
+fn require_scope(patch: &DevicePatch, caller: &Caller) -> Result<(), ApiError> {
+    patch.organization.map_or(Ok(()), |organization| caller.require_organization(organization))
+}
+
+fn missing() -> ApiError {
+    FieldErrors::one("serial_number", "This field is required.").into()
+}

@@ -1,0 +1,195 @@
+//! `/inventory_device_serial_headless_operation/`: reading and writing parameters and objects (rest-api.md 2.3).
+
+pub(super) mod form;
+pub(super) mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use self::form::Order;
+use self::view::HeadlessView;
+use super::ApiState;
+use super::access::{Caller, Operator};
+use super::body::JsonObject;
+use super::error::ApiError;
+use super::openapi::{Detail, Reading, Writing};
+use super::paging::PageRule;
+use super::query::Query;
+use super::transaction::{read_status, serials_of};
+use super::words::StatusWord;
+use crate::devices::edit::EditError;
+use crate::model::device::Device;
+use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
+use crate::store::{Listing, Merge, Page, TransactionFilter};
+use crate::types::ident::TransactionId;
+
+/// Schedules an operation.
+#[utoipa::path(post, path = "/api/v1/inventory_device_serial_headless_operation/", tag = "headless operations",
+    request_body = form::HeadlessSchema,
+    responses(
+        (status = 201, description = "What was sent, with `id`, `status` and `created_at`", body = HeadlessView),
+        (status = 404, description = "There is no such device", body = Detail),
+        (status = 409, description = "The device's queue is full", body = Detail),
+        (status = 422, description = "The device is inactive", body = Detail),
+        Reading, Writing))]
+pub(super) async fn schedule(
+    caller: Operator,
+    State(state): State<Arc<ApiState>>,
+    JsonObject(body): JsonObject,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let sent = body.get("variables").cloned();
+    let Order { serial, work } = form::read(body)?;
+    let device = caller.device(&state, &serial).await?;
+    check_known_types(&state, &device, &work).await?;
+    let transaction = schedule_work(&state, &device, work, &caller).await?;
+    let echo = echo(&serial, sent, &transaction);
+    Ok((StatusCode::CREATED, Json(echo)))
+}
+
+/// Schedules headless work for a device; never merged with work that waits.
+pub(super) async fn schedule_work(
+    state: &ApiState,
+    device: &Device,
+    work: Work,
+    caller: &Caller,
+) -> Result<Transaction, ApiError> {
+    let new = NewTransaction {
+        kind: Kind::Headless,
+        work,
+        requested_by: caller.name().to_owned(),
+        expires_at: state.work_expires_at(),
+    };
+    Ok(state.queue.schedule(device, new, Merge::Never).await.map_err(EditError::from)?)
+}
+
+async fn check_known_types(state: &ApiState, device: &Device, work: &Work) -> Result<(), ApiError> {
+    if let Work::Set { assignments } = work {
+        let paths: Vec<&str> = assignments.iter().map(|assignment| assignment.path.as_str()).collect();
+        let known = state.store.known(device.key, &paths).await?;
+        form::check_against(assignments, &known)?;
+    }
+    Ok(())
+}
+
+/// What was sent, plus what it has become.
+fn echo(serial: &str, variables: Option<Value>, transaction: &Transaction) -> Value {
+    let mut echo = Map::new();
+    echo.insert("serial_number".into(), serial.into());
+    echo.insert("operation".into(), transaction.work.operation().into());
+    echo.insert("variables".into(), variables.filter(Value::is_array).unwrap_or_else(|| json!([])));
+    echo.insert("id".into(), transaction.id.to_string().into());
+    echo.insert("status".into(), json!(StatusWord::from(transaction.status)));
+    echo.insert("created_at".into(), transaction.created_at.to_string().into());
+    Value::Object(echo)
+}
+
+/// Operations, newest first; one of them with `id`.
+#[utoipa::path(get, path = "/api/v1/inventory_device_serial_headless_operation/", tag = "headless operations",
+    params(
+        ("id" = Option<String>, Query, description = "Only this transaction; 404 when there is none"),
+        ("update_status" = Option<bool>, Query, description = "Calls the devices and waits for the transactions' ends"),
+        ("serial_number" = Option<String>, Query, description = "Only of this device"),
+        ("status" = Option<String>, Query, description = "Only in this status"),
+        ("limit" = Option<i64>, Query, description = "Entries of a page: 100 unless told, at most 500"),
+        ("offset" = Option<i64>, Query, description = "Entries to skip")
+    ),
+    responses(
+        (status = 200, description = "An array", body = Vec<HeadlessView>,
+            headers(("X-Total-Count" = u64, description = "How many there are in all"),
+                    ("Link" = String, description = "The neighbouring pages"))),
+        (status = 404, description = "Nothing matches the id", body = Detail),
+        Reading))]
+pub(super) async fn list(
+    caller: Caller,
+    State(state): State<Arc<ApiState>>,
+    mut query: Query,
+) -> Result<Response, ApiError> {
+    let update_status = query.boolean("update_status") == Some(true);
+    let page = query.page(PageRule::ARRAY);
+    let status = read_status(&mut query);
+    let id = query.text("id").map(str::to_owned);
+    let serial = query.text("serial_number").map(str::to_owned);
+    let links = query.finish()?;
+    let device = match &serial {
+        Some(serial) => state.store.by_serial(serial).await?.filter(|device| caller.sees(device.profile.organization)),
+        None => None,
+    };
+    let wanted = Wanted {
+        id,
+        nobody: serial.is_some() && device.is_none(),
+        filter: TransactionFilter {
+            visible: caller.visible().map(<[_]>::to_vec),
+            device: device.map(|device| device.key),
+            kind: Some(Kind::Headless),
+            status,
+        },
+    };
+    let mut found = wanted.find(&state, &caller, page).await?;
+    if update_status {
+        state.refresh_transactions(&found.items).await;
+        found = wanted.find(&state, &caller, page).await?;
+    }
+    let serials = serials_of(&state, &found.items).await?;
+    let views = views(&state, found.items, &serials).await?;
+    Ok(links.array(page, found.count, views))
+}
+
+/// Which operations are asked for.
+struct Wanted {
+    id: Option<String>,
+    /// The named device does not exist, or is not this token's.
+    nobody: bool,
+    filter: TransactionFilter,
+}
+
+impl Wanted {
+    async fn find(&self, state: &ApiState, caller: &Caller, page: Page) -> Result<Listing<Transaction>, ApiError> {
+        let Some(id) = &self.id else {
+            return if self.nobody {
+                Ok(Listing { items: Vec::new(), count: 0 })
+            } else {
+                Ok(state.store.transactions(&self.filter, page).await?)
+            };
+        };
+        let transaction = match id.parse() {
+            Ok(id) if !self.nobody => state.store.transaction(TransactionId(id)).await?,
+            _ => None,
+        };
+        let matches = |transaction: &Transaction| {
+            transaction.kind == Kind::Headless
+                && self.filter.device.is_none_or(|device| device == transaction.device)
+                && self.filter.status.is_none_or(|status| status == transaction.status)
+        };
+        let transaction = transaction.filter(matches);
+        let visible = match &transaction {
+            Some(transaction) => super::transaction::is_visible(state, caller, transaction).await?,
+            None => false,
+        };
+        match transaction {
+            Some(transaction) if visible => Ok(Listing { items: vec![transaction], count: 1 }),
+            _ => Err(ApiError::not_found("There is no headless operation with this id.")),
+        }
+    }
+}
+
+async fn views(
+    state: &ApiState,
+    transactions: Vec<Transaction>,
+    serials: &HashMap<crate::types::ident::DeviceKey, String>,
+) -> Result<Vec<HeadlessView>, ApiError> {
+    let mut views = Vec::with_capacity(transactions.len());
+    for transaction in transactions {
+        // A device that was removed meanwhile has taken its transactions along.
+        let Some(serial) = serials.get(&transaction.device) else { continue };
+        let results =
+            if transaction.status.is_final() { state.store.results(transaction.id).await? } else { Vec::new() };
+        views.push(HeadlessView::of(serial.clone(), &transaction, &results));
+    }
+    Ok(views)
+}

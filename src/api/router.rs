@@ -1,0 +1,51 @@
+//! The whole route table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::compression::CompressionLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::openapi::Description;
+use super::{ApiState, device, headless, health, operation, parameter, shell, token, transaction};
+
+/// The facade as a service. Paths are served with their final slash and without it.
+pub fn router(state: ApiState) -> Router {
+    let state = Arc::new(state);
+    let (routes, description) = table().split_for_parts();
+    let inner = routes
+        .merge(SwaggerUi::new("/api/v1/docs").url("/api/v1/openapi.json", description))
+        .layer(CompressionLayer::new())
+        .layer(from_fn(shell::note_route))
+        .fallback(shell::unknown_path)
+        .method_not_allowed_fallback(shell::unknown_method)
+        .with_state(Arc::clone(&state));
+    // The path is brought to its canonical form before the inner router looks at it.
+    Router::new().fallback_service(inner).layer(from_fn_with_state(state, shell::surround))
+}
+
+/// The description of the API, as `/api/v1/openapi.json` serves it.
+#[must_use]
+pub fn description() -> utoipa::openapi::OpenApi {
+    table().into_openapi()
+}
+
+fn table() -> OpenApiRouter<Arc<ApiState>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(device::list, device::create))
+        .routes(routes!(device::show, device::replace, device::change, device::remove))
+        .routes(routes!(parameter::list, parameter::refresh, parameter::write))
+        .routes(routes!(operation::order))
+        .routes(routes!(headless::list, headless::schedule))
+        .routes(routes!(transaction::list))
+        .routes(routes!(transaction::show, transaction::cancel))
+        .routes(routes!(token::list, token::create))
+        .routes(routes!(token::show, token::revoke))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}

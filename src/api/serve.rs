@@ -1,0 +1,157 @@
+//! The listener of the facade: plain or TLS, bounded, and stopped without breaking off what runs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::paging::Scheme;
+use crate::telemetry::chain;
+
+/// Gives the TLS configuration that is to be used now; asked for each connection, so that it can be reloaded.
+pub type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
+
+/// Limits of the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServeLimits {
+    /// Connections open at once; more wait in the backlog.
+    pub connections: usize,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Longest a request's head, or a TLS handshake, may take.
+    pub header_time: Duration,
+    /// Longest that open requests are waited for when stopping.
+    pub drain_time: Duration,
+}
+
+impl Default for ServeLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            header_bytes: 32 * 1024,
+            header_time: Duration::from_secs(10),
+            drain_time: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Serves until `stop` is cancelled, then lets open requests finish.
+///
+/// # Errors
+/// Of the listener; failures of single connections are theirs alone.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsSource>,
+    limits: ServeLimits,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = Arc::clone(&permits).acquire_owned() => match permit {
+                Ok(permit) => permit,
+                Err(_closed) => break,
+            },
+        };
+        let (stream, peer) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) => {
+                    // Out of descriptors, mostly: there will be some when connections end.
+                    tracing::warn!("the API listener cannot accept: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let connection = Connection { peer, router: router.clone(), limits, stop: stop.clone() };
+        let tls = tls.clone();
+        connections.spawn(async move {
+            connection.run(stream, tls).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(limits.drain_time, async { while connections.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        tracing::warn!("API requests were still open after {:?} and are broken off", limits.drain_time);
+    }
+    Ok(())
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+struct Connection {
+    peer: SocketAddr,
+    router: Router,
+    limits: ServeLimits,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<TlsSource>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("an API connection from {} broke off: {error}", self.peer);
+            return;
+        }
+        let Some(tls) = tls else { return self.speak(stream, Scheme::Plain).await };
+        let handshake = TlsAcceptor::from(tls()).accept(stream);
+        match tokio::time::timeout(self.limits.header_time, handshake).await {
+            Ok(Ok(stream)) => self.speak(stream, Scheme::Tls).await,
+            Ok(Err(error)) => tracing::debug!("no TLS with {}: {error}", self.peer),
+            Err(_elapsed) => tracing::debug!("no TLS with {}: the handshake took too long", self.peer),
+        }
+    }
+
+    async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, scheme: Scheme) {
+        let Self { peer, router, limits, stop } = self;
+        let service = router.map_request(move |request: hyper::Request<Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(scheme);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_time)
+            .max_buf_size(limits.header_bytes.max(8192))
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("an API connection from {peer} broke off: {}", chain(&error));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! `/transaction/`: everything that was scheduled, whoever scheduled it (rest-api.md §4).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::ApiState;
+use super::access::{Caller, Operator};
+use super::error::ApiError;
+use super::openapi::{Detail, Reading};
+use super::paging::{Envelope, PageRule};
+use super::query::Query;
+use super::words::{KindWord, StatusWord};
+use crate::model::transaction::{Transaction, TransactionFault, TransactionStatus};
+use crate::store::{CancelError, TransactionFilter};
+use crate::types::ident::{DeviceKey, TransactionId};
+
+/// A transaction.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TransactionView {
+    id: u64,
+    serial_number: String,
+    kind: KindWord,
+    #[schema(example = "get")]
+    operation: &'static str,
+    status: StatusWord,
+    created_at: String,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+    /// Sessions that have tried it.
+    attempts: u32,
+    /// In words.
+    waiting_for: Option<String>,
+    /// Why it failed; while it backs off, the last fault.
+    fault: Option<FaultView>,
+    requested_by: String,
+}
+
+/// A fault of the CPE, or with code 0 acsd's own reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FaultView {
+    #[schema(example = 9005)]
+    code: u16,
+    message: String,
+}
+
+impl FaultView {
+    pub(super) fn of(fault: &TransactionFault) -> Self {
+        Self { code: fault.code, message: fault.message.clone() }
+    }
+}
+
+impl TransactionView {
+    pub(super) fn of(serial: String, transaction: Transaction) -> Self {
+        Self {
+            id: transaction.id.0,
+            serial_number: serial,
+            kind: transaction.kind.into(),
+            operation: transaction.work.operation(),
+            status: transaction.status.into(),
+            created_at: transaction.created_at.to_string(),
+            started_at: transaction.started_at.map(|at| at.to_string()),
+            completed_at: transaction.completed_at.map(|at| at.to_string()),
+            attempts: transaction.attempts,
+            waiting_for: transaction.waiting_for(),
+            fault: transaction.fault.as_ref().map(FaultView::of),
+            requested_by: transaction.requested_by,
+        }
+    }
+}
+
+/// Transactions, newest first.
+#[utoipa::path(get, path = "/api/v1/transaction/", tag = "transactions",
+    params(
+        ("serial_number" = Option<String>, Query, description = "Only of this device"),
+        ("kind" = Option<String>, Query,
+            description = "Only `operation`, `headless`, `diag`, `firmware` or `configuration`"),
+        ("status" = Option<String>, Query, description = "Only in this status"),
+        ("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
+        ("offset" = Option<i64>, Query, description = "Entries to skip")
+    ),
+    responses((status = 200, description = "A page", body = Envelope<TransactionView>), Reading))]
+pub(super) async fn list(
+    caller: Caller,
+    State(state): State<Arc<ApiState>>,
+    mut query: Query,
+) -> Result<Json<Envelope<TransactionView>>, ApiError> {
+    let page = query.page(PageRule::LIST);
+    let kind = query.choice("kind", KindWord::parse);
+    let status = read_status(&mut query);
+    let serial = query.text("serial_number").map(str::to_owned);
+    let links = query.finish()?;
+    let device = match &serial {
+        None => None,
+        Some(serial) => match state.store.by_serial(serial).await? {
+            Some(device) if caller.sees(device.profile.organization) => Some(device.key),
+            _ => return Ok(Json(links.envelope(page, 0, Vec::new()))),
+        },
+    };
+    let filter = TransactionFilter { visible: caller.visible().map(<[_]>::to_vec), device, kind, status };
+    let listing = state.store.transactions(&filter, page).await?;
+    let serials = serials_of(&state, &listing.items).await?;
+    let views = listing
+        .items
+        .into_iter()
+        // A device that was removed meanwhile has taken its transactions along.
+        .filter_map(|transaction| Some(TransactionView::of(serials.get(&transaction.device)?.clone(), transaction)))
+        .collect();
+    Ok(Json(links.envelope(page, listing.count, views)))
+}
+
+/// One transaction.
+#[utoipa::path(get, path = "/api/v1/transaction/{id}/", tag = "transactions",
+    params(("id" = u64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The transaction", body = TransactionView),
+        (status = 404, description = "There is no such transaction", body = Detail),
+        Reading))]
+pub(super) async fn show(
+    caller: Caller,
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+) -> Result<Json<TransactionView>, ApiError> {
+    let transaction = find(&state, &caller, &id).await?;
+    let device = state.store.device(transaction.device).await?.ok_or_else(no_such_transaction)?;
+    Ok(Json(TransactionView::of(device.profile.serial_number.to_string(), transaction)))
+}
+
+/// Withdraws a transaction that has not started.
+#[utoipa::path(delete, path = "/api/v1/transaction/{id}/", tag = "transactions",
+    params(("id" = u64, Path, description = "Its number")),
+    responses(
+        (status = 204, description = "It is withdrawn"),
+        (status = 404, description = "There is no such transaction", body = Detail),
+        (status = 409, description = "It has started or ended", body = Detail),
+        Reading))]
+pub(super) async fn cancel(
+    caller: Operator,
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let transaction = find(&state, &caller, &id).await?;
+    match state.editor().cancel(&transaction, caller.name()).await {
+        Ok(()) => {
+            tracing::info!("{} withdrew transaction {}", caller.name(), transaction.id);
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Err(CancelError::Unknown) => Err(no_such_transaction()),
+        Err(CancelError::Started) => Err(ApiError::conflict("The transaction has started or ended.")),
+        Err(CancelError::Store(source)) => Err(source.into()),
+    }
+}
+
+async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<Transaction, ApiError> {
+    let id = id.parse().map(TransactionId).map_err(|_not_a_number| no_such_transaction())?;
+    let transaction = state.store.transaction(id).await?.ok_or_else(no_such_transaction)?;
+    if is_visible(state, caller, &transaction).await? { Ok(transaction) } else { Err(no_such_transaction()) }
+}
+
+fn no_such_transaction() -> ApiError {
+    ApiError::not_found("There is no transaction with this id.")
+}
+
+/// Whether the transaction's device is one that the caller may see.
+pub(super) async fn is_visible(state: &ApiState, caller: &Caller, transaction: &Transaction) -> Result<bool, ApiError> {
+    let device = state.store.device(transaction.device).await?;
+    Ok(device.is_some_and(|device| caller.sees(device.profile.organization)))
+}
+
+/// Serial numbers of the devices of these transactions, each looked up once.
+pub(super) async fn serials_of(
+    state: &ApiState,
+    transactions: &[Transaction],
+) -> Result<HashMap<DeviceKey, String>, ApiError> {
+    let mut serials = HashMap::new();
+    for transaction in transactions {
+        if !serials.contains_key(&transaction.device)
+            && let Some(device) = state.store.device(transaction.device).await?
+        {
+            serials.insert(transaction.device, device.profile.serial_number.to_string());
+        }
+    }
+    Ok(serials)
+}
+
+/// The parameter `status` of lists of transactions.
+pub(super) fn read_status(query: &mut Query) -> Option<TransactionStatus> {
+    query.choice("status", StatusWord::parse)
+}

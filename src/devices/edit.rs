@@ -1,0 +1,417 @@
+//! What operators change about devices: create, change, remove, and order operations.
+//!
+//! One rule runs through it: nothing is half-done. What can be refused is checked first; where a later step is refused
+//! all the same (a full queue, a failing store), the earlier ones are taken back.
+
+pub mod credentials;
+pub mod draft;
+
+use std::time::Duration;
+
+use crate::auth::seal::{SealError, Sealer};
+use crate::devices::presence::Presence;
+use crate::model::device::{Credentials, Device, Login, PendingSetting, Profile, Setting};
+use crate::model::transaction::{Kind, NewTransaction, Phase, Transaction, TransactionStatus, WaitReason, Work};
+use crate::store::{CancelError, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
+use crate::tasks::queue::{Queue, ScheduleError};
+use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::time::Clock;
+
+use self::credentials::{CredentialError, NewLogin};
+use self::draft::{DeviceDraft, DevicePatch};
+
+/// What an operator may order of a device (rest-api.md 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Restart.
+    Reboot,
+    /// Back to factory defaults.
+    Factory,
+    /// The partial reset that the device's type defines.
+    DeviceFactory,
+    /// Write what differs from the wanted configuration.
+    Sync,
+    /// Write all of the wanted configuration.
+    Reconf,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Reboot, Self::Factory, Self::DeviceFactory, Self::Sync, Self::Reconf];
+
+    /// The API's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::Factory => "factory",
+            Self::DeviceFactory => "device_factory",
+            Self::Sync => "sync",
+            Self::Reconf => "reconf",
+        }
+    }
+
+    /// Reads the API's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.as_str() == word)
+    }
+
+    /// What it is for the queue; the reason when the device's type does not define it.
+    fn work(self) -> Result<Work, EditError> {
+        match self {
+            Self::Reboot => Ok(Work::Reboot),
+            Self::Factory => Ok(Work::FactoryReset),
+            Self::DeviceFactory => Err(EditError::Impossible("the device's type defines no device_factory writes")),
+            Self::Sync => Err(EditError::Impossible("the device's type defines no configuration to sync")),
+            Self::Reconf => Err(EditError::Impossible("the device's type defines no configuration to write")),
+        }
+    }
+}
+
+/// Why a device was not changed. Nothing of the change is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// Serial number or key are taken.
+    #[error(transparent)]
+    Register(RegisterError),
+    /// User name and password do not make a login.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// The device is inactive, and takes no new work.
+    #[error("the device is inactive and takes no new work")]
+    Inactive,
+    /// Well-formed, but not possible on this device.
+    #[error("{0}")]
+    Impossible(&'static str),
+    /// Its queue holds all it may.
+    #[error("the device's queue is full: {limit} transactions wait")]
+    QueueFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// It is in a session, or a file transfer of it is in progress.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// It was removed meanwhile.
+    #[error("the device is gone")]
+    Gone,
+    /// The credentials could not be sealed or opened.
+    #[error("the credentials could not be sealed")]
+    Seal(#[from] SealError),
+    /// The store failed.
+    #[error("the change was not stored")]
+    Store(#[from] StoreError),
+}
+
+impl From<ScheduleError> for EditError {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Inactive => Self::Inactive,
+            ScheduleError::Refused(EnqueueError::UnknownDevice) => Self::Gone,
+            ScheduleError::Refused(EnqueueError::QueueFull { limit }) => Self::QueueFull { limit },
+            ScheduleError::Refused(EnqueueError::Store(source)) => Self::Store(source),
+        }
+    }
+}
+
+/// The service that changes devices.
+#[derive(Clone, Copy)]
+pub struct Editor<'a> {
+    /// Holds them.
+    pub store: &'a dyn Store,
+    /// Brings settings to them.
+    pub queue: &'a Queue,
+    /// Knows which are in a session.
+    pub presence: &'a Presence,
+    /// Seals their passwords.
+    pub sealer: &'a Sealer,
+    /// Dates the changes.
+    pub clock: &'a dyn Clock,
+    /// How long ordered operations may wait unstarted; `None`: for ever.
+    pub work_expires_after: Option<Duration>,
+}
+
+impl Editor<'_> {
+    /// Creates a device ahead of its first contact. Its credentials count as set on the device; an update frequency is
+    /// pending until the first contact, when onboarding schedules it.
+    ///
+    /// # Errors
+    /// [`EditError::Register`], [`EditError::Credentials`], [`EditError::Seal`], [`EditError::Store`].
+    pub async fn create(&self, draft: DeviceDraft) -> Result<Device, EditError> {
+        let now = self.clock.now();
+        let key = draft.key;
+        let login = match credentials::of_new_device(&draft)? {
+            Some((username, password)) => Some(Login { username, password: self.sealer.seal(&password)? }),
+            None => None,
+        };
+        let mut profile = draft.into_profile(uuid::Uuid::new_v4(), now);
+        profile.credentials = Credentials { current: login, ..Credentials::default() };
+        if profile.update_frequency.is_some() {
+            put_pending(&mut profile, Setting::UpdateFrequency, now);
+        }
+        match self.store.register(NewDevice { key, identity: None, profile }).await {
+            Ok(device) => Ok(device),
+            Err(RegisterError::Store(source)) => Err(EditError::Store(source)),
+            Err(taken) => Err(EditError::Register(taken)),
+        }
+    }
+
+    /// Changes a device as a whole: the record, what then has to be brought to the device, and what is ordered with it.
+    ///
+    /// # Errors
+    /// [`EditError`].
+    pub async fn change(&self, device: &Device, patch: DevicePatch, by: &str) -> Result<Device, EditError> {
+        let operations: Vec<Work> =
+            patch.operations.iter().map(|operation| operation.work()).collect::<Result<_, _>>()?;
+        let login = match credentials::of_known_device(device, &patch, self.sealer)? {
+            Some(NewLogin { username, password }) => Some(Login { username, password: self.sealer.seal(&password)? }),
+            None => None,
+        };
+        let seen = device.state.identity.is_some();
+        let settings = settings_to_bring(device, &patch, login.is_some());
+        let active = patch.is_active.unwrap_or(device.profile.is_active);
+        if !active && (!operations.is_empty() || (seen && !settings.is_empty())) {
+            return Err(EditError::Inactive);
+        }
+        let forgotten = if patch.update_frequency == Some(None) { pending_transaction(device) } else { None };
+        let (before, changed) = self.write(device.key, patch, login, &settings, seen).await?;
+        if let Some(id) = forgotten {
+            self.withdraw(id).await?;
+        }
+        let settings: Vec<Setting> = if seen { settings } else { Vec::new() };
+        match self.bring(&changed, &settings, operations, by).await {
+            Ok(device) => Ok(device),
+            Err(refused) => {
+                if let Some(before) = before {
+                    self.restore(changed.profile, before, device.key).await?;
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    /// Orders an operation. The same one that still waits unstarted is taken for the new one.
+    ///
+    /// # Errors
+    /// [`EditError`].
+    pub async fn operate(&self, device: &Device, operation: Operation, by: &str) -> Result<Transaction, EditError> {
+        if !device.profile.is_active {
+            return Err(EditError::Inactive);
+        }
+        let work = operation.work()?;
+        Ok(self.queue.schedule(device, self.ordered(work, by), Merge::SameUnstarted).await?)
+    }
+
+    /// Removes a device and everything of it.
+    ///
+    /// # Errors
+    /// [`EditError::Busy`], [`EditError::Gone`], [`EditError::Store`].
+    pub async fn remove(&self, device: &Device) -> Result<(), EditError> {
+        if self.presence.in_session(device.key) {
+            return Err(EditError::Busy("a CWMP session of the device is in progress"));
+        }
+        let live = self.store.live(device.key).await?;
+        let transfers = |transaction: &Transaction| {
+            matches!(transaction.phase, Phase::Waiting { reason: WaitReason::Transfer, .. })
+        };
+        if live.iter().any(transfers) {
+            return Err(EditError::Busy("a file transfer of the device is in progress"));
+        }
+        if !self.store.remove(device.key).await? {
+            return Err(EditError::Gone);
+        }
+        for transaction in live {
+            self.presence.ended.fire(transaction.id);
+        }
+        Ok(())
+    }
+
+    /// Withdraws a transaction that has not started. A setting that it was to bring stays pending, and says why.
+    ///
+    /// # Errors
+    /// [`CancelError`].
+    pub async fn cancel(&self, transaction: &Transaction, by: &str) -> Result<(), CancelError> {
+        self.queue.cancel(transaction.id).await?;
+        if let Work::Configure(setting) = transaction.work {
+            let (id, reason) = (transaction.id, format!("withdrawn by {by}"));
+            let note = move |profile: &mut Profile| {
+                let mut pending = profile.pending.iter_mut();
+                let carried = |entry: &&mut PendingSetting| entry.setting == setting && entry.transaction == Some(id);
+                if let Some(entry) = pending.find(carried) {
+                    entry.failed = Some(reason);
+                }
+            };
+            self.store.edit_profile(transaction.device, Box::new(note)).await.map_err(CancelError::Store)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the record; what it was before, and the device as it is now.
+    async fn write(
+        &self,
+        key: DeviceKey,
+        patch: DevicePatch,
+        login: Option<Login>,
+        settings: &[Setting],
+        seen: bool,
+    ) -> Result<(Option<Profile>, Device), EditError> {
+        let mut before = None;
+        if !patch.changes_record() && login.is_none() && settings.is_empty() {
+            return self.store.device(key).await?.map(|device| (None, device)).ok_or(EditError::Gone);
+        }
+        let now = self.clock.now();
+        let edit = |profile: &mut Profile| {
+            before = Some(profile.clone());
+            patch.apply(profile);
+            profile.last_change = Some(now);
+            if let Some(login) = login {
+                if seen {
+                    profile.credentials.next = Some(login);
+                } else {
+                    profile.credentials.current = Some(login);
+                    profile.credentials.next = None;
+                }
+            }
+            for setting in settings {
+                put_pending(profile, *setting, now);
+            }
+        };
+        let device = self.store.edit_profile(key, Box::new(edit)).await?.ok_or(EditError::Gone)?;
+        Ok((before, device))
+    }
+
+    /// Schedules what a change entails, all or none, and notes which transaction carries which setting.
+    async fn bring(
+        &self,
+        device: &Device,
+        settings: &[Setting],
+        operations: Vec<Work>,
+        by: &str,
+    ) -> Result<Device, EditError> {
+        let mut carriers: Vec<(Setting, TransactionId)> = Vec::new();
+        let mut scheduled: Vec<TransactionId> = Vec::new();
+        // What waited before is not ours to withdraw.
+        let waited: Vec<TransactionId> = self.store.live(device.key).await?.iter().map(|live| live.id).collect();
+        let configure = settings.iter().map(|setting| self.configure(*setting, by));
+        let ordered = operations.into_iter().map(|work| self.ordered(work, by));
+        for new in configure.chain(ordered) {
+            match self.queue.schedule(device, new, Merge::SameUnstarted).await {
+                Ok(transaction) => {
+                    scheduled.push(transaction.id);
+                    if let Work::Configure(setting) = transaction.work {
+                        carriers.push((setting, transaction.id));
+                    }
+                }
+                Err(refused) => {
+                    for id in scheduled.into_iter().filter(|id| !waited.contains(id)) {
+                        self.withdraw(id).await?;
+                    }
+                    return Err(refused.into());
+                }
+            }
+        }
+        if carriers.is_empty() {
+            return Ok(device.clone());
+        }
+        let note = move |profile: &mut Profile| {
+            for (setting, id) in carriers {
+                // A device that was quicker has taken the setting already: its entry is gone, and stays gone.
+                let waiting = |entry: &&mut PendingSetting| entry.setting == setting && entry.transaction.is_none();
+                if let Some(entry) = profile.pending.iter_mut().find(waiting) {
+                    entry.transaction = Some(id);
+                }
+            }
+        };
+        self.store.edit_profile(device.key, Box::new(note)).await?.ok_or(EditError::Gone)
+    }
+
+    /// Puts the record back as it was, unless someone else has changed it since.
+    async fn restore(&self, changed: Profile, before: Profile, key: DeviceKey) -> Result<(), EditError> {
+        let undo = move |profile: &mut Profile| {
+            if *profile == changed {
+                *profile = before;
+            } else {
+                tracing::warn!(device.id = %key, "a refused change of device {key} stays: its record has changed since");
+            }
+        };
+        self.store.edit_profile(key, Box::new(undo)).await?;
+        Ok(())
+    }
+
+    /// Withdraws a transaction if that is still possible.
+    async fn withdraw(&self, id: TransactionId) -> Result<(), EditError> {
+        match self.queue.cancel(id).await {
+            Ok(_) | Err(CancelError::Unknown | CancelError::Started) => Ok(()),
+            Err(CancelError::Store(source)) => Err(EditError::Store(source)),
+        }
+    }
+
+    /// acsd's own settings never expire: they are wanted until the device has them.
+    fn configure(&self, setting: Setting, by: &str) -> NewTransaction {
+        NewTransaction {
+            kind: Kind::Configuration,
+            work: Work::Configure(setting),
+            requested_by: by.to_owned(),
+            expires_at: None,
+        }
+    }
+
+    fn ordered(&self, work: Work, by: &str) -> NewTransaction {
+        let expires_at = self.work_expires_after.map(|span| self.clock.now() + span);
+        NewTransaction { kind: Kind::Operation, work, requested_by: by.to_owned(), expires_at }
+    }
+}
+
+/// Which settings have to be brought to the device when this patch is applied.
+fn settings_to_bring(device: &Device, patch: &DevicePatch, new_login: bool) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    // Asking again for what the device refused is asking it to try again.
+    let refused =
+        |setting| device.profile.pending.iter().any(|entry| entry.setting == setting && entry.failed.is_some());
+    let interval = device.profile.update_frequency.or(device.state.periodic_interval_secs);
+    if let Some(Some(wanted)) = patch.update_frequency
+        && (interval != Some(wanted) || refused(Setting::UpdateFrequency))
+    {
+        settings.push(Setting::UpdateFrequency);
+    }
+    // A device that was never seen has no old login to replace: the new one counts as set on it.
+    let asked_again = patch.password.is_some() && refused(Setting::Credentials);
+    if (new_login || asked_again) && device.state.identity.is_some() {
+        settings.push(Setting::Credentials);
+    }
+    settings
+}
+
+/// Seconds that are shown for a device of which no interval is known: what most CPEs are shipped with.
+pub const DEFAULT_UPDATE_FREQUENCY_SECS: u32 = 300;
+
+/// The periodic interval as the API shows it: what is wanted, else what the device reported, else the default.
+#[must_use]
+pub fn shown_update_frequency(device: &Device) -> u32 {
+    let reported = device.state.periodic_interval_secs;
+    device.profile.update_frequency.or(reported).unwrap_or(DEFAULT_UPDATE_FREQUENCY_SECS)
+}
+
+/// The transaction that carries a new update frequency, if one does.
+fn pending_transaction(device: &Device) -> Option<TransactionId> {
+    let mut pending = device.profile.pending.iter();
+    pending.find(|entry| entry.setting == Setting::UpdateFrequency).and_then(|entry| entry.transaction)
+}
+
+/// Makes a setting pending anew, whatever became of it before.
+fn put_pending(profile: &mut Profile, setting: Setting, now: crate::types::time::Timestamp) {
+    profile.pending.retain(|entry| entry.setting != setting);
+    profile.pending.push(PendingSetting { setting, transaction: None, created_at: now, failed: None });
+}
+
+/// How a pending setting stands, in the words of transactions: one that nothing carries yet is scheduled, one that was
+/// refused has failed.
+#[must_use]
+pub fn pending_status(pending: &PendingSetting, carrier: Option<&Transaction>) -> TransactionStatus {
+    match (&pending.failed, carrier) {
+        (Some(_), _) => TransactionStatus::Failed,
+        (None, Some(carrier)) => carrier.status,
+        (None, None) => TransactionStatus::Scheduled,
+    }
+}

@@ -1,0 +1,302 @@
+//! Transactions: what an operator scheduled, one row of the ledger each (design.md §4).
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
+use crate::types::time::Timestamp;
+use crate::types::value::{ValueKind, XsdType};
+
+use super::device::Setting;
+use super::procedure::Progress;
+
+/// What the device is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// Read these; none: the whole tree.
+    Get {
+        /// In the order asked for.
+        paths: Vec<ReadPath>,
+    },
+    /// Write these, all or none.
+    Set {
+        /// In the order asked for.
+        assignments: Vec<Assignment>,
+    },
+    /// Add a row to each table, one after the other.
+    AddObject {
+        /// In the order asked for.
+        objects: Vec<NewObject>,
+    },
+    /// Delete these rows, one after the other.
+    DeleteObject {
+        /// In the order asked for.
+        objects: Vec<ObjectPath>,
+    },
+    /// Restart.
+    Reboot,
+    /// Back to factory defaults.
+    FactoryReset,
+    /// Bring one of acsd's own settings to the device; its values are in the profile, so that no secret is queued.
+    Configure(Setting),
+}
+
+impl Work {
+    /// The API's word for it.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::Get { .. } => "get",
+            Self::Set { .. } => "set",
+            Self::AddObject { .. } => "add.obj",
+            Self::DeleteObject { .. } => "del.obj",
+            Self::Reboot => "reboot",
+            Self::FactoryReset => "factory",
+            Self::Configure(setting) => setting.as_str(),
+        }
+    }
+}
+
+/// One parameter to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Where.
+    pub path: ParameterPath,
+    /// Lexical form as given.
+    pub value: String,
+    /// What the operator said of the type, if anything.
+    pub ty: Option<TypeHint>,
+}
+
+/// What an operator may say of a value's type (rest-api.md 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TypeHint {
+    /// `integer`, `boolean`, `string`: the exact type is the device's own.
+    Kind(ValueKind),
+    /// `xsd:unsignedInt`, ...: taken as it stands.
+    Exact(XsdType),
+}
+
+/// One row to add.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewObject {
+    /// The table.
+    pub table: ObjectPath,
+    /// Values for the new row; names are relative to it (`Enable`, `Stats.Reset`).
+    pub values: Vec<NewValue>,
+}
+
+/// One value of a row to add.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewValue {
+    /// Relative to the row.
+    pub leaf: String,
+    /// Lexical form as given.
+    pub value: String,
+    /// What the operator said of the type, if anything.
+    pub ty: Option<TypeHint>,
+}
+
+/// Which part of the API (or acsd itself) a transaction belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// rest-api.md 2.2.
+    Operation,
+    /// 2.3.
+    Headless,
+    /// 2.4.
+    Diag,
+    /// A wanted image.
+    Firmware,
+    /// acsd's own settings and wanted configuration.
+    Configuration,
+}
+
+/// Where a transaction stands, as the API shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionStatus {
+    /// Not started.
+    Scheduled,
+    /// Started, not ended.
+    InProgress,
+    /// Done.
+    Completed,
+    /// Not done, and it will not be.
+    Failed,
+    /// Never started in time.
+    Expired,
+    /// Withdrawn before it started.
+    Canceled,
+}
+
+impl TransactionStatus {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Scheduled | Self::InProgress => false,
+            Self::Completed | Self::Failed | Self::Expired | Self::Canceled => true,
+        }
+    }
+}
+
+/// What a live transaction is doing right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// May be claimed from `not_before` on. Holds back the ones behind it only while it could be claimed.
+    Ready {
+        /// Back-off; `None`: at once.
+        not_before: Option<Timestamp>,
+    },
+    /// A session carries it out. After a restart of acsd, or when the session is lost, it is ready and interrupted.
+    Running,
+    /// Waits for the device across sessions; later ones pass.
+    Waiting {
+        /// What for.
+        reason: WaitReason,
+        /// When acsd gives up.
+        until: Timestamp,
+    },
+    /// Ended; see the status.
+    Ended,
+}
+
+/// Why a transaction waits across sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WaitReason {
+    /// `M Reboot` or `1 BOOT`.
+    Reboot,
+    /// `0 BOOTSTRAP`.
+    Bootstrap,
+    /// `8 DIAGNOSTICS COMPLETE`.
+    Diagnostics,
+    /// `TransferComplete`.
+    Transfer,
+}
+
+/// One row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// Its number.
+    pub id: TransactionId,
+    /// Whose queue it is in.
+    pub device: DeviceKey,
+    /// Which API it belongs to.
+    pub kind: Kind,
+    /// What is to be done.
+    pub work: Work,
+    /// Where it stands.
+    pub status: TransactionStatus,
+    /// What it is doing.
+    pub phase: Phase,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it is given up unstarted.
+    pub expires_at: Option<Timestamp>,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Sessions that have tried it, the present one included.
+    pub attempts: u32,
+    /// How the latest attempts ended, oldest first, at most [`ATTEMPTS_KEPT`].
+    pub history: Vec<Attempt>,
+    /// Why it failed; also the last fault while it backs off.
+    pub fault: Option<TransactionFault>,
+    /// Something the operator should know of a completed one ("applies after a reboot").
+    pub note: Option<String>,
+    /// Who asked: a token's name, or `acsd`.
+    pub requested_by: String,
+    /// What has been done so far.
+    pub progress: Progress,
+}
+
+/// How many attempts a ledger row remembers.
+pub const ATTEMPTS_KEPT: usize = 8;
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it began.
+    pub at: Timestamp,
+    /// How it ended, in words.
+    pub outcome: String,
+}
+
+/// A fault in numbers and words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionFault {
+    /// The CPE's 9xxx code, or 0 when acsd itself gave up.
+    pub code: u16,
+    /// For people.
+    pub message: String,
+}
+
+/// What became of one variable. Kept apart from the row: a whole tree may be among them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableResult {
+    /// Which variable of the work this answers; several results when a subtree was read.
+    pub variable: u32,
+    /// Full path; of an added row, its object path.
+    pub path: Box<str>,
+    /// What was read or written.
+    pub value: Option<Box<str>>,
+    /// As the device reported it.
+    pub ty: Option<XsdType>,
+    /// Of an added row.
+    pub instance_number: Option<u32>,
+    /// Where the CPE named the parameter.
+    pub fault: Option<TransactionFault>,
+}
+
+/// What is to be scheduled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTransaction {
+    /// Which API it belongs to.
+    pub kind: Kind,
+    /// What is to be done.
+    pub work: Work,
+    /// Who asks.
+    pub requested_by: String,
+    /// When it is given up unstarted.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Transaction {
+    /// Why it waits, in words for operators; `None` while it runs or has ended.
+    #[must_use]
+    pub fn waiting_for(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Ready { not_before: Some(at) } => Some(format!("back-off until {at}")),
+            Phase::Ready { not_before: None } if self.status == TransactionStatus::InProgress => {
+                Some("the device's next session: the last one broke off".to_owned())
+            }
+            Phase::Ready { not_before: None } => Some("the device's next session".to_owned()),
+            Phase::Waiting { reason, until } => Some(format!("{}, until {until}", reason.as_str())),
+            Phase::Running | Phase::Ended => None,
+        }
+    }
+
+    /// Notes how the present attempt ended.
+    pub fn note_attempt(&mut self, at: Timestamp, outcome: impl Into<String>) {
+        if self.history.len() >= ATTEMPTS_KEPT {
+            self.history.remove(0);
+        }
+        self.history.push(Attempt { at, outcome: outcome.into() });
+    }
+}
+
+impl WaitReason {
+    /// For operators.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reboot => "the device to come back from the reboot",
+            Self::Bootstrap => "the device to come back from the factory reset",
+            Self::Diagnostics => "the test to finish on the device",
+            Self::Transfer => "the file transfer to finish",
+        }
+    }
+}

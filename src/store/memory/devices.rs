@@ -1,0 +1,187 @@
+//! The inventory in memory.
+
+use crate::model::device::{Device, Parameter, State, Status, TreePatch};
+use crate::model::learn::{InformFacts, Learned};
+use crate::store::queue::QueueDocument;
+use crate::store::{
+    DeviceFilter, DeviceStore, Durability, Listing, NewDevice, Page, ParameterQuery, ProfileEdit, RegisterError,
+    StateEdit, StoreFuture, UpDevice, tree,
+};
+use crate::types::ident::{DeviceIdentity, DeviceKey};
+use crate::types::time::Timestamp;
+
+use super::{Entry, Inner, MemoryStore, ready};
+
+impl Inner {
+    fn position(&self, found: impl Fn(&Entry) -> bool) -> Option<Device> {
+        self.devices.iter().find(|(_, entry)| found(entry)).map(|(key, entry)| entry.device(*key))
+    }
+
+    fn register(&mut self, new: NewDevice) -> Result<Device, RegisterError> {
+        let NewDevice { key, identity, profile } = new;
+        if self.devices.values().any(|entry| entry.profile.serial_number == profile.serial_number) {
+            return Err(RegisterError::SerialTaken { serial: profile.serial_number });
+        }
+        if let Some(identity) = &identity
+            && self.devices.values().any(|entry| entry.state.identity.as_ref() == Some(identity))
+        {
+            return Err(RegisterError::IdentityTaken { identity: identity.clone() });
+        }
+        let taken = self.taken();
+        let Some(key) = self.keys.allocate(key, &taken) else {
+            return Err(RegisterError::KeyTaken { key: key.unwrap_or(DeviceKey(u32::MAX)) });
+        };
+        let state = State { identity, ..State::unseen(profile.created) };
+        let entry = Entry { profile, state, tree: Vec::new(), queue: QueueDocument::default() };
+        let device = entry.device(key);
+        self.devices.insert(key, entry);
+        Ok(device)
+    }
+
+    fn bind(&mut self, key: DeviceKey, identity: &DeviceIdentity) -> Result<(), RegisterError> {
+        let owner = self.devices.iter().find(|(_, entry)| entry.state.identity.as_ref() == Some(identity));
+        let owner = owner.map(|(key, _)| *key);
+        let Some(entry) = self.devices.get_mut(&key) else { return Err(RegisterError::UnknownDevice) };
+        if owner.is_some_and(|owner| owner != key)
+            || entry.state.identity.as_ref().is_some_and(|present| present != identity)
+        {
+            return Err(RegisterError::IdentityTaken { identity: identity.clone() });
+        }
+        entry.state.identity = Some(identity.clone());
+        Ok(())
+    }
+}
+
+fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
+    let profile = &entry.profile;
+    filter.visible.as_ref().is_none_or(|visible| visible.contains(&profile.organization))
+        && filter.organization.is_none_or(|wanted| profile.organization == wanted)
+        && filter.device_type.is_none_or(|wanted| profile.device_type == wanted)
+        && filter.status.is_none_or(|wanted| entry.state.status == wanted)
+        && filter.is_active.is_none_or(|wanted| profile.is_active == wanted)
+        && filter.status_change_from.is_none_or(|from| entry.state.status_change >= from)
+}
+
+impl DeviceStore for MemoryStore {
+    fn find<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<Device>> {
+        ready(self.step(|inner| inner.position(|entry| entry.state.identity.as_ref() == Some(identity))))
+    }
+
+    fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>> {
+        ready(self.step(|inner| inner.position(|entry| entry.profile.serial_number.as_str() == serial)))
+    }
+
+    fn device(&self, key: DeviceKey) -> StoreFuture<'_, Option<Device>> {
+        ready(self.step(|inner| inner.devices.get(&key).map(|entry| entry.device(key))))
+    }
+
+    fn register(&self, new: NewDevice) -> StoreFuture<'_, Device, RegisterError> {
+        ready(self.step(|inner| inner.register(new)).map_err(RegisterError::Store).and_then(|answer| answer))
+    }
+
+    fn bind<'a>(&'a self, key: DeviceKey, identity: &'a DeviceIdentity) -> StoreFuture<'a, (), RegisterError> {
+        ready(self.step(|inner| inner.bind(key, identity)).map_err(RegisterError::Store).and_then(|answer| answer))
+    }
+
+    fn record_inform<'a>(
+        &'a self,
+        key: DeviceKey,
+        facts: InformFacts<'a>,
+        _durability: Durability,
+    ) -> StoreFuture<'a, Option<(State, Learned)>> {
+        ready(self.step(|inner| {
+            let entry = inner.devices.get_mut(&key)?;
+            let learned = entry.state.learn(&facts);
+            if learned.bootstrapped {
+                entry.tree.clear();
+            }
+            let overflow = TreePatch { forget: Vec::new(), learn: learned.overflow.clone() };
+            entry.tree = tree::apply(std::mem::take(&mut entry.tree), overflow, facts.at);
+            Some((entry.state.clone(), learned))
+        }))
+    }
+
+    fn edit_profile<'a>(&'a self, key: DeviceKey, edit: ProfileEdit<'a>) -> StoreFuture<'a, Option<Device>> {
+        ready(self.step(|inner| {
+            let entry = inner.devices.get_mut(&key)?;
+            let (serial, uuid) = (entry.profile.serial_number.clone(), entry.profile.uuid);
+            edit(&mut entry.profile);
+            entry.profile.serial_number = serial;
+            entry.profile.uuid = uuid;
+            Some(entry.device(key))
+        }))
+    }
+
+    fn edit_state<'a>(&'a self, key: DeviceKey, edit: StateEdit<'a>) -> StoreFuture<'a, Option<Device>> {
+        ready(self.step(|inner| {
+            let entry = inner.devices.get_mut(&key)?;
+            let identity = entry.state.identity.clone();
+            edit(&mut entry.state);
+            entry.state.identity = identity;
+            Some(entry.device(key))
+        }))
+    }
+
+    fn remove(&self, key: DeviceKey) -> StoreFuture<'_, bool> {
+        ready(self.step(|inner| {
+            if inner.devices.remove(&key).is_none() {
+                return false;
+            }
+            inner.keys.retire(key);
+            inner.live.remove(key);
+            inner.ended.retain(|_, (transaction, _)| transaction.device != key);
+            true
+        }))
+    }
+
+    fn list<'a>(&'a self, filter: &'a DeviceFilter, page: Page) -> StoreFuture<'a, Listing<Device>> {
+        ready(self.step(|inner| {
+            let all: Vec<_> = inner.devices.iter().filter(|(_, entry)| matches(filter, entry)).collect();
+            let items = page.of(&all).iter().map(|(key, entry)| entry.device(**key)).collect();
+            Listing { items, count: u64::try_from(all.len()).unwrap_or(u64::MAX) }
+        }))
+    }
+
+    fn up_devices(&self) -> StoreFuture<'_, Vec<UpDevice>> {
+        ready(self.step(|inner| {
+            let up = inner.devices.iter().filter(|(_, entry)| entry.state.status == Status::Up);
+            up.map(|(key, entry)| UpDevice {
+                key: *key,
+                last_inform: entry.state.last_inform.unwrap_or(entry.state.status_change),
+                interval_secs: entry.state.periodic_interval_secs,
+            })
+            .collect()
+        }))
+    }
+
+    fn patch_parameters(&self, key: DeviceKey, patch: TreePatch, at: Timestamp) -> StoreFuture<'_, ()> {
+        ready(self.step(|inner| {
+            if let Some(entry) = inner.devices.get_mut(&key) {
+                tree::follow(&mut entry.state.observed, &patch, at);
+                entry.tree = tree::apply(std::mem::take(&mut entry.tree), patch, at);
+            }
+        }))
+    }
+
+    fn parameters<'a>(
+        &'a self,
+        key: DeviceKey,
+        query: ParameterQuery<'a>,
+        page: Page,
+    ) -> StoreFuture<'a, Listing<Parameter>> {
+        ready(self.step(|inner| tree::select(inner.known_tree(key), query, page)))
+    }
+
+    fn known<'a>(&'a self, key: DeviceKey, paths: &'a [&'a str]) -> StoreFuture<'a, Vec<Option<Parameter>>> {
+        ready(self.step(|inner| tree::pick(&inner.known_tree(key), paths)))
+    }
+}
+
+impl Inner {
+    fn known_tree(&self, key: DeviceKey) -> Vec<Parameter> {
+        self.devices
+            .get(&key)
+            .map(|entry| tree::overlay(entry.tree.clone(), entry.state.observed.clone()))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,1 @@
+//! The embedded backend: the one module that names sled.
