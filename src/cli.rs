@@ -1,1 +1,4 @@
 //! The command line: one subcommand, one file.
+
+pub mod client;
+pub mod token;
