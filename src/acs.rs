@@ -1,5 +1,8 @@
 //! The CWMP endpoint: accept loop, HTTP rules, authentication, and the driver that runs each session action.
 
 pub mod cookie;
+pub mod driver;
 pub mod exchange;
+pub mod gate;
 pub mod listen;
+pub mod sessions;

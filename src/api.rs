@@ -107,7 +107,9 @@ impl ApiState {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiConfig {
-    /// What absolute URLs in answers begin with, `https://acs.example.net`; `None`: scheme and host of the request.
+    /// What absolute URLs in answers begin with, `https://acs.example.net`; `None`: scheme and host of the request. Said at
+    /// the top of the configuration.
+    #[serde(skip)]
     pub public_url: Option<String>,
     /// Most bytes of a JSON body.
     pub body_limit_bytes: usize,
@@ -123,7 +125,8 @@ pub struct ApiConfig {
     pub update_status_wait_secs: u32,
     /// Devices that all `update_status=true` requests together call at once.
     pub update_status_concurrency: u32,
-    /// Work that has not started after this many hours has expired; 0: never.
+    /// Work that has not started after this many hours has expired; 0: never. Said under `[transactions]`.
+    #[serde(skip)]
     pub work_expires_after_hours: u32,
     /// Whether `/metrics` needs a token. Off by default: the listener is bound to loopback until told otherwise, and a
     /// scrape has no secrets and no serial numbers in it. Turn it on before binding to anything wider.

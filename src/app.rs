@@ -1,1 +1,355 @@
-//! Builds store, services and edges, supervises the loops, drains on signal.
+//! The daemon put together: builds store, services and edges, supervises the loops, drains on signal.
+//!
+//! The only place that names a concrete backend, and the only one that spawns loops. A loop that ends by itself ends the
+//! daemon: nothing is left half-alive.
+
+mod first_start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::acs::driver::{Driver, DriverConfig, Services};
+use crate::acs::gate::{AuthMode, Gate, OnboardingMode, SharedLogin};
+use crate::acs::listen::{self, BindError, Endpoint};
+use crate::api::serve::{ServeLimits, TlsSource};
+use crate::api::{self, ApiState};
+use crate::auth::digest::DigestServer;
+use crate::auth::random::{self, RandomError};
+use crate::auth::seal::{KeyFileError, Sealer};
+use crate::clock::SystemClock;
+use crate::config::{Config, StoreChoice};
+use crate::connreq::wake::{WakeQueue, Waker};
+use crate::cwmp::codec::Limits;
+use crate::devices::expiry::Expiry;
+use crate::devices::onboard::{HandOut, Onboarding};
+use crate::devices::presence::Presence;
+use crate::store::memory::{MemoryConfig, MemoryStore};
+use crate::store::sled::{OpenError, StoreConfig, open_sled};
+use crate::store::{Store, StoreError};
+use crate::tasks::queue::Queue;
+use crate::telemetry::Metrics;
+use crate::tls::{ReloadableTls, TlsError};
+use crate::types::secret::Secret;
+use crate::types::time::Clock;
+
+pub use first_start::FirstStartError;
+
+/// What challenges call us.
+const REALM: &str = "acsd";
+/// The key file in the data folder.
+const KEY_FILE: &str = "key";
+
+/// How often gathered histograms are folded.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("the data folder {path} cannot be made")]
+    DataDir {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file.
+    #[error("the key file cannot be used")]
+    Key(#[source] KeyFileError),
+    /// The store.
+    #[error("the store cannot be opened")]
+    Open(#[source] OpenError),
+    /// The store, once open.
+    #[error("the store cannot be used")]
+    Store(#[source] StoreError),
+    /// The first admin token or the onboarding credential.
+    #[error("the first start could not be completed")]
+    FirstStart(#[source] FirstStartError),
+    /// A listener of the CWMP endpoint.
+    #[error("no listener")]
+    Bind(#[source] BindError),
+    /// The listener of the API.
+    #[error("cannot listen on {address} for the API")]
+    BindApi {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Certificate and key.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] TlsError),
+    /// No randomness.
+    #[error("no randomness")]
+    Random(#[source] RandomError),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// Where CPEs call over HTTP.
+    pub cwmp_address: SocketAddr,
+    /// Where CPEs call over HTTPS, with a certificate configured.
+    pub cwmp_tls_address: Option<SocketAddr>,
+    /// Where the API is.
+    pub api_address: SocketAddr,
+    /// The admin token, when this start has made one: to be shown once.
+    pub new_admin_token: Option<Secret>,
+    /// The onboarding credential, when this start has made one: to be shown once.
+    pub new_onboarding: Option<SharedLogin>,
+    /// Everything that lasts.
+    pub store: Arc<dyn Store>,
+    tls: Option<ReloadableTls>,
+    shutdown: CancellationToken,
+    loops: JoinSet<&'static str>,
+    grace: Duration,
+}
+
+/// Everything that is made before a loop runs.
+struct Parts {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    sealer: Arc<Sealer>,
+    presence: Arc<Presence>,
+    waker: Arc<Waker>,
+    wake_queue: WakeQueue,
+    queue: Arc<Queue>,
+    expiry: Arc<Expiry>,
+}
+
+impl Daemon {
+    /// Starts everything. When it returns, the listeners are open and the loops run.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+        let (store, sealer) = open(&config).await?;
+        let first = first_start::complete(&config, store.as_ref(), &sealer).await.map_err(StartError::FirstStart)?;
+        let tls = match &config.tls {
+            Some(files) => Some(ReloadableTls::load(&files.certificate, &files.key).map_err(StartError::Tls)?),
+            None => None,
+        };
+        let parts = assemble(&config, store, sealer);
+        let driver = driver(&config, &parts, first.onboarding.clone())?;
+        let endpoint = Endpoint::new(config.cwmp.limits.clone(), Arc::new(driver.clone()));
+        let cwmp = listen::bind(config.cwmp.listen).map_err(StartError::Bind)?;
+        let cwmp_address = cwmp.local_addr().unwrap_or(config.cwmp.listen);
+        let shutdown = CancellationToken::new();
+        let mut loops = JoinSet::new();
+        let mut cwmp_tls_address = None;
+        if let Some(tls) = &tls {
+            let listener = listen::bind(config.cwmp.tls_listen).map_err(StartError::Bind)?;
+            cwmp_tls_address = listener.local_addr().ok();
+            let serving = Arc::clone(&endpoint).serve(listener, Some(tls.clone()), shutdown.clone());
+            loops.spawn(async move {
+                serving.await;
+                "the CWMP TLS listener"
+            });
+        }
+        let serving = endpoint.serve(cwmp, None, shutdown.clone());
+        loops.spawn(async move {
+            serving.await;
+            "the CWMP listener"
+        });
+        let api = TcpListener::bind(config.api.listen)
+            .await
+            .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
+        let api_address = api.local_addr().unwrap_or(config.api.listen);
+        let store = Arc::clone(&parts.store);
+        spawn_api(&mut loops, api, &config, &parts, metrics, tls.clone(), &shutdown);
+        spawn_services(&mut loops, parts, driver, &shutdown);
+        Ok(Self {
+            cwmp_address,
+            cwmp_tls_address,
+            api_address,
+            new_admin_token: first.new_admin_token,
+            new_onboarding: first.new_onboarding,
+            store,
+            tls,
+            shutdown,
+            loops,
+            grace: Duration::from_secs(config.cwmp.limits.drain_timeout_secs),
+        })
+    }
+
+    /// Resolves when a loop has ended by itself: the daemon has to end too.
+    pub async fn failed(&mut self) -> &'static str {
+        match self.loops.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(_)) => "a loop that panicked",
+            None => "every loop",
+        }
+    }
+
+    /// Reads certificate and key again.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the old ones stay in use.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), ReloadableTls::reload)
+    }
+
+    /// Stops accepting, lets open exchanges finish within the grace, flushes.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the last flush failed.
+    pub async fn stop(mut self) -> Result<(), StoreError> {
+        self.shutdown.cancel();
+        let ended = async { while self.loops.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.grace + Duration::from_secs(5), ended).await.is_err() {
+            tracing::warn!("some work did not end in time and is cut off");
+        }
+        self.loops.shutdown().await;
+        self.store.close().await
+    }
+}
+
+async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartError> {
+    match config.store {
+        StoreChoice::Memory => {
+            let key = random::bytes::<32>().map_err(StartError::Random)?;
+            let store = MemoryStore::new(MemoryConfig::default());
+            Ok((Arc::new(store), Arc::new(Sealer::from_key(&key))))
+        }
+        StoreChoice::Sled => {
+            let folder = config.data_dir.clone();
+            make_private(&folder)
+                .map_err(|source| StartError::DataDir { path: folder.display().to_string(), source })?;
+            let sealer = Sealer::open_or_create(&folder.join(KEY_FILE)).map_err(StartError::Key)?;
+            let store = open_sled(store_config(config), Arc::new(SystemClock)).await.map_err(StartError::Open)?;
+            Ok((store, Arc::new(sealer)))
+        }
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    StoreConfig {
+        data_dir: config.data_dir.clone(),
+        group_commit_linger: Duration::from_micros(config.sled.group_commit_linger_us),
+        history_max: config.sled.history_max,
+        queue_max: config.sled.queue_max,
+        cache_bytes: config.sled.cache_bytes,
+        free_space_floor_bytes: config.sled.free_space_floor_bytes,
+        ballast_bytes: config.sled.ballast_bytes,
+    }
+}
+
+fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Parts {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let presence = Arc::new(Presence::default());
+    let (waker, wake_queue) =
+        Waker::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&sealer), config.wake());
+    let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
+    let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
+    Parts { store, clock, sealer, presence, waker, wake_queue, queue: Arc::new(queue), expiry: Arc::new(expiry) }
+}
+
+fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result<Driver, StartError> {
+    let cwmp = &config.cwmp;
+    let nonce_key = random::bytes::<32>().map_err(StartError::Random)?;
+    let digest = DigestServer::new(nonce_key, REALM, Duration::from_secs(cwmp.nonce_lifetime_secs));
+    let shared = shared.filter(|_| cwmp.onboarding != OnboardingMode::Open || cwmp.onboarding_username.is_some());
+    let sealer = Arc::clone(&parts.sealer);
+    let gate = Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute);
+    let hand_out = match cwmp.auth {
+        AuthMode::Digest | AuthMode::Basic => HandOut::OwnLogin,
+        AuthMode::None => HandOut::Nothing,
+    };
+    let onboarding = Onboarding::new(Arc::clone(&parts.store), Arc::clone(&parts.sealer), hand_out);
+    let services = Services {
+        store: Arc::clone(&parts.store),
+        clock: Arc::clone(&parts.clock),
+        queue: Arc::clone(&parts.queue),
+        presence: Arc::clone(&parts.presence),
+        waker: Arc::clone(&parts.waker),
+        onboarding: Arc::new(onboarding),
+        expiry: Arc::clone(&parts.expiry),
+        sealer: Arc::clone(&parts.sealer),
+    };
+    let driver_config = DriverConfig {
+        decode: Limits { parameters: cwmp.max_parameters, depth: cwmp.max_xml_depth, ..Limits::default() },
+        session: config.session_limits(),
+        plan: config.plan_limits(),
+        emission: cwmp.emission,
+        sessions_max: cwmp.max_sessions,
+        exchanges_max: cwmp.max_exchanges,
+        fallback_interval_secs: cwmp.fallback_interval_secs,
+    };
+    Ok(Driver::new(services, gate, driver_config))
+}
+
+fn spawn_api(
+    loops: &mut JoinSet<&'static str>,
+    listener: TcpListener,
+    config: &Config,
+    parts: &Parts,
+    metrics: Metrics,
+    tls: Option<ReloadableTls>,
+    shutdown: &CancellationToken,
+) {
+    let upkeep = metrics.clone();
+    let services = api::Services {
+        store: Arc::clone(&parts.store),
+        queue: Arc::clone(&parts.queue),
+        presence: Arc::clone(&parts.presence),
+        waker: Arc::clone(&parts.waker),
+        clock: Arc::clone(&parts.clock),
+        sealer: Arc::clone(&parts.sealer),
+        metrics,
+        draining: shutdown.clone(),
+    };
+    let router = api::router::router(ApiState::new(services, config.api_config()));
+    let tls: Option<TlsSource> = tls.map(|tls| Arc::new(move || tls.current()) as TlsSource);
+    let serving = api::serve::serve(listener, router, tls, ServeLimits::default(), shutdown.clone());
+    loops.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the API listener failed");
+        }
+        "the API listener"
+    });
+    let shutdown = shutdown.clone();
+    loops.spawn(async move {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            upkeep.upkeep();
+        }
+        "the metrics' upkeep"
+    });
+}
+
+fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
+    let Parts { waker, wake_queue, queue, expiry, .. } = parts;
+    let calling = waker.run(wake_queue, shutdown.clone());
+    loops.spawn(async move {
+        calling.await;
+        "the connection requests"
+    });
+    let tending = queue.tend(shutdown.clone());
+    loops.spawn(async move {
+        tending.await;
+        "the queue's timer"
+    });
+    let sweeping = driver.sweep(shutdown.clone());
+    loops.spawn(async move {
+        sweeping.await;
+        "the sessions' timer"
+    });
+    let turning = expiry.run(shutdown.clone());
+    loops.spawn(async move {
+        if let Err(error) = turning.await {
+            tracing::error!(%error, "the devices that are Up could not be read");
+        }
+        "the status timer"
+    });
+}

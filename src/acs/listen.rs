@@ -51,7 +51,7 @@ pub struct BindError {
 /// Listens on `address`. `[::]` serves IPv4 too; where the machine has no IPv6 it means `0.0.0.0`.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).or_else(|source| {
-        let no_ipv6 = source.raw_os_error().is_some_and(|code| code == EAFNOSUPPORT || code == EADDRNOTAVAIL);
+        let no_ipv6 = source.kind() == io::ErrorKind::AddrNotAvailable || source.raw_os_error() == Some(EAFNOSUPPORT);
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
         if no_ipv6 && address.is_ipv6() && address.ip().is_unspecified() {
             listen(any).map_err(|source| BindError { address: any, source })
@@ -61,9 +61,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Linux's numbers; `io::ErrorKind` does not tell the first.
+/// Linux's number for a family the kernel does not have: `io::ErrorKind` does not name it.
 const EAFNOSUPPORT: i32 = 97;
-const EADDRNOTAVAIL: i32 = 99;
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
@@ -90,7 +89,7 @@ pub struct Endpoint<E> {
 }
 
 impl<E: Exchange> Endpoint<E> {
-    /// One per process.
+    /// One per process, made after the metrics recorder is installed.
     pub fn new(config: ListenConfig, exchange: Arc<E>) -> Arc<Self> {
         let gate = Arc::new(Gate::new(&config));
         Arc::new(Self { exchange, config, gate, next_connection: AtomicU64::new(1) })

@@ -1,1 +1,331 @@
-//! What happens when a device Informs: who it is, whether it may, what it teaches, what it is given.
+//! What happens when a device Informs: which device it is, what it teaches, what it is given.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::auth::random;
+use crate::auth::seal::Sealer;
+use crate::model::device::{Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, Login, Profile, Setting, State};
+use crate::model::learn::{InformFacts, Learned};
+use crate::model::transaction::{Kind, NewTransaction, Work};
+use crate::store::{Durability, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
+use crate::types::event::EventCode;
+use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber};
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
+
+/// Characters of the passwords acsd hands out: 190 bits, and short enough for any firmware.
+const PASSWORD_CHARS: usize = 32;
+/// `ManagementServer.Username` is a `string(256)`; escapes can make the conventional name longer.
+const USERNAME_MAX_CHARS: usize = 256;
+/// Who asks for what acsd does by itself.
+pub const REQUESTED_BY: &str = "acsd";
+
+/// Whether devices get a login of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandOut {
+    /// CPEs have to prove themselves: each gets its own login.
+    OwnLogin,
+    /// Nobody asks for logins.
+    Nothing,
+}
+
+/// The onboarding service.
+pub struct Onboarding {
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    hand_out: HandOut,
+}
+
+/// Why a device could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum OnboardError {
+    /// The store failed.
+    #[error("the device was not recorded")]
+    Store(#[from] StoreError),
+    /// It could not be registered.
+    #[error("the device was not registered")]
+    Register(#[from] RegisterError),
+    /// No login could be made for it.
+    #[error("no login could be made: {0}")]
+    Login(String),
+}
+
+impl Onboarding {
+    /// Over a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, hand_out: HandOut) -> Self {
+        Self { store, sealer, hand_out }
+    }
+
+    /// The device that an identity belongs to: the one bound to it, else one that an operator created under this serial
+    /// and that has not Informed yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lookup(&self, identity: &DeviceIdentity) -> Result<Option<Device>, StoreError> {
+        if let Some(device) = self.store.find(identity).await? {
+            return Ok(Some(device));
+        }
+        let awaited = self.store.by_serial(identity.serial_number.as_str()).await?;
+        Ok(awaited.filter(|device| device.state.identity.is_none()))
+    }
+
+    /// Registers an unknown device, with the logins it is to get.
+    ///
+    /// # Errors
+    /// [`OnboardError`].
+    pub async fn register(&self, identity: &DeviceIdentity, at: Timestamp) -> Result<Device, OnboardError> {
+        let raw = identity.serial_number.clone();
+        // A second device with a serial that is taken is registered all the same (design.md §4, *Identity*).
+        let alternatives = [
+            Some(raw.clone()),
+            SerialNumber::try_from(format!("{}-{raw}", identity.oui).as_str()).ok(),
+            SerialNumber::try_from(identity.to_string().as_str()).ok(),
+            SerialNumber::try_from(Uuid::new_v4().to_string().as_str()).ok(),
+        ];
+        let mut profile = fresh_profile(raw.clone(), at);
+        self.give_logins(&mut profile.credentials, identity)?;
+        let mut taken = None;
+        for serial in alternatives.into_iter().flatten() {
+            if serial != raw {
+                profile.serial_number_alt = raw.to_string();
+            }
+            profile.serial_number = serial.clone();
+            profile.name = serial.to_string();
+            let new = NewDevice { key: None, identity: Some(identity.clone()), profile: profile.clone() };
+            match self.store.register(new).await {
+                Ok(device) => {
+                    if taken.is_some() {
+                        tracing::warn!(device.id = %device.key, %identity, "serial number {raw} is taken: the device is {serial} here");
+                        metrics::counter!("acsd_identity_conflicts_total").increment(1);
+                    }
+                    tracing::info!(device.id = %device.key, %identity, "first contact of {identity}");
+                    return Ok(device);
+                }
+                Err(error @ RegisterError::SerialTaken { .. }) => taken = Some(error),
+                // Two Informs of the same unknown device at once: the other one won.
+                Err(RegisterError::IdentityTaken { .. }) => {
+                    if let Some(device) = self.store.find(identity).await? {
+                        return Ok(device);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(taken.unwrap_or(RegisterError::SerialTaken { serial: raw }).into())
+    }
+
+    /// Binds a device that an operator created ahead to the identity that has now come.
+    ///
+    /// # Errors
+    /// [`OnboardError`].
+    pub async fn bind(&self, device: &Device, identity: &DeviceIdentity) -> Result<(), OnboardError> {
+        self.store.bind(device.key, identity).await?;
+        tracing::info!(device.id = %device.key, %identity, "first contact of {identity}, created ahead");
+        if device.profile.credentials.connection_request.is_none() {
+            let mut credentials = device.profile.credentials.clone();
+            self.give_logins(&mut credentials, identity)?;
+            let edit = Box::new(move |profile: &mut Profile| profile.credentials = credentials);
+            self.store.edit_profile(device.key, edit).await?;
+        }
+        Ok(())
+    }
+
+    /// Records the Inform; durable when the CPE forgets an event by our answer (design.md §6).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record(&self, key: DeviceKey, facts: InformFacts<'_>) -> Result<Option<(State, Learned)>, StoreError> {
+        let forgotten = facts.events.iter().any(|event| is_forgotten(event.code));
+        let durability = if forgotten { Durability::Durable } else { Durability::Relaxed };
+        self.store.record_inform(key, facts, durability).await
+    }
+
+    /// The device has used the login that was on its way to it: from now on it is the only one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn complete_hand_over(&self, key: DeviceKey) -> Result<(), StoreError> {
+        let edit = Box::new(|profile: &mut Profile| {
+            if let Some(next) = profile.credentials.next.take() {
+                profile.credentials.current = Some(next);
+            }
+            // Whatever became of the answer to the write: the device has it.
+            profile.pending.retain(|pending| pending.setting != Setting::Credentials);
+        });
+        self.store.edit_profile(key, edit).await?;
+        tracing::info!(device.id = %key, "device {key} uses its own login");
+        Ok(())
+    }
+
+    /// Schedules what a device needs at first contact and after a factory reset: its logins and its interval. Durable
+    /// before it returns. An inactive device is left alone.
+    ///
+    /// # Errors
+    /// [`OnboardError`].
+    pub async fn provision(
+        &self,
+        device: &Device,
+        identity: &DeviceIdentity,
+        own_login: OwnLogin,
+        at: Timestamp,
+    ) -> Result<(), OnboardError> {
+        let mut credentials = device.profile.credentials.clone();
+        credentials.connection_request_set = false;
+        credentials.reset_ordered = None;
+        if own_login == OwnLogin::Lost {
+            // The device is back to the shared one; what it had stays good until it has used the new one.
+            credentials.next = match self.hand_out {
+                HandOut::OwnLogin => Some(self.make_login(identity)?),
+                HandOut::Nothing => None,
+            };
+        }
+        self.give_logins(&mut credentials, identity)?;
+        if credentials != device.profile.credentials {
+            let edited = credentials.clone();
+            let edit = Box::new(move |profile: &mut Profile| profile.credentials = edited);
+            self.store.edit_profile(device.key, edit).await?;
+        }
+        if !device.profile.is_active {
+            return Ok(());
+        }
+        let schedule = |setting| self.schedule(device.key, setting, at);
+        let login = async {
+            if own_login != OwnLogin::InUse && credentials.next.is_some() {
+                schedule(Setting::Credentials).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        let (login, request, interval) =
+            tokio::join!(login, schedule(Setting::ConnectionRequest), schedule(Setting::UpdateFrequency));
+        login?;
+        request?;
+        interval?;
+        Ok(())
+    }
+
+    async fn schedule(&self, key: DeviceKey, setting: Setting, at: Timestamp) -> Result<(), StoreError> {
+        let new = NewTransaction {
+            kind: Kind::Configuration,
+            work: Work::Configure(setting),
+            requested_by: REQUESTED_BY.to_owned(),
+            expires_at: None,
+        };
+        match self.store.enqueue(key, new, Merge::SameUnstarted, at).await {
+            Ok(transaction) => {
+                let edit = Box::new(move |profile: &mut Profile| {
+                    for pending in profile.pending.iter_mut().filter(|pending| pending.setting == setting) {
+                        pending.transaction = Some(transaction.id);
+                        pending.failed = None;
+                    }
+                });
+                // Only when an operator is waiting to see it happen.
+                let waits = self
+                    .store
+                    .device(key)
+                    .await?
+                    .is_some_and(|device| device.profile.pending.iter().any(|pending| pending.setting == setting));
+                if waits {
+                    self.store.edit_profile(key, edit).await?;
+                }
+                Ok(())
+            }
+            Err(error @ (EnqueueError::QueueFull { .. } | EnqueueError::UnknownDevice)) => {
+                tracing::warn!(device.id = %key, %error, "device {key} does not get its {}", setting.as_str());
+                Ok(())
+            }
+            Err(EnqueueError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Makes the logins that are missing.
+    fn give_logins(&self, credentials: &mut Credentials, identity: &DeviceIdentity) -> Result<(), OnboardError> {
+        if credentials.connection_request.is_none() {
+            credentials.connection_request = Some(self.make_login(identity)?);
+        }
+        let wants = self.hand_out == HandOut::OwnLogin && credentials.next.is_none();
+        if wants && credentials.current.is_none() {
+            credentials.next = Some(self.make_login(identity)?);
+        }
+        Ok(())
+    }
+
+    fn make_login(&self, identity: &DeviceIdentity) -> Result<Login, OnboardError> {
+        let failed = |error: &dyn std::fmt::Display| OnboardError::Login(error.to_string());
+        let password = random::alphanumeric(PASSWORD_CHARS).map_err(|error| failed(&error))?;
+        let password = self.sealer.seal(&Secret::new(password)).map_err(|error| failed(&error))?;
+        let username = identity.username().chars().take(USERNAME_MAX_CHARS).collect();
+        Ok(Login { username, password })
+    }
+}
+
+/// Where a device stands with its own login when it is provisioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnLogin {
+    /// It came in with it.
+    InUse,
+    /// It has had none yet.
+    Missing,
+    /// It had one, and came with the shared one after a reset.
+    Lost,
+}
+
+/// A device as it begins.
+#[must_use]
+pub fn fresh_profile(serial_number: SerialNumber, at: Timestamp) -> Profile {
+    Profile {
+        uuid: Uuid::new_v4(),
+        name: serial_number.to_string(),
+        serial_number,
+        serial_number_alt: String::new(),
+        customer_id: String::new(),
+        description: String::new(),
+        organization: DEFAULT_ORGANIZATION,
+        device_type: DEFAULT_TYPE,
+        location: None,
+        location_name: String::new(),
+        latitude: None,
+        longitude: None,
+        tags: Vec::new(),
+        is_active: true,
+        debug: false,
+        firmware_image: None,
+        update_frequency: None,
+        created: at,
+        last_change: None,
+        last_configuration: None,
+        credentials: Credentials::default(),
+        pending: Vec::new(),
+    }
+}
+
+/// Whether our answer makes the CPE forget an event that it would otherwise repeat, and that means work to acsd.
+const fn is_forgotten(code: EventCode) -> bool {
+    match code {
+        EventCode::Bootstrap
+        | EventCode::Boot
+        | EventCode::MReboot
+        | EventCode::TransferComplete
+        | EventCode::DiagnosticsComplete
+        | EventCode::ValueChange
+        | EventCode::Kicked
+        | EventCode::RequestDownload
+        | EventCode::AutonomousTransferComplete
+        | EventCode::DuStateChangeComplete
+        | EventCode::AutonomousDuStateChangeComplete
+        | EventCode::MScheduleInform
+        | EventCode::MDownload
+        | EventCode::MScheduleDownload
+        | EventCode::MUpload
+        | EventCode::MChangeDuState
+        | EventCode::MVendor
+        | EventCode::Vendor => true,
+        EventCode::Periodic
+        | EventCode::Scheduled
+        | EventCode::ConnectionRequest
+        | EventCode::Wakeup
+        | EventCode::Unknown => false,
+    }
+}

@@ -13,7 +13,7 @@ use crate::types::ident::{DeviceKey, TransactionId};
 #[derive(Debug, Default)]
 pub struct Presence {
     /// Devices in a session, with the number of that session.
-    sessions: Mutex<HashMap<DeviceKey, u64>>,
+    sessions: Mutex<HashMap<DeviceKey, u128>>,
     /// Fires when a device's Inform has been recorded.
     pub informed: Signal<DeviceKey>,
     /// Fires when a transaction has ended.
@@ -22,12 +22,12 @@ pub struct Presence {
 
 impl Presence {
     /// A session of the device begins; the number of the one it supersedes, if any.
-    pub fn enter(&self, key: DeviceKey, session: u64) -> Option<u64> {
+    pub fn enter(&self, key: DeviceKey, session: u128) -> Option<u128> {
         self.sessions.lock().insert(key, session)
     }
 
     /// A session of the device is over. Does nothing when another has superseded it.
-    pub fn leave(&self, key: DeviceKey, session: u64) {
+    pub fn leave(&self, key: DeviceKey, session: u128) {
         let mut sessions = self.sessions.lock();
         if sessions.get(&key) == Some(&session) {
             sessions.remove(&key);

@@ -1,1 +1,264 @@
 //! Procedures: how a transaction becomes RPCs. Pure state machines, fed with answers and Inform events.
+//!
+//! A [`Running`] procedure lives as long as the session that carries it out. What must outlive the session is in its
+//! transaction ([`crate::model::procedure::Progress`]) and is saved by the driver where a [`Step`] says so: before a call
+//! whose repetition could harm, and wherever the procedure waits. An outcome that is unknown, because the answer never
+//! came, is looked into before anything is repeated (design.md §4).
+
+mod configure;
+mod faults;
+mod get;
+mod restart;
+mod rows;
+mod set;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::cwmp::emission::BooleanForm;
+use crate::cwmp::message::Request;
+use crate::cwmp::session::Answer;
+use crate::model::device::{DataModel, Parameter, TreePatch};
+use crate::model::transaction::{
+    Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, WaitReason, Work,
+};
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
+
+pub use restart::confirmed_by_inform;
+
+/// What the driver does next with a procedure.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Send this call.
+    Call {
+        /// The call.
+        request: Request<'static>,
+        /// Whether the transaction has to be saved first.
+        save: Save,
+    },
+    /// Save; the transaction waits for the device across sessions.
+    Wait {
+        /// For what.
+        reason: WaitReason,
+        /// When to give up.
+        until: Timestamp,
+    },
+    /// Save; the transaction is done with this session and may be taken up again from `not_before` on.
+    Release {
+        /// Back-off; `None`: in the next session.
+        not_before: Option<Timestamp>,
+    },
+    /// Settle.
+    End(Ending),
+}
+
+/// Whether a call's repetition could harm, so that its being in flight must be on disk before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Save {
+    /// Durable first.
+    Before,
+    /// A read.
+    NotNeeded,
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Done.
+    Completed {
+        /// Something the operator should know.
+        note: Option<String>,
+    },
+    /// Not done.
+    Failed(TransactionFault),
+}
+
+/// What a procedure may know of the world.
+#[derive(Debug)]
+pub struct Context<'c> {
+    /// The present.
+    pub now: Timestamp,
+    /// The device's tree.
+    pub data_model: DataModel,
+    /// How booleans are written.
+    pub boolean_form: BooleanForm,
+    /// A number from 0 to 999, different each time: spreads back-offs.
+    pub jitter: u32,
+    /// What is known of the parameters that the work names.
+    pub known: &'c HashMap<Box<str>, Parameter>,
+    /// The values of a `Work::Configure`.
+    pub wanted: Option<&'c Wanted>,
+    /// Bounds.
+    pub limits: &'c PlanLimits,
+}
+
+/// The values of a `Work::Configure`, taken from the profile when it runs.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// User name and password, of either login.
+    Login {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// The periodic Inform interval.
+    Interval {
+        /// What an operator asked for; `None`: what the device has, if it Informs periodically at all.
+        secs: Option<u32>,
+        /// Used when the device does not.
+        fallback_secs: u32,
+    },
+}
+
+/// Bounds of procedures, configurable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanLimits {
+    /// Most names in one `GetParameterValues`.
+    pub batch: usize,
+    /// Sessions that try a transaction before it fails.
+    pub attempts: u32,
+    /// First back-off; doubles.
+    pub backoff_first: Duration,
+    /// Longest back-off.
+    pub backoff_max: Duration,
+    /// How long a reboot or factory reset may take.
+    pub restart: Duration,
+}
+
+impl Default for PlanLimits {
+    fn default() -> Self {
+        Self {
+            batch: 32,
+            attempts: 5,
+            backoff_first: Duration::from_secs(30),
+            backoff_max: Duration::from_hours(1),
+            restart: Duration::from_mins(15),
+        }
+    }
+}
+
+/// A transaction in a session.
+#[derive(Debug)]
+pub struct Running {
+    /// The ledger row, kept up to date.
+    pub transaction: Transaction,
+    /// Results so far.
+    pub results: Vec<VariableResult>,
+    /// What was learned of the device since the driver last took it.
+    pub learned: TreePatch,
+    machine: Machine,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Get(get::Get),
+    Set(set::Set),
+    Add(rows::Add),
+    Delete(rows::Delete),
+    Restart(restart::Restart),
+    Configure(configure::Configure),
+}
+
+/// The parts of a running transaction that a machine may touch.
+struct Desk<'r> {
+    transaction: &'r mut Transaction,
+    results: &'r mut Vec<VariableResult>,
+    learned: &'r mut TreePatch,
+}
+
+impl Running {
+    /// Starts a claimed transaction, or takes it up where it broke off.
+    #[must_use]
+    pub fn begin(transaction: Transaction, cx: &Context<'_>) -> (Self, Step) {
+        let machine = match &transaction.work {
+            Work::Get { .. } => Machine::Get(get::Get::default()),
+            Work::Set { .. } => Machine::Set(set::Set::default()),
+            Work::AddObject { .. } => Machine::Add(rows::Add::default()),
+            Work::DeleteObject { .. } => Machine::Delete(rows::Delete::default()),
+            Work::Reboot | Work::FactoryReset => Machine::Restart(restart::Restart::default()),
+            Work::Configure(_) => Machine::Configure(configure::Configure::default()),
+        };
+        let mut running = Self { transaction, results: Vec::new(), learned: TreePatch::default(), machine };
+        let (mut desk, machine) = running.split();
+        let step = match machine {
+            Machine::Get(get) => get.begin(&mut desk, cx),
+            Machine::Set(set) => set.begin(&mut desk, cx),
+            Machine::Add(add) => add.begin(&mut desk, cx),
+            Machine::Delete(delete) => delete.begin(&mut desk, cx),
+            Machine::Restart(restart) => restart.begin(&mut desk, cx),
+            Machine::Configure(configure) => configure.begin(&mut desk, cx),
+        };
+        let step = running.book(step, cx.now);
+        (running, step)
+    }
+
+    /// Feeds the answer to the last call.
+    pub fn answer(&mut self, answer: &Answer<'_>, cx: &Context<'_>) -> Step {
+        let (mut desk, machine) = self.split();
+        let step = match machine {
+            Machine::Get(get) => get.answer(&mut desk, cx, answer),
+            Machine::Set(set) => set.answer(&mut desk, cx, answer),
+            Machine::Add(add) => add.answer(&mut desk, cx, answer),
+            Machine::Delete(delete) => delete.answer(&mut desk, cx, answer),
+            Machine::Restart(restart) => restart.answer(&mut desk, cx, answer),
+            Machine::Configure(configure) => configure.answer(&mut desk, cx, answer),
+        };
+        self.book(step, cx.now)
+    }
+
+    /// The session is gone, and with it the answer to the last call.
+    pub fn lost(&mut self, now: Timestamp, jitter: u32, limits: &PlanLimits) -> Step {
+        let step = faults::lost(&mut self.transaction, now, jitter, limits);
+        self.book(step, now)
+    }
+
+    fn split(&mut self) -> (Desk<'_>, &mut Machine) {
+        let desk = Desk { transaction: &mut self.transaction, results: &mut self.results, learned: &mut self.learned };
+        (desk, &mut self.machine)
+    }
+
+    /// Writes into the row what a step means for it.
+    fn book(&mut self, step: Step, now: Timestamp) -> Step {
+        book(&mut self.transaction, &step, now);
+        step
+    }
+}
+
+/// Writes into the row what a step means for it: phase, status, attempt, fault.
+pub fn book(transaction: &mut Transaction, step: &Step, now: Timestamp) {
+    match step {
+        Step::Call { .. } => transaction.phase = Phase::Running,
+        Step::Wait { reason, until } => {
+            transaction.phase = Phase::Waiting { reason: *reason, until: *until };
+        }
+        Step::Release { not_before } => {
+            transaction.phase = Phase::Ready { not_before: *not_before };
+            let words = transaction.fault.as_ref().map_or("the session broke off", |fault| fault.message.as_str());
+            let words = words.to_owned();
+            transaction.note_attempt(now, words);
+        }
+        Step::End(ending) => {
+            transaction.phase = Phase::Ended;
+            transaction.completed_at = Some(now);
+            transaction.progress.in_flight = None;
+            match ending {
+                Ending::Completed { note } => {
+                    transaction.status = TransactionStatus::Completed;
+                    transaction.fault = None;
+                    transaction.note.clone_from(note);
+                    transaction.note_attempt(now, "completed");
+                }
+                Ending::Failed(fault) => {
+                    transaction.status = TransactionStatus::Failed;
+                    transaction.note_attempt(now, fault.message.clone());
+                    transaction.fault = Some(fault.clone());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

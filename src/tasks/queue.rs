@@ -3,13 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::connreq::wake::Waker;
+use crate::cwmp::message::inform::EventStruct;
 use crate::devices::presence::Presence;
 use crate::model::device::Device;
-use crate::model::transaction::{NewTransaction, Transaction, VariableResult};
+use crate::model::transaction::{NewTransaction, Transaction, TransactionFault, VariableResult, Work};
 use crate::store::{CancelError, EnqueueError, Merge, Store, StoreError};
-use crate::types::ident::TransactionId;
-use crate::types::time::Clock;
+use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::time::{Clock, Timestamp};
+
+use super::plan::{self, Ending, Step};
+
+/// How often overdue work is looked for.
+const TEND_EVERY: Duration = Duration::from_secs(5);
+/// How much of it at a time.
+const TEND_BATCH: usize = 1_000;
 
 /// The scheduling service.
 pub struct Queue {
@@ -75,6 +85,64 @@ impl Queue {
         self.store.settle(transaction, results).await?;
         self.presence.ended.fire(transaction.id);
         Ok(())
+    }
+
+    /// Ends the restarts that an Inform with these events shows to have happened. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn confirm_restarts(
+        &self,
+        device: DeviceKey,
+        events: &[EventStruct<'_>],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for mut transaction in self.store.live(device).await? {
+            if let Some(ending) = plan::confirmed_by_inform(&transaction, events) {
+                plan::book(&mut transaction, &Step::End(ending), now);
+                self.settle(&transaction, &[]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what has waited too long: work that expired unstarted, and restarts that never came back. Runs until told to
+    /// stop, and has devices called whose back-off is over.
+    pub async fn tend(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(TEND_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = self.clock.now();
+            match self.store.expire(now, TEND_BATCH).await {
+                Ok(ended) => self.tend_to(ended, now).await,
+                Err(error) => tracing::error!(%error, "overdue transactions could not be looked at"),
+            }
+            for key in self.store.devices_with_work(now, TEND_BATCH) {
+                self.waker.wake(key);
+            }
+        }
+    }
+
+    async fn tend_to(&self, overdue: Vec<Transaction>, now: Timestamp) {
+        for mut transaction in overdue {
+            if transaction.status.is_final() {
+                self.presence.ended.fire(transaction.id);
+                continue;
+            }
+            let words = match transaction.work {
+                Work::FactoryReset => "the device did not come back from the factory reset in time",
+                _ => "the device did not come back from the reboot in time",
+            };
+            let fault = TransactionFault { code: 0, message: words.to_owned() };
+            plan::book(&mut transaction, &Step::End(Ending::Failed(fault)), now);
+            if let Err(error) = self.settle(&transaction, &[]).await {
+                tracing::error!(%error, transaction.id = %transaction.id, "an overdue transaction was not settled");
+            }
+        }
     }
 
     /// Waits until the transaction has ended, at most `patience`. Returns as it then stands; `None`: there is none.

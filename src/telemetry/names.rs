@@ -11,9 +11,9 @@ pub const INFORMS: &str = "acsd_informs_total";
 /// RPCs sent to CPEs and answered, by `rpc` and [`RpcResult`] as `result`.
 pub const RPCS: &str = "acsd_rpcs_total";
 /// Faults that CPEs answered, by `code`.
-pub const FAULTS: &str = "acsd_faults_total";
+pub const FAULTS: &str = "acsd_cpe_faults_total";
 /// What was refused before it cost much, by [`Refusal`] as `reason`.
-pub const REFUSED: &str = "acsd_refused_total";
+pub const REFUSED: &str = "acsd_cwmp_refused_total";
 /// Connection requests that ended, by `verdict`.
 pub const CONNECTION_REQUESTS: &str = "acsd_connection_requests_total";
 /// Transactions accepted, by `operation`.

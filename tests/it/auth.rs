@@ -262,6 +262,19 @@ fn a_sealed_secret_opens_under_its_key_file_only() {
 }
 
 #[test]
+fn processes_that_start_together_share_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret.key");
+    let start = || Sealer::open_or_create(&path).unwrap();
+    let sealers: Vec<Sealer> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let sealed = sealers[0].seal(&Secret::new("shared")).unwrap();
+    assert!(sealers.iter().all(|sealer| sealer.open(&sealed).unwrap().expose() == "shared"));
+}
+
+#[test]
 fn a_key_file_of_wrong_size_or_open_to_others_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret.key");
@@ -286,4 +299,23 @@ fn a_key_file_of_wrong_size_or_open_to_others_is_refused() {
 fn tokens_do_not_print() {
     let token = token::generate().unwrap();
     assert_eq!(format!("{token:?} {:?}", token::TokenHash::of(token.expose())), "*** TokenHash(***)");
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_well_behaved_client_is_called_it_gets_in(user in "[ -~]{0,20}", password in "\\PC{0,20}") {
+        let header = client(&server().challenge(NOW, Stale::No), &user, &password);
+        let answer = answer(&header);
+        proptest::prop_assert_eq!(answer.username(), user);
+        proptest::prop_assert_eq!(server().verify(&answer, "POST", &Secret::new(password), NOW), DigestVerdict::Accepted);
+    }
+
+    #[test]
+    fn no_header_panics(text in "\\PC*", list in "(Digest )?([a-z]{0,3}=?\"?[^a-z]{0,5},?){0,20}") {
+        for header in [&text, &list, &format!("Digest {text}"), &format!("Basic {text}")] {
+            if let Some(authorization) = Authorization::parse(header) {
+                let _name = authorization.username();
+            }
+        }
+    }
 }

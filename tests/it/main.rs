@@ -18,4 +18,5 @@ mod rest;
 mod session;
 mod simulator;
 mod store;
+mod support;
 mod wire;

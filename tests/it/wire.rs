@@ -2,3 +2,6 @@
 
 mod connreq;
 mod endpoint;
+mod harness;
+mod limits;
+mod tls;

@@ -65,9 +65,10 @@ async fn collect(
         return Err(Refusal::BodyTooLarge);
     }
     let mut pieces = Pieces::Empty;
-    loop {
+    // Most bodies end with their last frame: nothing is waited for then.
+    while !incoming.is_end_stream() {
         let stopped = match timeout(config.stall(), incoming.frame()).await {
-            Ok(None) => return Ok((pieces.into_bytes(), Ending::Proper)),
+            Ok(None) => break,
             Ok(Some(Ok(frame))) => {
                 // Trailers mean nothing here.
                 let Ok(data) = frame.into_data() else { continue };
@@ -84,6 +85,7 @@ async fn collect(
         let bytes = pieces.into_bytes();
         return if ends_an_envelope(&bytes) { Ok((bytes, Ending::Short)) } else { Err(stopped) };
     }
+    Ok((pieces.into_bytes(), Ending::Proper))
 }
 
 /// What has arrived so far.

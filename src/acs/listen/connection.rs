@@ -117,14 +117,14 @@ async fn serve<E, S>(
     );
     let mut stopped = pin!(shutdown.cancelled());
     let mut timer = pin!(sleep_until(Instant::now() + config.idle()));
-    let (mut stopping, mut closing) = (false, false);
+    let mut closing = false;
     let outcome = poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Ok(ended));
             }
-            stopping = stopping || stopped.as_mut().poll(cx).is_ready();
-            if stopping && !closing && pace.is_at_rest() {
+            // Asking for the shutdown takes a lock that all connections share: only asked when it would matter.
+            if !closing && pace.is_at_rest() && stopped.as_mut().poll(cx).is_ready() {
                 connection.as_mut().graceful_shutdown();
                 closing = true;
                 continue;

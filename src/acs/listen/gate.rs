@@ -13,6 +13,8 @@ use crate::types::network::Network;
 
 /// A household's IPv6 addresses are one /64.
 const SITE_PREFIX: u8 = 64;
+/// The gauge of open connections.
+const CONNECTIONS: &str = "acsd_cwmp_connections";
 
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -20,6 +22,7 @@ pub(super) struct Gate {
     max_per_address: usize,
     unlimited: Vec<Network>,
     open: Mutex<Open>,
+    open_gauge: metrics::Gauge,
     max_bodies_bytes: usize,
     bodies_bytes: AtomicUsize,
 }
@@ -37,6 +40,7 @@ impl Gate {
             max_per_address: config.max_connections_per_address,
             unlimited: config.unlimited_networks.clone(),
             open: Mutex::default(),
+            open_gauge: metrics::gauge!(CONNECTIONS),
             max_bodies_bytes: config.max_bodies_bytes,
             bodies_bytes: AtomicUsize::new(0),
         }
@@ -58,6 +62,7 @@ impl Gate {
             *connections += 1;
         }
         open.total += 1;
+        self.open_gauge.increment(1);
         Ok(Permit { gate: Arc::clone(self), site })
     }
 
@@ -76,6 +81,7 @@ pub(super) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        self.gate.open_gauge.decrement(1);
         let mut open = self.gate.open.lock();
         open.total = open.total.saturating_sub(1);
         if let Some(site) = self.site

@@ -13,7 +13,7 @@ pub struct MethodList<'a> {
 }
 
 /// `SetParameterValues` (A.3.2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SetParameterValues<'a> {
     /// All or none are applied.
     pub parameters: Vec<ParameterValueStruct<'a>>,
@@ -32,7 +32,7 @@ pub enum Applied {
 }
 
 /// `GetParameterValues` (A.3.2.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GetParameterValues<'a> {
     /// Full names or partial paths.
     pub names: Vec<Text<'a>>,
@@ -46,7 +46,7 @@ pub struct ParameterValues<'a> {
 }
 
 /// `GetParameterNames` (A.3.2.3).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GetParameterNames<'a> {
     /// Partial path, full name, or empty for the root.
     pub path: Text<'a>,
@@ -62,7 +62,7 @@ pub struct ParameterNames<'a> {
 }
 
 /// `ParameterInfoStruct`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParameterInfoStruct<'a> {
     /// Full or object path.
     pub name: Text<'a>,
@@ -71,14 +71,14 @@ pub struct ParameterInfoStruct<'a> {
 }
 
 /// `SetParameterAttributes` (A.3.2.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SetParameterAttributes<'a> {
     /// At least one.
     pub parameters: Vec<SetParameterAttributesStruct<'a>>,
 }
 
 /// `SetParameterAttributesStruct`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SetParameterAttributesStruct<'a> {
     /// Parameter or partial path.
     pub name: Text<'a>,
@@ -93,7 +93,7 @@ pub struct SetParameterAttributesStruct<'a> {
 }
 
 /// `GetParameterAttributes` (A.3.2.5).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GetParameterAttributes<'a> {
     /// Full names or partial paths.
     pub names: Vec<Text<'a>>,
@@ -107,7 +107,7 @@ pub struct ParameterAttributes<'a> {
 }
 
 /// `ParameterAttributeStruct`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParameterAttributeStruct<'a> {
     /// The parameter.
     pub name: Text<'a>,
@@ -118,7 +118,7 @@ pub struct ParameterAttributeStruct<'a> {
 }
 
 /// `AddObject` (A.3.2.6).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AddObject<'a> {
     /// The table, ending in a dot.
     pub object_name: Text<'a>,
@@ -127,7 +127,7 @@ pub struct AddObject<'a> {
 }
 
 /// `AddObjectResponse`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AddObjectResponse {
     /// From 1; 0 when the CPE named none (quirks 51, 70).
     pub instance_number: u32,
@@ -136,7 +136,7 @@ pub struct AddObjectResponse {
 }
 
 /// `DeleteObject` (A.3.2.7).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeleteObject<'a> {
     /// The row, ending in a dot.
     pub object_name: Text<'a>,
@@ -145,7 +145,7 @@ pub struct DeleteObject<'a> {
 }
 
 /// `Reboot` (A.3.2.9).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reboot<'a> {
     /// Comes back with the event `M Reboot`.
     pub command_key: Text<'a>,
@@ -205,7 +205,7 @@ pub struct TransferStarted<'a> {
 }
 
 /// `ScheduleInform` (A.4.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScheduleInform<'a> {
     /// Seconds until the Inform, above 0.
     pub delay_secs: u32,
@@ -221,7 +221,7 @@ pub struct QueuedTransfers<'a> {
 }
 
 /// `QueuedTransferStruct`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueuedTransferStruct<'a> {
     /// Of the transfer.
     pub command_key: Text<'a>,
@@ -237,7 +237,7 @@ pub struct AllQueuedTransfers<'a> {
 }
 
 /// `AllQueuedTransferStruct`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllQueuedTransferStruct<'a> {
     /// Of the transfer.
     pub command_key: Text<'a>,
@@ -290,14 +290,14 @@ pub struct TimeWindowStruct<'a> {
 }
 
 /// `CancelTransfer` (1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CancelTransfer<'a> {
     /// Of the transfer.
     pub command_key: Text<'a>,
 }
 
 /// `ChangeDUState` (1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangeDuState<'a> {
     /// At least one; answered in this order by `DUStateChangeComplete`.
     pub operations: Vec<DuOperation<'a>>,
@@ -346,14 +346,14 @@ pub enum DuOperation<'a> {
 }
 
 /// `SetVouchers` (deprecated).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SetVouchers<'a> {
     /// Base64 as sent.
     pub vouchers: Vec<Text<'a>>,
 }
 
 /// `GetOptions` (deprecated).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GetOptions<'a> {
     /// Empty: all.
     pub option_name: Text<'a>,
@@ -367,7 +367,7 @@ pub struct OptionList<'a> {
 }
 
 /// `OptionStruct`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OptionStruct<'a> {
     /// The option.
     pub option_name: Text<'a>,

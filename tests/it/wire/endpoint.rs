@@ -1,195 +1,15 @@
-//! The HTTP rules of cwmp.md §1.1 and the limits of the endpoint.
+//! The HTTP rules of cwmp.md §1.1, and shutdown.
 
-use std::future::Future;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use acsd::acs::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken, Transport};
-use acsd::acs::listen::{self, Drained, Endpoint, ListenConfig};
-use acsd::tls::{ReloadableTls, TlsError};
-use bytes::Bytes;
+use acsd::acs::exchange::Transport;
+use acsd::acs::listen::{Drained, ListenConfig};
 use flate2::Compression;
-use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const TOKEN: SessionToken = SessionToken(0xabc);
-const ENVELOPE: &str = "<s:Envelope><s:Body/></s:Envelope>";
-
-/// What the exchange was told, in order.
-#[derive(Debug)]
-enum Told {
-    Post(Post),
-    Gone(ConnectionId),
-}
-
-/// Answers by what the body says, and records everything.
-struct Recorder {
-    told: mpsc::UnboundedSender<Told>,
-    /// `wait` bodies are answered once this has a permit.
-    release: Semaphore,
-}
-
-impl Exchange for Recorder {
-    async fn post(&self, post: Post) -> Answer {
-        let body = String::from_utf8_lossy(&post.body).trim().to_owned();
-        self.told.send(Told::Post(post)).unwrap();
-        match body.as_str() {
-            "" => Answer::Empty { connection: Connection::Keep },
-            "bye" => Answer::Empty { connection: Connection::Close },
-            "challenge" => {
-                Answer::Challenge { www_authenticate: "Digest realm=\"r\"".into(), connection: Connection::Keep }
-            }
-            "malformed" => Answer::Malformed { reason: "no Inform".into() },
-            "forbidden" => Answer::Forbidden { reason: "not wanted" },
-            "busy" => Answer::Busy { retry_after: Duration::from_millis(1500) },
-            "panic" => panic!("on purpose"),
-            "wait" => {
-                self.release.acquire().await.unwrap().forget();
-                Answer::Empty { connection: Connection::Keep }
-            }
-            "big" => Answer::Envelope { body: Bytes::from(vec![b'x'; 1 << 20]), cookie: None },
-            _ => Answer::Envelope { body: Bytes::from_static(b"<answer/>"), cookie: Some(TOKEN) },
-        }
-    }
-
-    fn disconnected(&self, connection: ConnectionId) {
-        // The test may be over.
-        let _ = self.told.send(Told::Gone(connection));
-    }
-}
-
-struct Server {
-    address: SocketAddr,
-    told: mpsc::UnboundedReceiver<Told>,
-    recorder: Arc<Recorder>,
-    shutdown: CancellationToken,
-    served: JoinHandle<Drained>,
-}
-
-impl Server {
-    fn start(config: ListenConfig) -> Self {
-        Self::start_on("127.0.0.1:0", config, None)
-    }
-
-    fn start_on(address: &str, config: ListenConfig, tls: Option<ReloadableTls>) -> Self {
-        let (sender, told) = mpsc::unbounded_channel();
-        let recorder = Arc::new(Recorder { told: sender, release: Semaphore::new(0) });
-        let listener = listen::bind(address.parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
-        let endpoint = Endpoint::new(config, Arc::clone(&recorder));
-        let served = tokio::spawn(endpoint.serve(listener, tls, shutdown.clone()));
-        Self { address, told, recorder, shutdown, served }
-    }
-
-    async fn connect(&self) -> Client<TcpStream> {
-        Client { stream: within(TcpStream::connect(self.address)).await.unwrap(), read: Vec::new() }
-    }
-
-    async fn next(&mut self) -> Told {
-        within(self.told.recv()).await.unwrap()
-    }
-
-    async fn post(&mut self) -> Post {
-        match self.next().await {
-            Told::Post(post) => post,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-async fn within<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("in time")
-}
-
-/// A client that writes what it is told and reads answers byte by byte.
-struct Client<S> {
-    stream: S,
-    read: Vec<u8>,
-}
-
-/// An answer as it came over the wire.
-#[derive(Debug)]
-struct Reply {
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn status(&self) -> u16 {
-        self.head.split(' ').nth(1).unwrap().parse().unwrap()
-    }
-
-    /// Values of all headers spelt exactly so.
-    fn header(&self, name: &str) -> Vec<&str> {
-        self.head.lines().filter_map(|line| line.split_once(": ")).filter(|(n, _)| *n == name).map(|(_, v)| v).collect()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
-        within(self.stream.flush()).await.unwrap();
-    }
-
-    async fn send_post(&mut self, headers: &str, body: impl AsRef<[u8]>) {
-        let body = body.as_ref();
-        let head = format!("POST /acs?x=1 HTTP/1.1\r\nHost: acs\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
-        self.send([head.as_bytes(), body].concat()).await;
-    }
-
-    async fn exchange(&mut self, headers: &str, body: impl AsRef<[u8]>) -> Reply {
-        self.send_post(headers, body).await;
-        self.reply().await
-    }
-
-    async fn fill(&mut self) -> io::Result<usize> {
-        within(self.stream.read_buf(&mut self.read)).await
-    }
-
-    async fn reply(&mut self) -> Reply {
-        let end = loop {
-            if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at;
-            }
-            assert_ne!(self.fill().await.unwrap(), 0, "closed: {}", String::from_utf8_lossy(&self.read));
-        };
-        let head = String::from_utf8(self.read.drain(..end + 4).collect()).unwrap();
-        let mut reply = Reply { head, body: Vec::new() };
-        let length: usize = reply.header("Content-Length").first().map_or(0, |text| text.parse().unwrap());
-        while self.read.len() < length {
-            assert_ne!(self.fill().await.unwrap(), 0, "closed in a body");
-        }
-        reply.body = self.read.drain(..length).collect();
-        reply
-    }
-
-    /// Waits until the server has closed, whatever it says before.
-    async fn closed(&mut self) {
-        while matches!(self.fill().await, Ok(1..)) {}
-    }
-}
-
-fn secs(secs: u64, config: impl FnOnce(&mut ListenConfig, u64)) -> ListenConfig {
-    let mut limits = ListenConfig::default();
-    config(&mut limits, secs);
-    limits
-}
-
-fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(body).unwrap();
-    encoder.finish().unwrap()
-}
+use super::harness::{Client, ENVELOPE, Server, TOKEN, Told, gzip, secs, within};
 
 #[tokio::test]
 async fn a_session_s_posts_share_one_connection() {
@@ -312,6 +132,16 @@ async fn chunked_bodies_come_in_any_pieces() {
     assert_eq!(client.reply().await.status(), 200);
     assert_eq!(server.post().await.body, "abcde");
     assert_eq!(client.exchange("", "").await.status(), 204);
+    server.post().await;
+    // Both framings at once: chunks win, and the connection ends (RFC 9112 §6.1).
+    client
+        .send(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        )
+        .await;
+    assert_eq!(client.reply().await.status(), 200);
+    assert_eq!(server.post().await.body, "x");
+    client.closed().await;
 }
 
 #[tokio::test]
@@ -394,78 +224,6 @@ async fn broken_and_unknown_compression_is_refused() {
 }
 
 #[tokio::test]
-async fn limits_hold_exactly() {
-    let config = ListenConfig {
-        max_body_bytes: 1000,
-        max_inflated_bytes: 5000,
-        max_bodies_bytes: 6000,
-        max_header_bytes: 1024,
-        ..ListenConfig::default()
-    };
-    let mut server = Server::start(config);
-    let chunked = |len: usize| {
-        format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{len:x}\r\n{}\r\n0\r\n\r\n",
-            "x".repeat(len)
-        )
-    };
-    let plain = |len: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n{}", "x".repeat(len));
-    let claimed =
-        |len: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {len}\r\n\r\n");
-    let zipped = |len: usize| {
-        let body = gzip(&vec![b'x'; len]);
-        let head =
-            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
-        [head.into_bytes(), body].concat()
-    };
-    let padded = |len: usize| {
-        let head = "POST / HTTP/1.1\r\nContent-Length: 1\r\nX: ";
-        format!("{head}{}\r\n\r\n1", "x".repeat(len - head.len() - 4))
-    };
-    let table: [(&str, Vec<u8>, u16); 11] = [
-        ("body at the limit", plain(1000).into(), 200),
-        ("body over the limit", plain(1001).into(), 413),
-        ("body over the limit, not yet sent", claimed(1001).into(), 413),
-        ("absurd length", claimed(usize::MAX >> 1).into(), 413),
-        ("chunked at the limit", chunked(1000).into(), 200),
-        ("chunked over the limit", chunked(1001).into(), 413),
-        ("inflated at the limit", zipped(5000), 200),
-        ("inflated over the limit", zipped(5001), 413),
-        ("inflate bomb", zipped(200_000), 413),
-        ("headers at the limit", padded(1024).into(), 200),
-        ("headers over the limit", padded(1025).into(), 431),
-    ];
-    for (case, request, status) in table {
-        let mut client = server.connect().await;
-        client.send(request).await;
-        assert_eq!(client.reply().await.status(), status, "{case}");
-        if status == 200 {
-            server.post().await;
-            drop(client);
-            assert!(matches!(server.next().await, Told::Gone(_)));
-        } else {
-            client.closed().await;
-            assert!(matches!(server.next().await, Told::Gone(_)), "{case}: nothing reached the exchange");
-        }
-    }
-}
-
-#[tokio::test]
-async fn bodies_share_a_memory_budget_that_is_given_back() {
-    let config = ListenConfig { max_bodies_bytes: 1000, ..ListenConfig::default() };
-    let mut server = Server::start(config);
-    let mut first = server.connect().await;
-    first.send_post("", format!("{:<700}", "wait")).await;
-    server.post().await;
-    let mut second = server.connect().await;
-    let refused = second.exchange("", "x".repeat(700)).await;
-    assert_eq!((refused.status(), refused.header("Retry-After")), (503, vec!["30"]));
-    server.recorder.release.add_permits(1);
-    assert_eq!(first.reply().await.status(), 204);
-    assert_eq!(first.exchange("", "x".repeat(700)).await.status(), 200);
-}
-
-#[tokio::test]
 async fn what_is_no_http_is_turned_away_and_harms_nobody() {
     let mut server = Server::start(ListenConfig::default());
     let mut good = server.connect().await;
@@ -497,115 +255,6 @@ async fn a_panic_costs_its_own_connection_only() {
     assert!(matches!(server.next().await, Told::Gone(id) if id == post.connection), "also told of this end");
     assert_eq!(other.exchange("", "").await.status(), 204);
     assert_eq!(server.connect().await.exchange("", "").await.status(), 204);
-}
-
-#[tokio::test]
-async fn slow_senders_are_cut_off_wherever_they_dawdle() {
-    let config = secs(1, |config, secs| config.request_timeout_secs = secs);
-    let mut server = Server::start(config);
-    let requests = [
-        "P",
-        "POST / HTTP/1.1\r\nHost:",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nab",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
-    ];
-    let mut clients = Vec::new();
-    for bytes in requests {
-        let mut client = server.connect().await;
-        client.send(bytes).await;
-        clients.push(client);
-    }
-    for client in &mut clients {
-        client.closed().await;
-    }
-    for _ in &clients {
-        assert!(matches!(server.next().await, Told::Gone(_)), "none reached the exchange");
-    }
-    // Trickling bytes does not extend the time for the whole.
-    let mut client = server.connect().await;
-    let trickle = async {
-        while client.stream.write_all(b"P").await.is_ok() {
-            tokio::task::yield_now().await;
-            if timeout(Duration::from_millis(50), client.stream.read_u8()).await.is_ok() {
-                break;
-            }
-        }
-    };
-    within(trickle).await;
-}
-
-#[tokio::test]
-async fn idle_connections_are_closed_but_an_exchange_may_take_its_time() {
-    let config = secs(1, |config, secs| (config.idle_timeout_secs, config.request_timeout_secs) = (secs, secs));
-    let mut server = Server::start(config);
-    server.connect().await.closed().await;
-    assert!(matches!(server.next().await, Told::Gone(_)));
-
-    let mut slow = server.connect().await;
-    slow.send_post("", "wait").await;
-    server.post().await;
-    // A later connection's whole idle time passes while the exchange works.
-    server.connect().await.closed().await;
-    assert!(matches!(server.next().await, Told::Gone(_)));
-    server.recorder.release.add_permits(1);
-    assert_eq!(slow.reply().await.status(), 204);
-    slow.closed().await;
-}
-
-#[tokio::test]
-async fn a_content_length_that_lies_does_not_lose_a_complete_envelope() {
-    let config = secs(1, |config, secs| config.stall_timeout_secs = secs);
-    let mut server = Server::start(config);
-    let request = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n{body}");
-    let mut stalled = server.connect().await;
-    stalled.send(request(ENVELOPE)).await;
-    let reply = stalled.reply().await;
-    assert_eq!((reply.status(), reply.header("Connection")), (200, vec!["close"]));
-    assert_eq!(server.post().await.body, ENVELOPE);
-    stalled.closed().await;
-    assert!(matches!(server.next().await, Told::Gone(_)));
-
-    let mut ended = server.connect().await;
-    ended.send(request(ENVELOPE)).await;
-    within(ended.stream.shutdown()).await.unwrap();
-    assert_eq!(ended.reply().await.status(), 200);
-    assert_eq!(server.post().await.body, ENVELOPE);
-    ended.closed().await;
-    assert!(matches!(server.next().await, Told::Gone(_)));
-
-    let mut torn = server.connect().await;
-    torn.send(request("<s:Envelope><s:Bo")).await;
-    assert_eq!(torn.reply().await.status(), 408);
-    torn.closed().await;
-    assert!(matches!(server.next().await, Told::Gone(_)));
-}
-
-#[tokio::test]
-async fn an_address_has_a_limit_of_connections_and_so_have_all() {
-    let limits = [
-        ListenConfig { max_connections_per_address: 2, unlimited_networks: Vec::new(), ..ListenConfig::default() },
-        ListenConfig { max_connections: 2, ..ListenConfig::default() },
-    ];
-    for config in limits {
-        let mut server = Server::start(config);
-        let (mut first, mut second) = (server.connect().await, server.connect().await);
-        assert_eq!(first.exchange("", "").await.status(), 204);
-        assert_eq!(second.exchange("", "").await.status(), 204);
-        server.connect().await.closed().await;
-        drop(first);
-        while !matches!(server.next().await, Told::Gone(_)) {}
-        let reply = async {
-            loop {
-                // The permit comes back a moment after the exchange is told.
-                let mut third = server.connect().await;
-                third.send_post("", "").await;
-                if matches!(third.fill().await, Ok(1..)) {
-                    return third.reply().await;
-                }
-            }
-        };
-        assert_eq!(within(reply).await.status(), 204);
-    }
 }
 
 #[tokio::test]
@@ -661,91 +310,4 @@ async fn shutdown_does_not_wait_for_ever() {
     server.shutdown.cancel();
     assert_eq!(within(&mut server.served).await.unwrap(), Drained { cut: 1 });
     stuck.closed().await;
-}
-
-/// Writes a fresh self-signed certificate and returns it.
-fn certify(folder: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    made.cert.der().clone()
-}
-
-async fn tls_client(
-    server: &Server,
-    trusted: &CertificateDer<'static>,
-    version: &'static rustls::SupportedProtocolVersion,
-) -> io::Result<Client<tokio_rustls::client::TlsStream<TcpStream>>> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let stream = within(TcpStream::connect(server.address)).await?;
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = within(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream)).await?;
-    Ok(Client { stream, read: Vec::new() })
-}
-
-#[tokio::test]
-async fn tls_is_served_and_certificates_change_without_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let first = certify(folder.path());
-    let tls = ReloadableTls::load(&certificate, &key).unwrap();
-    let mut server = Server::start_on("127.0.0.1:0", ListenConfig::default(), Some(tls.clone()));
-    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let mut client = tls_client(&server, &first, version).await.unwrap();
-        assert_eq!(client.stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-        let reply = client.exchange("", ENVELOPE).await;
-        assert_eq!(reply.header("Set-Cookie"), ["acsd=00000000000000000000000000000abc; Path=/; Secure"]);
-        assert_eq!(server.post().await.transport, Transport::Tls);
-        assert_eq!(client.exchange("", "challenge").await.header("WWW-Authenticate").len(), 1);
-        server.post().await;
-        drop(client);
-        assert!(matches!(server.next().await, Told::Gone(_)));
-    }
-
-    std::fs::write(&certificate, "nonsense").unwrap();
-    let error = tls.reload().unwrap_err();
-    assert!(matches!(error, TlsError::NoCertificate { .. }) && error.to_string().contains("cert.pem"), "{error}");
-    assert!(tls_client(&server, &first, &rustls::version::TLS13).await.is_ok(), "the old one stays");
-
-    let second = certify(folder.path());
-    tls.reload().unwrap();
-    assert!(tls_client(&server, &second, &rustls::version::TLS13).await.is_ok());
-    assert!(tls_client(&server, &first, &rustls::version::TLS13).await.is_err());
-}
-
-#[test]
-fn certificate_troubles_name_the_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let load = || ReloadableTls::load(&certificate, &key).unwrap_err();
-    assert!(matches!(load(), TlsError::Read { path, .. } if path == certificate));
-    certify(folder.path());
-    std::fs::copy(&certificate, &key).unwrap();
-    assert!(matches!(load(), TlsError::NoKey { path } if path == key));
-    std::fs::write(&key, "-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----\n").unwrap();
-    assert!(matches!(load(), TlsError::Pem { path, .. } if path == key));
-    certify(folder.path());
-    let other = rcgen::KeyPair::generate().unwrap();
-    std::fs::write(&key, other.serialize_pem()).unwrap();
-    assert!(matches!(load(), TlsError::Unusable { .. }));
-}
-
-#[tokio::test]
-async fn a_tls_handshake_may_not_dawdle_or_be_something_else() {
-    let folder = tempfile::tempdir().unwrap();
-    certify(folder.path());
-    let tls = ReloadableTls::load(&folder.path().join("cert.pem"), &folder.path().join("key.pem")).unwrap();
-    let config = secs(1, |config, secs| config.handshake_timeout_secs = secs);
-    let server = Server::start_on("127.0.0.1:0", config, Some(tls));
-    server.connect().await.closed().await;
-    let mut plain = server.connect().await;
-    plain.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
-    plain.closed().await;
 }

@@ -1,0 +1,280 @@
+//! Opening a session: who calls, whether it may, what it teaches, and the InformResponse.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cwmp::message::inform::Inform;
+use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
+use crate::cwmp::session::{Outcome, Session};
+use crate::devices::onboard::{OnboardError, OwnLogin};
+use crate::model::device::Device;
+use crate::model::learn::{InformFacts, Learned, ResetOrder};
+use crate::types::event::EventCode;
+use crate::types::ident::{DeviceIdentity, DeviceKey};
+use crate::types::time::Timestamp;
+
+use super::super::exchange::{Answer, Post, SessionToken};
+use super::super::gate::{Claim, Passage, Principal};
+use super::super::sessions::{Live, PutBack, Taken};
+use super::{Inner, retry_after};
+
+/// Share of the capacity, in percent, from which on idle devices' periodic Informs are refused.
+const SHED_FROM_PERCENT: usize = 80;
+/// How long an address is told to stay away after too many failed logins.
+const SHUT_OUT: Duration = Duration::from_mins(1);
+
+/// Why an Inform got no session, as the answer to its POST.
+type Refusal = Answer;
+
+impl Inner {
+    /// Answers an Inform. It always opens a new session, whatever cookie it came with (quirk 11).
+    pub(super) async fn open(self: &Arc<Self>, post: &Post, envelope: Envelope<'_>) -> Answer {
+        let Body::Request(Request::Inform(inform)) = &envelope.body else {
+            return Answer::Malformed { reason: "the first message of a session has to be an Inform".into() };
+        };
+        let now = self.now();
+        for event in &inform.events {
+            metrics::counter!("acsd_informs_total", "event" => event.code.as_str()).increment(1);
+        }
+        if let Some(answer) = self.repeated(post, &envelope, inform) {
+            return answer;
+        }
+        let id = &inform.device_id;
+        let identity = match DeviceIdentity::new(&id.oui, &id.product_class, &id.serial_number) {
+            Ok(identity) => identity,
+            Err(error) => return Answer::Malformed { reason: format!("DeviceId: SerialNumber {error}") },
+        };
+        let admitted = match self.admit(post, inform, &identity, now).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        let mut session = Session::new(now, self.next_salt(), self.config.session);
+        let header = match session.open(now, &envelope, inform, self.config.emission) {
+            Ok(header) => header,
+            Err(fault) => {
+                let header = Header { id: envelope.header.id.clone(), ..Header::default() };
+                let body = Self::encode(&header, &Body::Fault(Fault::from(fault)), session.emission());
+                return Answer::Envelope { body, cookie: None };
+            }
+        };
+        match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
+            Ok(device) => {
+                let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
+                self.establish(post, device, session, body, now).await
+            }
+            Err(error) => Self::unavailable(&error),
+        }
+    }
+
+    /// The Inform of the open session once more: the same answer once more (quirk 12).
+    fn repeated(&self, post: &Post, envelope: &Envelope<'_>, inform: &Inform<'_>) -> Option<Answer> {
+        let token = post.cookie.or_else(|| self.sessions.of_connection(post.connection))?;
+        let Taken::Live(live) = self.sessions.take(token) else { return None };
+        // Only to the connection that proved itself: the answer carries the cookie.
+        let same = live.session.is_repetition(envelope, inform) && live.connection == post.connection;
+        let answer = same.then(|| Answer::Envelope { body: live.sent.clone(), cookie: Some(live.token) });
+        match self.sessions.put_back(live) {
+            PutBack::Kept => answer,
+            // A newer session has begun meanwhile and has nothing to take over: nothing was running before the first call.
+            PutBack::Superseded(_) => None,
+        }
+    }
+
+    /// Lets the device in, or says why not.
+    async fn admit(
+        &self,
+        post: &Post,
+        inform: &Inform<'_>,
+        identity: &DeviceIdentity,
+        now: Timestamp,
+    ) -> Result<(Option<Device>, Principal), Refusal> {
+        if post.authorization.is_some() && self.gate.is_shut_to(post.peer.ip(), now) {
+            metrics::counter!("acsd_cwmp_refused_total", "reason" => "login_rate").increment(1);
+            return Err(Answer::Busy { retry_after: SHUT_OUT });
+        }
+        let device = match self.services.onboarding.lookup(identity).await {
+            Ok(device) => device,
+            Err(error) => return Err(Self::unavailable(&OnboardError::Store(error))),
+        };
+        self.shed(inform, device.as_ref().map(|device| device.key), now)?;
+        let bootstrap = has(inform, EventCode::Bootstrap);
+        let claim = Claim { authorization: post.authorization.as_deref(), device: device.as_ref(), bootstrap };
+        match self.gate.judge(claim, now) {
+            Passage::Granted(principal) => Ok((device, principal)),
+            Passage::Challenge { www_authenticate, failed } => {
+                Err(self.challenged(post, www_authenticate, failed, now))
+            }
+            Passage::Forbidden(reason) => {
+                metrics::counter!("acsd_cwmp_refused_total", "reason" => "forbidden").increment(1);
+                tracing::info!(%identity, peer = %post.peer, "{identity} from {} was turned away: {reason}", post.peer);
+                Err(Answer::Forbidden { reason })
+            }
+        }
+    }
+
+    /// Overload: periodic Informs of idle devices are refused first, everything new only when nothing is left
+    /// (design.md §7).
+    fn shed(&self, inform: &Inform<'_>, device: Option<DeviceKey>, now: Timestamp) -> Result<(), Refusal> {
+        let open = self.sessions.len();
+        let busy = self.exchanges.load(std::sync::atomic::Ordering::Relaxed);
+        let full =
+            |used: usize, limit: usize, percent: usize| used.saturating_mul(100) >= limit.saturating_mul(percent);
+        let beyond =
+            |percent| full(open, self.config.sessions_max, percent) || full(busy, self.config.exchanges_max, percent);
+        let reason = if beyond(100) {
+            "overload"
+        } else if beyond(SHED_FROM_PERCENT) && self.is_idle_report(inform, device, now) {
+            "overload_periodic"
+        } else {
+            return Ok(());
+        };
+        metrics::counter!("acsd_cwmp_refused_total", "reason" => reason).increment(1);
+        Err(Answer::Busy { retry_after: retry_after() })
+    }
+
+    fn is_idle_report(&self, inform: &Inform<'_>, device: Option<DeviceKey>, now: Timestamp) -> bool {
+        inform.events.iter().all(|event| matches!(event.code, EventCode::Periodic | EventCode::Unknown))
+            && device.is_some_and(|key| !self.services.store.has_work(key, now))
+    }
+
+    /// Records the Inform with everything that follows from it. What the CPE will forget is durable when this returns.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one Inform, each from another place")]
+    async fn begin(
+        &self,
+        post: &Post,
+        envelope: &Envelope<'_>,
+        inform: &Inform<'_>,
+        identity: &DeviceIdentity,
+        (known, principal): (Option<Device>, Principal),
+        cwmp_version: crate::cwmp::version::CwmpVersion,
+        now: Timestamp,
+    ) -> Result<Device, OnboardError> {
+        let onboarding = &self.services.onboarding;
+        let device = match known {
+            Some(device) => {
+                if device.state.identity.is_none() {
+                    onboarding.bind(&device, identity).await?;
+                }
+                device
+            }
+            None => onboarding.register(identity, now).await?,
+        };
+        if principal == Principal::Handed {
+            onboarding.complete_hand_over(device.key).await?;
+        }
+        let reset = match device.profile.credentials.reset_ordered {
+            Some(_) => ResetOrder::Ordered,
+            None => ResetOrder::Unordered,
+        };
+        let facts = InformFacts {
+            at: now,
+            peer: post.peer.ip(),
+            identity,
+            manufacturer: &inform.device_id.manufacturer,
+            cwmp_version,
+            namespace: envelope.namespace.unwrap_or_default(),
+            events: &inform.events,
+            parameters: &inform.parameters,
+            reset,
+        };
+        let Some((state, learned)) = onboarding.record(device.key, facts).await? else {
+            return Err(OnboardError::Store(crate::store::StoreError::Unavailable {
+                reason: "the device was deleted while it called".to_owned(),
+            }));
+        };
+        report(&device, &learned);
+        if learned.came_up {
+            self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
+        }
+        if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
+            self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
+        }
+        let mut device = Device { state, ..device };
+        if learned.first_contact || learned.bootstrapped {
+            let own_login = match principal {
+                Principal::Own | Principal::Handed => OwnLogin::InUse,
+                Principal::Shared | Principal::Unchallenged if device.profile.credentials.current.is_some() => {
+                    OwnLogin::Lost
+                }
+                Principal::Shared | Principal::Unchallenged => OwnLogin::Missing,
+            };
+            onboarding.provision(&device, identity, own_login, now).await?;
+            // Its logins may have changed just now.
+            if let Some(fresh) = self.services.store.device(device.key).await? {
+                device = fresh;
+            }
+        }
+        self.services.presence.informed.fire(device.key);
+        Ok(device)
+    }
+
+    /// Puts the session into the table, ends the one it supersedes, and answers.
+    async fn establish(
+        self: &Arc<Self>,
+        post: &Post,
+        device: Device,
+        session: Session,
+        body: Bytes,
+        now: Timestamp,
+    ) -> Answer {
+        let Some(token) = Self::new_token() else { return Answer::Busy { retry_after: retry_after() } };
+        if let Some(old) = self.services.presence.enter(device.key, token.0)
+            && let Some(old) = self.sessions.supersede(SessionToken(old))
+        {
+            tracing::debug!(device.id = %device.key, "a new Inform of device {} ends its open session", device.key);
+            self.wind_up(old, Outcome::Superseded).await;
+        }
+        self.sessions.reserve(token, post.connection);
+        let live = Box::new(Live {
+            token,
+            device: device.key,
+            session,
+            connection: post.connection,
+            address: post.peer.ip(),
+            cookie_seen: false,
+            running: None,
+            known: HashMap::new(),
+            wanted: None,
+            tried: Vec::new(),
+            sent: body.clone(),
+            opened_at: now,
+            snapshot: Box::new(device),
+        });
+        if let PutBack::Superseded(live) = self.sessions.put_back(live) {
+            self.wind_up(live, Outcome::Superseded).await;
+        }
+        Answer::Envelope { body, cookie: Some(token) }
+    }
+
+    /// The store does not take what was said: the CPE keeps its events and comes back.
+    pub(super) fn unavailable(error: &OnboardError) -> Answer {
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "an Inform was refused");
+        metrics::counter!("acsd_cwmp_refused_total", "reason" => "store").increment(1);
+        Answer::Busy { retry_after: retry_after() }
+    }
+}
+
+fn has(inform: &Inform<'_>, code: EventCode) -> bool {
+    inform.events.iter().any(|event| event.code == code)
+}
+
+/// What an operator would want to read in the log.
+fn report(device: &Device, learned: &Learned) {
+    let key = device.key;
+    if learned.bootstrap_loop {
+        tracing::warn!(device.id = %key, "device {key} bootstraps again and again: this one counts as a boot");
+    } else if learned.bootstrapped && !learned.first_contact {
+        let ordered = device.profile.credentials.reset_ordered.is_some();
+        tracing::info!(device.id = %key, ordered, "device {key} comes back from a factory reset");
+        if !ordered {
+            metrics::counter!("acsd_unordered_bootstraps_total").increment(1);
+        }
+    }
+    if let Some(was) = &learned.software_was {
+        tracing::info!(device.id = %key, %was, "device {key} has changed its software version");
+    }
+}

@@ -1,0 +1,71 @@
+//! The calls a CPE makes, besides Inform.
+
+use std::borrow::Cow;
+
+use crate::cwmp::fault::AcsFault;
+use crate::cwmp::message::acs::MethodList;
+use crate::cwmp::message::cpe::KickedResponse;
+use crate::cwmp::message::{Body, Fault, Header, Method, Request, Response, Text};
+
+use super::super::exchange::Answer;
+use super::super::sessions::Live;
+use super::Inner;
+
+/// What acsd answers `GetRPCMethods` with: the calls it serves.
+const SERVED: [Method; 8] = [
+    Method::Inform,
+    Method::GetRpcMethods,
+    Method::TransferComplete,
+    Method::AutonomousTransferComplete,
+    Method::RequestDownload,
+    Method::Kicked,
+    Method::DuStateChangeComplete,
+    Method::AutonomousDuStateChangeComplete,
+];
+
+impl Inner {
+    /// Serves a CPE's call. Every standard one has to be answered, even when it means nothing to acsd: an unanswered
+    /// `TransferComplete` is delivered for ever (cwmp.md §4.10).
+    #[expect(clippy::unused_async, reason = "transfers will be recorded here before they are confirmed")]
+    pub(super) async fn serve(&self, live: &mut Live, id: Option<Text<'_>>, request: &Request<'_>) -> Answer {
+        let method = request.method();
+        let body = match request {
+            Request::GetRpcMethods => Body::Response(Response::GetRpcMethods(MethodList {
+                methods: SERVED.iter().map(|method| Cow::Borrowed(method.name())).collect(),
+            })),
+            Request::TransferComplete(complete) => {
+                tracing::info!(
+                    device.id = %live.device,
+                    fault = complete.fault.code,
+                    "device {} reports a finished transfer that acsd did not start",
+                    live.device
+                );
+                Body::Response(Response::TransferComplete)
+            }
+            Request::AutonomousTransferComplete(_) => Body::Response(Response::AutonomousTransferComplete),
+            Request::RequestDownload(_) => Body::Response(Response::RequestDownload),
+            Request::Kicked(kicked) => {
+                Body::Response(Response::Kicked(KickedResponse { next_url: kicked.next.clone() }))
+            }
+            Request::DuStateChangeComplete(_) => Body::Response(Response::DuStateChangeComplete),
+            Request::AutonomousDuStateChangeComplete(_) => Body::Response(Response::AutonomousDuStateChangeComplete),
+            // The ACS's own calls have no business coming from a CPE; an Inform never gets here.
+            _ => Body::Fault(Fault::from(AcsFault::MethodNotSupported)),
+        };
+        let result = if matches!(body, Body::Fault(_)) { "fault" } else { "ok" };
+        metrics::counter!("acsd_cpe_calls_total", "method" => method.name(), "result" => result).increment(1);
+        reply(live, id, &body)
+    }
+
+    /// A method that no CWMP version has.
+    pub(super) fn unsupported(live: &Live, id: Option<Text<'_>>, method: &str) -> Answer {
+        tracing::info!(device.id = %live.device, method, "device {} calls the unknown method {method:?}", live.device);
+        metrics::counter!("acsd_cpe_calls_total", "method" => "unknown", "result" => "fault").increment(1);
+        reply(live, id, &Body::Fault(Fault::from(AcsFault::MethodNotSupported)))
+    }
+}
+
+fn reply(live: &Live, id: Option<Text<'_>>, body: &Body<'_>) -> Answer {
+    let header = Header { id, ..Header::default() };
+    Answer::Envelope { body: Inner::encode(&header, body, live.session.emission()), cookie: None }
+}

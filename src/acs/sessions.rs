@@ -1,0 +1,218 @@
+//! Open sessions by their cookie, and by their connection for agents without one.
+//!
+//! A POST takes its session out of the table and puts it back when it has been answered: no lock is held meanwhile, and
+//! two POSTs of one session can never work on it at the same time.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::cwmp::session::Session;
+use crate::model::device::{Device, Parameter};
+use crate::tasks::plan::{Running, Wanted};
+use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::time::Timestamp;
+
+use super::exchange::{ConnectionId, SessionToken};
+
+/// A session with everything that belongs to it.
+pub struct Live {
+    /// Its cookie.
+    pub token: SessionToken,
+    /// Whose it is.
+    pub device: DeviceKey,
+    /// The engine.
+    pub session: Session,
+    /// The connection that last proved itself.
+    pub connection: ConnectionId,
+    /// Where it came from.
+    pub address: IpAddr,
+    /// Whether the CPE has returned the cookie.
+    pub cookie_seen: bool,
+    /// The transaction being carried out.
+    pub running: Option<Running>,
+    /// What is known of the parameters that it names.
+    pub known: HashMap<Box<str>, Parameter>,
+    /// The values that it configures.
+    pub wanted: Option<Wanted>,
+    /// Transactions already tried in this session.
+    pub tried: Vec<TransactionId>,
+    /// The envelope last sent: the InformResponse, then the outstanding call.
+    pub sent: Bytes,
+    /// When the Inform came.
+    pub opened_at: Timestamp,
+    /// The device as it was after the Inform.
+    pub snapshot: Box<Device>,
+}
+
+enum Slot {
+    Idle(Box<Live>),
+    /// Being worked on.
+    Busy,
+    /// Being worked on, but a newer session of the device has begun.
+    Superseded,
+}
+
+/// What a look-up found.
+pub enum Taken {
+    /// The session is the caller's until it is put back.
+    Live(Box<Live>),
+    /// Another POST of it is being answered.
+    Busy,
+    /// There is none.
+    Unknown,
+}
+
+/// What became of a session that was put back.
+pub enum PutBack {
+    /// It waits for the next POST.
+    Kept,
+    /// A newer session has begun: the caller has to wind this one up.
+    Superseded(Box<Live>),
+}
+
+/// All open sessions.
+#[derive(Default)]
+pub struct SessionTable {
+    slots: Mutex<HashMap<SessionToken, Slot>>,
+    by_connection: Mutex<HashMap<ConnectionId, SessionToken>>,
+}
+
+impl SessionTable {
+    /// How many are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.lock().len()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a session, in the caller's hands until it is put back.
+    pub fn reserve(&self, token: SessionToken, connection: ConnectionId) {
+        self.slots.lock().insert(token, Slot::Busy);
+        self.by_connection.lock().insert(connection, token);
+    }
+
+    /// Takes a session out by its cookie.
+    pub fn take(&self, token: SessionToken) -> Taken {
+        let mut slots = self.slots.lock();
+        let Some(slot) = slots.get_mut(&token) else { return Taken::Unknown };
+        match std::mem::replace(slot, Slot::Busy) {
+            Slot::Idle(live) => Taken::Live(live),
+            Slot::Busy => Taken::Busy,
+            Slot::Superseded => {
+                *slot = Slot::Superseded;
+                Taken::Busy
+            }
+        }
+    }
+
+    /// The session that a connection belongs to (quirk 63).
+    #[must_use]
+    pub fn of_connection(&self, connection: ConnectionId) -> Option<SessionToken> {
+        self.by_connection.lock().get(&connection).copied()
+    }
+
+    /// The one session from this address whose CPE has never returned a cookie; `None` when there are several
+    /// (quirk 10). Looks at every session: only for agents that leave no other way.
+    #[must_use]
+    pub fn of_address(&self, address: IpAddr) -> Option<SessionToken> {
+        let slots = self.slots.lock();
+        let mut candidates = slots.iter().filter_map(|(token, slot)| match slot {
+            Slot::Idle(live) if live.address == address && !live.cookie_seen => Some(*token),
+            Slot::Idle(_) | Slot::Busy | Slot::Superseded => None,
+        });
+        let only = candidates.next()?;
+        candidates.next().is_none().then_some(only)
+    }
+
+    /// Puts a session back until its next POST.
+    pub fn put_back(&self, live: Box<Live>) -> PutBack {
+        let mut slots = self.slots.lock();
+        match slots.get(&live.token) {
+            Some(Slot::Superseded) => {
+                slots.remove(&live.token);
+                PutBack::Superseded(live)
+            }
+            Some(Slot::Busy | Slot::Idle(_)) | None => {
+                slots.insert(live.token, Slot::Idle(live));
+                PutBack::Kept
+            }
+        }
+    }
+
+    /// Ends a session that the caller holds.
+    pub fn remove(&self, token: SessionToken, connection: ConnectionId) {
+        self.slots.lock().remove(&token);
+        let mut by_connection = self.by_connection.lock();
+        if by_connection.get(&connection) == Some(&token) {
+            by_connection.remove(&connection);
+        }
+    }
+
+    /// A newer session of the device has begun: hands out this one to be wound up, or marks it so that whoever works on
+    /// it does.
+    pub fn supersede(&self, token: SessionToken) -> Option<Box<Live>> {
+        let mut slots = self.slots.lock();
+        match slots.remove(&token)? {
+            Slot::Idle(live) => Some(live),
+            Slot::Busy | Slot::Superseded => {
+                slots.insert(token, Slot::Superseded);
+                None
+            }
+        }
+    }
+
+    /// Binds a session to one more connection.
+    pub fn bind(&self, connection: ConnectionId, token: SessionToken) {
+        self.by_connection.lock().insert(connection, token);
+    }
+
+    /// A connection is gone.
+    pub fn unbind(&self, connection: ConnectionId) {
+        self.by_connection.lock().remove(&connection);
+    }
+
+    /// Takes out every session whose CPE has been silent too long, or that has lasted `grace` beyond `now`.
+    pub fn take_overdue(&self, now: Timestamp, grace: Duration) -> Vec<Box<Live>> {
+        let mut slots = self.slots.lock();
+        let overdue: Vec<SessionToken> = slots
+            .iter()
+            .filter_map(|(token, slot)| match slot {
+                Slot::Idle(live) if live.session.deadline() + grace <= now => Some(*token),
+                Slot::Idle(_) | Slot::Busy | Slot::Superseded => None,
+            })
+            .collect();
+        let mut taken = Vec::new();
+        for token in overdue {
+            if let Some(Slot::Idle(live)) = slots.remove(&token) {
+                taken.push(live);
+            }
+        }
+        taken
+    }
+
+    /// Takes out every idle session: acsd is going down.
+    pub fn take_all(&self) -> Vec<Box<Live>> {
+        let mut slots = self.slots.lock();
+        let tokens: Vec<SessionToken> = slots.keys().copied().collect();
+        let mut taken = Vec::new();
+        for token in tokens {
+            match slots.remove(&token) {
+                Some(Slot::Idle(live)) => taken.push(live),
+                Some(busy @ (Slot::Busy | Slot::Superseded)) => {
+                    slots.insert(token, busy);
+                }
+                None => {}
+            }
+        }
+        taken
+    }
+}

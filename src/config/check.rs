@@ -1,0 +1,89 @@
+//! What cannot work, and what works but should be known.
+
+use crate::acs::gate::{AuthMode, OnboardingMode};
+use crate::telemetry::{LogFormat, parse_filter};
+use crate::tls::ReloadableTls;
+
+use super::{Config, Problem};
+
+/// Finds everything that cannot work.
+pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
+    let mut problem = |place: &str, words: String| problems.push(Problem::new(place, words));
+    let cwmp = &config.cwmp;
+    if cwmp.onboarding_username.is_some() != cwmp.onboarding_password.is_some() {
+        problem("cwmp.onboarding_username / cwmp.onboarding_password", "one is given without the other".to_owned());
+    }
+    if cwmp.onboarding_username.as_deref().is_some_and(|name| name.is_empty() || name.contains(['"', ':', '\\'])) {
+        problem("cwmp.onboarding_username", "may not be empty nor contain quotes, colons or backslashes".to_owned());
+    }
+    if cwmp.onboarding_password.as_ref().is_some_and(|password| password.expose().is_empty()) {
+        problem("cwmp.onboarding_password", "may not be empty".to_owned());
+    }
+    for words in cwmp.limits.problems() {
+        problem("cwmp.limits", words);
+    }
+    let positive = [
+        ("cwmp.max_sessions", cwmp.max_sessions),
+        ("cwmp.max_exchanges", cwmp.max_exchanges),
+        ("cwmp.max_parameters", cwmp.max_parameters),
+        ("cwmp.max_xml_depth", cwmp.max_xml_depth),
+        ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
+        ("connection_request.concurrency", config.connection_request.concurrency),
+        ("transactions.batch", config.transactions.batch),
+        ("sled.history_max", config.sled.history_max),
+        ("sled.queue_max", config.sled.queue_max),
+    ];
+    for (place, value) in positive {
+        if value == 0 {
+            problem(place, "must be at least 1".to_owned());
+        }
+    }
+    if cwmp.fallback_interval_secs == 0 {
+        problem("cwmp.fallback_interval_secs", "must be at least 1".to_owned());
+    }
+    if config.transactions.attempts == 0 {
+        problem("transactions.attempts", "must be at least 1".to_owned());
+    }
+    if let Some(token) = &config.api.admin_token
+        && token.expose().chars().count() < 16
+    {
+        problem("api.admin_token", "must have at least 16 characters".to_owned());
+    }
+    if let Some(url) = &config.public_url
+        && !(url.starts_with("http://") || url.starts_with("https://"))
+    {
+        problem("public_url", format!("{url:?} does not start with http:// or https://"));
+    }
+    if let Err(error) = parse_filter(&config.log.filter) {
+        problem("log.filter", error.to_string());
+    }
+    if let Err(error) = config.log.format.parse::<LogFormat>() {
+        problem("log.format", error.to_string());
+    }
+    if let Some(tls) = &config.tls
+        && let Err(error) = ReloadableTls::load(&tls.certificate, &tls.key)
+    {
+        problem("tls", crate::telemetry::chain(&error));
+    }
+}
+
+/// Things that work but that an operator should know.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.cwmp.auth == AuthMode::Basic {
+        warnings.push(format!(
+            "cwmp.auth = \"basic\": passwords of CPEs travel in clear over {} (HTTP)",
+            config.cwmp.listen
+        ));
+    }
+    if config.cwmp.auth == AuthMode::None {
+        warnings.push("cwmp.auth = \"none\": anyone can pose as any CPE".to_owned());
+    }
+    if config.cwmp.onboarding == OnboardingMode::Open {
+        warnings.push("cwmp.onboarding = \"open\": unknown CPEs are let in unchallenged once".to_owned());
+    }
+    if !config.api.listen.ip().is_loopback() && config.tls.is_none() {
+        warnings.push(format!("the API on {} is plain HTTP: tokens travel in clear", config.api.listen));
+    }
+    warnings
+}

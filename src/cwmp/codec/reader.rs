@@ -1,0 +1,365 @@
+//! The pull reader that every decoder works on: quick-xml's events, cut down to what SOAP needs and held to the limits.
+//!
+//! A decoder asks for the next child of the element it is in, and for each child it gets does exactly one thing: read
+//! its text, skip it, or ask for *its* children until there are none. Text borrows from the message wherever nothing
+//! had to be spliced.
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::errors::SyntaxError;
+use quick_xml::events::{BytesStart, Event};
+use smallvec::SmallVec;
+
+use crate::cwmp::message::Text;
+
+use super::text::{Hygiene, is_xml_char, without_illegal};
+use super::{DecodeError, Limits};
+
+/// One opening tag.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tag<'a> {
+    /// Between the angle brackets: name and attributes.
+    raw: &'a str,
+    /// Bytes of `raw` that are the name.
+    name_len: usize,
+}
+
+impl<'a> Tag<'a> {
+    /// The name with its prefix.
+    pub(super) fn name(&self) -> &'a str {
+        self.raw.get(..self.name_len).unwrap_or(self.raw)
+    }
+
+    /// The name without its prefix: all that elements are told apart by (quirk 1).
+    pub(super) fn local(&self) -> &'a str {
+        local_part(self.name())
+    }
+
+    /// The prefix, empty when there is none.
+    pub(super) fn prefix(&self) -> &'a str {
+        self.name().rfind(':').and_then(|at| self.name().get(..at)).unwrap_or("")
+    }
+
+    /// Qualified names and raw values. Quotes may be missing; what cannot be read ends the list.
+    pub(super) fn attributes(&self) -> Attributes<'a> {
+        Attributes { rest: self.raw.get(self.name_len..).unwrap_or("") }
+    }
+
+    /// `xsi:type`, whatever the prefix.
+    pub(super) fn xsi_type(&self) -> Option<&'a str> {
+        self.attributes().find(|(name, _)| local_part(name) == "type").map(|(_, value)| value)
+    }
+}
+
+/// The attributes of a tag, see [`Tag::attributes`].
+pub(super) struct Attributes<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.rest.split_once('=')?;
+        let value = value.trim_start();
+        let (value, rest) = match value.chars().next()? {
+            quote @ ('"' | '\'') => value.get(1..)?.split_once(quote)?,
+            _ => value.split_once(char::is_whitespace).unwrap_or((value, "")),
+        };
+        self.rest = rest;
+        Some((name.trim(), value))
+    }
+}
+
+/// `Inform` of `cwmp:Inform`.
+pub(super) fn local_part(name: &str) -> &str {
+    name.rfind(':').and_then(|at| name.get(at + 1..)).unwrap_or(name)
+}
+
+/// What comes next inside the open element.
+pub(super) enum Node<'a> {
+    /// A child was opened.
+    Child(Tag<'a>),
+    /// A piece of text; CDATA, references and comments split a text into several.
+    Text(Text<'a>),
+    /// The element was closed.
+    End,
+}
+
+/// A cursor over one message.
+pub(super) struct XmlReader<'a, 'l> {
+    text: &'a str,
+    hygiene: Hygiene,
+    events: Reader<&'a [u8]>,
+    limits: &'l Limits,
+    /// Qualified names of the open elements.
+    open: SmallVec<[&'a str; 16]>,
+    /// The last tag was `<X/>`: its end is still to be reported.
+    empty: bool,
+    elements: usize,
+    entries: usize,
+    repairs: usize,
+}
+
+impl<'a, 'l> XmlReader<'a, 'l> {
+    pub(super) fn new(text: &'a str, limits: &'l Limits) -> Self {
+        Self {
+            text,
+            hygiene: Hygiene::of(text),
+            events: events(text),
+            limits,
+            open: SmallVec::new(),
+            empty: false,
+            elements: 0,
+            entries: 0,
+            repairs: 0,
+        }
+    }
+
+    /// Bytes read so far.
+    pub(super) fn offset(&self) -> usize {
+        self.text.len().saturating_sub(self.events.get_ref().len())
+    }
+
+    /// The next thing inside the open element, at the top level inside the document.
+    pub(super) fn next(&mut self) -> Result<Node<'a>, DecodeError> {
+        if self.empty {
+            self.empty = false;
+            self.open.pop();
+            return Ok(Node::End);
+        }
+        loop {
+            let at = self.offset();
+            let event = match self.events.read_event() {
+                Ok(event) => event,
+                Err(source) => return Err(self.broken(at, source)),
+            };
+            match event {
+                Event::Start(start) => return self.opened(at, &start).map(Node::Child),
+                Event::Empty(start) => {
+                    let tag = self.opened(at, &start)?;
+                    self.empty = true;
+                    return Ok(Node::Child(tag));
+                }
+                Event::End(end) => return self.closed(at, end.name().as_ref()).map(|()| Node::End),
+                Event::Text(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
+                Event::CData(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
+                Event::GeneralRef(reference) => {
+                    // No entities are declared without a DOCTYPE: an unknown one is kept as spelled.
+                    let spelled = self.since(at);
+                    let text = resolved(&reference).unwrap_or_else(|| self.normalised(Cow::Borrowed(spelled)));
+                    return Ok(Node::Text(text));
+                }
+                Event::DocType(_) => return Err(DecodeError::Doctype { offset: at }),
+                Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
+                Event::Eof => return Err(self.truncated()),
+            }
+        }
+    }
+
+    /// The next child of the open element, or `None` where the element ends. Text between children is passed over.
+    pub(super) fn child(&mut self) -> Result<Option<Tag<'a>>, DecodeError> {
+        loop {
+            match self.next()? {
+                Node::Child(tag) => return Ok(Some(tag)),
+                Node::Text(_) => {}
+                Node::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Passes over the rest of the element just opened, whatever is in it.
+    pub(super) fn skip(&mut self) -> Result<(), DecodeError> {
+        let outside = self.open.len().saturating_sub(1);
+        while self.open.len() > outside {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// The text of the element just opened, blanks included. Elements in it are passed over; a `<` that opens no
+    /// well-formed element is text (quirk 3).
+    pub(super) fn text(&mut self) -> Result<Text<'a>, DecodeError> {
+        let mut text = Text::Borrowed("");
+        loop {
+            let at = self.offset();
+            if !self.empty && self.stray_markup(at) {
+                self.resume(at + 1);
+                self.append(&mut text, Cow::Borrowed("<"))?;
+                continue;
+            }
+            let depth = self.open.len();
+            match self.next() {
+                Ok(Node::Text(piece)) => self.append(&mut text, piece)?,
+                Ok(Node::End) => return Ok(text),
+                Ok(Node::Child(tag)) => {
+                    // A tag with another `<` in it was none.
+                    let outcome = if tag.raw.contains('<') { Err(self.truncated()) } else { self.skip() };
+                    if let Err(error) = outcome {
+                        self.repair(at, depth, error)?;
+                        self.append(&mut text, Cow::Borrowed("<"))?;
+                    }
+                }
+                Err(error) => {
+                    self.repair(at, depth, error)?;
+                    self.append(&mut text, Cow::Borrowed("<"))?;
+                }
+            }
+        }
+    }
+
+    /// [`Self::text`] without the blanks around it: names, codes, keys, numbers, dates.
+    pub(super) fn trimmed(&mut self) -> Result<Text<'a>, DecodeError> {
+        Ok(match self.text()? {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        })
+    }
+
+    /// Appends to a list of the message, within the limit on all its lists together.
+    pub(super) fn push<T>(&mut self, list: &mut Vec<T>, entry: T) -> Result<(), DecodeError> {
+        self.entries += 1;
+        if self.entries > self.limits.parameters {
+            return Err(DecodeError::TooManyParameters { limit: self.limits.parameters });
+        }
+        list.push(entry);
+        Ok(())
+    }
+
+    fn opened(&mut self, at: usize, start: &BytesStart<'_>) -> Result<Tag<'a>, DecodeError> {
+        self.elements += 1;
+        if self.elements > self.limits.elements {
+            return Err(DecodeError::TooManyElements { limit: self.limits.elements });
+        }
+        if self.open.len() >= self.limits.depth {
+            return Err(DecodeError::TooDeep { offset: at, limit: self.limits.depth });
+        }
+        // The event borrows from itself; the same bytes are cut from the message to outlive it.
+        let raw = self.text.get(at + 1..at + 1 + start.len()).unwrap_or("");
+        let tag = Tag { raw, name_len: start.name().as_ref().len() };
+        self.open.push(tag.name());
+        Ok(tag)
+    }
+
+    fn closed(&mut self, at: usize, found: &str) -> Result<(), DecodeError> {
+        match self.open.pop() {
+            Some(open) if open == found => Ok(()),
+            open => Err(DecodeError::Mismatch { offset: at, open: clipped(open.unwrap_or("")), found: clipped(found) }),
+        }
+    }
+
+    fn append(&self, text: &mut Text<'a>, piece: Text<'a>) -> Result<(), DecodeError> {
+        let bytes = text.len() + piece.len();
+        if bytes > self.limits.text_bytes {
+            let element = clipped(self.open.last().copied().unwrap_or(""));
+            return Err(DecodeError::TextTooLong { element, bytes, limit: self.limits.text_bytes });
+        }
+        if text.is_empty() {
+            *text = piece;
+        } else if !piece.is_empty() {
+            text.to_mut().push_str(&piece);
+        }
+        Ok(())
+    }
+
+    /// Whether a `<` stands here that cannot open any markup.
+    fn stray_markup(&self, at: usize) -> bool {
+        let mut chars = self.text.get(at..).unwrap_or("").chars();
+        chars.next() == Some('<')
+            && !chars.next().is_some_and(|c| c.is_alphabetic() || matches!(c, '_' | ':' | '/' | '!' | '?'))
+    }
+
+    /// Takes the `<` at `at`, which led to `error`, for text, if it can be and if the message has not had too many.
+    fn repair(&mut self, at: usize, depth: usize, error: DecodeError) -> Result<(), DecodeError> {
+        let markup = self.text.get(at..).unwrap_or("");
+        let opens = markup.starts_with('<') && !markup.starts_with("</") && !markup.starts_with("<!");
+        if !opens || error.is_final() {
+            return Err(error);
+        }
+        if self.repairs >= self.limits.stray_markup {
+            return Err(DecodeError::StrayMarkup { offset: at, limit: self.limits.stray_markup });
+        }
+        self.repairs += 1;
+        self.open.truncate(depth);
+        self.empty = false;
+        self.resume(at + 1);
+        Ok(())
+    }
+
+    /// Goes on reading text at `at`.
+    fn resume(&mut self, at: usize) {
+        self.events = events(self.text.get(at..).unwrap_or(""));
+    }
+
+    /// Text as XML 1.0 §2.11 and §2.2 have it: line ends as `\n`, and no character that XML forbids (quirk 3).
+    fn normalised(&self, text: Text<'a>) -> Text<'a> {
+        let text = if self.hygiene.carriage_returns && text.contains('\r') {
+            Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+        } else {
+            text
+        };
+        if self.hygiene.suspects { without_illegal(text) } else { text }
+    }
+
+    /// The message from `at` up to the cursor.
+    fn since(&self, at: usize) -> &'a str {
+        self.text.get(at..self.offset()).unwrap_or("")
+    }
+
+    fn truncated(&self) -> DecodeError {
+        match self.open.last() {
+            Some(open) => DecodeError::Truncated { offset: self.text.len(), element: clipped(open) },
+            None => DecodeError::NoElement,
+        }
+    }
+
+    /// An error of quick-xml's; one about markup that the end of the message cuts short is a truncation.
+    fn broken(&self, at: usize, source: quick_xml::Error) -> DecodeError {
+        match source {
+            // All of its other syntax errors are about markup whose end was not found.
+            quick_xml::Error::Syntax(error) if error != SyntaxError::InvalidBangMarkup => self.truncated(),
+            source => DecodeError::Xml { offset: at, source },
+        }
+    }
+}
+
+fn events(text: &str) -> Reader<&[u8]> {
+    let mut events = Reader::from_str(text);
+    let config = events.config_mut();
+    // A bare `&` is text (quirk 3).
+    config.allow_dangling_amp = true;
+    // Names of end tags are checked here, where reading can resume after a stray `<`.
+    config.check_end_names = false;
+    config.allow_unmatched_ends = true;
+    events
+}
+
+/// What `&name;` stands for: the five entities of XML itself, and numbers. A number of a character that XML forbids
+/// stands for nothing, as the character itself is dropped.
+fn resolved(name: &str) -> Option<Text<'static>> {
+    let known = match name {
+        "lt" => "<",
+        "gt" => ">",
+        "amp" => "&",
+        "quot" => "\"",
+        "apos" => "'",
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            let character = char::from_u32(code).filter(|c| is_xml_char(*c));
+            return Some(character.map_or(Cow::Borrowed(""), |c| Cow::Owned(c.to_string())));
+        }
+    };
+    Some(Cow::Borrowed(known))
+}
+
+/// Enough of a name to recognise it in a log line, and nothing that a terminal would act on.
+pub(super) fn clipped(name: &str) -> Box<str> {
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().take(48).map(printable).collect::<String>().into_boxed_str()
+}

@@ -1,0 +1,327 @@
+//! `get`: reading parameters, subtrees or the whole tree, in batches that are bisected where the device denies a name.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+
+use crate::cwmp::fault::CpeFaultCode;
+use crate::cwmp::message::acs::{GetParameterNames, GetParameterValues, ParameterNames, ParameterValues};
+use crate::cwmp::message::inform::ParameterValueStruct;
+use crate::cwmp::message::{Request, Response};
+use crate::cwmp::session::Answer;
+use crate::model::device::{ParameterPatch, TreePatch};
+use crate::model::transaction::{TransactionFault, VariableResult, Work};
+use crate::types::path::ReadPath;
+
+use super::faults::{self, Trouble};
+use super::{Context, Desk, Save, Step};
+
+/// Most calls one read may take: a device that multiplies its tree must not keep a session for ever.
+const CALLS_MAX: u32 = 5_000;
+
+/// The procedure `get`.
+#[derive(Debug, Default)]
+pub(super) struct Get {
+    reader: Option<Reader>,
+}
+
+impl Get {
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
+        let Work::Get { paths } = &desk.transaction.work else {
+            return faults::fail(faults::own("the transaction is no get"));
+        };
+        let reader = if paths.is_empty() {
+            Reader::of_tree(cx.data_model.root(), cx.limits.batch)
+        } else {
+            Reader::of_paths(paths, cx.limits.batch)
+        };
+        self.advance(reader, desk)
+    }
+
+    pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        let Some(mut reader) = self.reader.take() else {
+            return faults::fail(faults::own("an answer came that nobody asked for"));
+        };
+        match reader.take_in(answer, desk.learned) {
+            Ok(()) => self.advance(reader, desk),
+            Err(trouble) => {
+                *desk.results = reader.results;
+                faults::react(desk.transaction, cx, trouble)
+            }
+        }
+    }
+
+    fn advance(&mut self, mut reader: Reader, desk: &mut Desk<'_>) -> Step {
+        if let Some(request) = reader.next_call() {
+            self.reader = Some(reader);
+            return Step::Call { request, save: Save::NotNeeded };
+        }
+        let mut results = reader.results;
+        results.sort_by_key(|result| result.variable);
+        let fault = results.iter().find_map(|result| result.fault.clone());
+        *desk.results = results;
+        fault.map_or_else(faults::complete, faults::fail)
+    }
+}
+
+/// Reads paths: also used by the procedures that have to read before or after they write.
+#[derive(Debug)]
+pub(super) struct Reader {
+    todo: VecDeque<Read>,
+    current: Option<Read>,
+    batch: usize,
+    calls: u32,
+    /// What was read, and what could not be.
+    pub(super) results: Vec<VariableResult>,
+}
+
+#[derive(Debug, Clone)]
+enum Read {
+    /// Full names, in one call.
+    Names(Vec<Want>),
+    /// Everything below an object.
+    Subtree(Want),
+    /// The children of an object, to be read one by one.
+    Children(Want),
+}
+
+#[derive(Debug, Clone)]
+struct Want {
+    variable: u32,
+    path: String,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Named by the work: has to have an answer.
+    Asked,
+    /// Found below an object: may turn out unreadable (quirk 21).
+    Found,
+}
+
+impl Reader {
+    /// Reads these paths; results are numbered in their order.
+    pub(super) fn of_paths(paths: &[ReadPath], batch: usize) -> Self {
+        let mut reader = Self::empty(batch);
+        let mut names = Vec::new();
+        for (variable, path) in (0_u32..).zip(paths) {
+            let want = Want { variable, path: path.as_str().to_owned(), origin: Origin::Asked };
+            match path {
+                ReadPath::Parameter(_) => names.push(want),
+                ReadPath::Subtree(_) => reader.todo.push_back(Read::Subtree(want)),
+            }
+        }
+        for chunk in names.chunks(reader.batch).rev() {
+            reader.todo.push_front(Read::Names(chunk.to_vec()));
+        }
+        reader
+    }
+
+    /// Reads a whole tree, child by child: asking for all at once makes weak devices reboot (cwmp.md §4.5).
+    fn of_tree(root: &str, batch: usize) -> Self {
+        let mut reader = Self::empty(batch);
+        reader.todo.push_back(Read::Children(Want { variable: 0, path: root.to_owned(), origin: Origin::Asked }));
+        reader
+    }
+
+    fn empty(batch: usize) -> Self {
+        Self { todo: VecDeque::new(), current: None, batch: batch.max(1), calls: 0, results: Vec::new() }
+    }
+
+    /// The next call, or `None` when everything is read.
+    pub(super) fn next_call(&mut self) -> Option<Request<'static>> {
+        let read = self.todo.pop_front()?;
+        let request = match &read {
+            Read::Names(wants) => Request::GetParameterValues(GetParameterValues {
+                names: wants.iter().map(|want| Cow::Owned(want.path.clone())).collect(),
+            }),
+            Read::Subtree(want) => {
+                Request::GetParameterValues(GetParameterValues { names: vec![Cow::Owned(want.path.clone())] })
+            }
+            Read::Children(want) => {
+                Request::GetParameterNames(GetParameterNames { path: Cow::Owned(want.path.clone()), next_level: true })
+            }
+        };
+        self.current = Some(read);
+        self.calls = self.calls.saturating_add(1);
+        Some(request)
+    }
+
+    /// Takes in the answer to the last call.
+    pub(super) fn take_in(&mut self, answer: &Answer<'_>, learned: &mut TreePatch) -> Result<(), Trouble> {
+        let Some(read) = self.current.take() else {
+            return Err(Trouble::NoAnswer("an answer came that nobody asked for"));
+        };
+        if self.calls >= CALLS_MAX {
+            return Err(Trouble::Fault(faults::own(format!("the read took more than {CALLS_MAX} calls"))));
+        }
+        match (read, answer) {
+            (Read::Names(wants), Answer::Response(Response::GetParameterValues(values))) => {
+                learn_values(values, learned);
+                self.take_names(&wants, values);
+                Ok(())
+            }
+            (Read::Subtree(want), Answer::Response(Response::GetParameterValues(values))) => {
+                learn_values(values, learned);
+                self.take_subtree(&want, values);
+                Ok(())
+            }
+            (Read::Children(want), Answer::Response(Response::GetParameterNames(names))) => {
+                self.take_children(&want, names, learned);
+                Ok(())
+            }
+            (read, Answer::Fault(fault)) => self.refused(read, &faults::fault_of(fault), learned),
+            (_, answer) => Err(Trouble::of(answer)),
+        }
+    }
+
+    fn take_names(&mut self, wants: &[Want], values: &ParameterValues<'_>) {
+        let by_name: HashMap<&str, &ParameterValueStruct<'_>> =
+            values.parameters.iter().map(|parameter| (parameter.name.as_ref(), parameter)).collect();
+        for want in wants {
+            match by_name.get(want.path.as_str()) {
+                Some(parameter) => self.results.push(found(want.variable, parameter)),
+                None if want.origin == Origin::Asked => {
+                    self.results.push(failed(want, faults::own("the device did not return it")));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn take_subtree(&mut self, want: &Want, values: &ParameterValues<'_>) {
+        self.results.extend(values.parameters.iter().map(|parameter| found(want.variable, parameter)));
+        // An existing but empty table is no fault (TR-069 A.3.2.2).
+        if values.parameters.is_empty() && want.origin == Origin::Asked {
+            self.results.push(bare(want));
+        }
+    }
+
+    fn take_children(&mut self, want: &Want, names: &ParameterNames<'_>, learned: &mut TreePatch) {
+        let mut leaves = Vec::new();
+        let mut reads = Vec::new();
+        for info in &names.parameters {
+            let name = info.name.as_ref();
+            let Some(rest) = name.strip_prefix(want.path.as_str()) else { continue };
+            learned.learn.push(ParameterPatch {
+                path: name.into(),
+                value: None,
+                writable: Some(info.writable),
+                notification: None,
+            });
+            let child = Want { variable: want.variable, path: name.to_owned(), origin: Origin::Found };
+            // Some devices ignore NextLevel: what lies deeper is read with its parent.
+            match rest.strip_suffix('.') {
+                Some(object) if !object.is_empty() && !object.contains('.') => reads.push(Read::Subtree(child)),
+                None if !rest.is_empty() && !rest.contains('.') => leaves.push(child),
+                Some(_) | None => {}
+            }
+        }
+        if leaves.is_empty() && reads.is_empty() && want.origin == Origin::Asked {
+            self.results.push(bare(want));
+        }
+        let leaves = leaves.chunks(self.batch).map(|chunk| Read::Names(chunk.to_vec()));
+        let ordered: Vec<Read> = leaves.chain(reads).collect();
+        for read in ordered.into_iter().rev() {
+            self.todo.push_front(read);
+        }
+    }
+
+    /// A fault in place of values: narrow down what it is about, or give up.
+    fn refused(&mut self, read: Read, fault: &TransactionFault, learned: &mut TreePatch) -> Result<(), Trouble> {
+        let code = CpeFaultCode(fault.code);
+        let too_much = code == CpeFaultCode::RESOURCES_EXCEEDED || code == CpeFaultCode::INTERNAL_ERROR;
+        match read {
+            Read::Names(wants) if wants.len() > 1 && (code == CpeFaultCode::INVALID_NAME || too_much) => {
+                self.bisect(wants, &fault.message);
+                Ok(())
+            }
+            Read::Names(wants) if code == CpeFaultCode::INVALID_NAME => {
+                for want in wants {
+                    self.denied(&want, fault, learned);
+                }
+                Ok(())
+            }
+            Read::Subtree(want) | Read::Children(want) if code == CpeFaultCode::INVALID_NAME => {
+                self.denied(&want, fault, learned);
+                Ok(())
+            }
+            Read::Subtree(want) if too_much => {
+                self.todo.push_front(Read::Children(want));
+                Ok(())
+            }
+            Read::Names(_) | Read::Subtree(_) | Read::Children(_) => Err(Trouble::Fault(fault.clone())),
+        }
+    }
+
+    fn denied(&mut self, want: &Want, fault: &TransactionFault, learned: &mut TreePatch) {
+        learned.forget.push(want.path.as_str().into());
+        if want.origin == Origin::Asked {
+            self.results.push(failed(want, fault.clone()));
+        }
+    }
+
+    /// Splits a refused batch: at the name that the fault's text mentions, else in the middle.
+    fn bisect(&mut self, mut wants: Vec<Want>, message: &str) {
+        let named = wants.iter().position(|want| mentions(message, &want.path));
+        let rest = match named {
+            Some(at) => {
+                let bad = wants.remove(at);
+                self.todo.push_front(Read::Names(wants));
+                vec![bad]
+            }
+            None => {
+                let second = wants.split_off(wants.len() / 2);
+                self.todo.push_front(Read::Names(second));
+                wants
+            }
+        };
+        self.todo.push_front(Read::Names(rest));
+    }
+}
+
+/// Whether the text has `path` in it as a whole word, not merely as the start of a longer one.
+fn mentions(text: &str, path: &str) -> bool {
+    let is_path_char = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.match_indices(path).any(|(at, _)| {
+        let after = text.get(at + path.len()..).and_then(|rest| rest.chars().next());
+        let before = text.get(..at).and_then(|head| head.chars().next_back());
+        // A full stop may end the sentence.
+        after.is_none_or(|c| !is_path_char(c) || c == '.') && before.is_none_or(|c| !is_path_char(c))
+    })
+}
+
+fn found(variable: u32, parameter: &ParameterValueStruct<'_>) -> VariableResult {
+    VariableResult {
+        variable,
+        path: parameter.name.as_ref().into(),
+        value: Some(parameter.value.as_ref().into()),
+        ty: Some(parameter.ty),
+        instance_number: None,
+        fault: None,
+    }
+}
+
+fn bare(want: &Want) -> VariableResult {
+    VariableResult {
+        variable: want.variable,
+        path: want.path.as_str().into(),
+        value: None,
+        ty: None,
+        instance_number: None,
+        fault: None,
+    }
+}
+
+fn failed(want: &Want, fault: TransactionFault) -> VariableResult {
+    VariableResult { fault: Some(fault), ..bare(want) }
+}
+
+fn learn_values(values: &ParameterValues<'_>, learned: &mut TreePatch) {
+    learned.learn.extend(values.parameters.iter().map(|parameter| ParameterPatch {
+        path: parameter.name.as_ref().into(),
+        value: Some((parameter.value.as_ref().into(), parameter.ty)),
+        writable: None,
+        notification: None,
+    }));
+}

@@ -1,0 +1,122 @@
+//! `reboot` and `factory`: calls whose effect shows only in a later session.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::cwmp::message::acs::{GetParameterValues, Reboot};
+use crate::cwmp::message::inform::EventStruct;
+use crate::cwmp::message::{Request, Response};
+use crate::cwmp::session::Answer;
+use crate::model::procedure::InFlight;
+use crate::model::transaction::{Transaction, WaitReason, Work};
+use crate::types::event::EventCode;
+use crate::types::ident::TransactionId;
+use crate::types::time::Timestamp;
+
+use super::faults::{self, Trouble};
+use super::{Context, Desk, Ending, Save, Step};
+
+/// The procedures `reboot` and `factory`.
+#[derive(Debug, Default)]
+pub(super) struct Restart {
+    stage: Stage,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Start,
+    /// An earlier call's outcome is unknown: how long has the device been up?
+    UpTime { sent: Timestamp },
+    /// The call is out.
+    Called,
+}
+
+impl Restart {
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
+        let sent = match desk.transaction.progress.in_flight {
+            Some(InFlight::Reboot { at } | InFlight::FactoryReset { at }) => Some(at),
+            _ => None,
+        };
+        let Some(sent) = sent else { return self.call(desk, cx) };
+        let path = format!("{}DeviceInfo.UpTime", cx.data_model.root());
+        self.stage = Stage::UpTime { sent };
+        Step::Call {
+            request: Request::GetParameterValues(GetParameterValues { names: vec![Cow::Owned(path)] }),
+            save: Save::NotNeeded,
+        }
+    }
+
+    pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        match (std::mem::take(&mut self.stage), answer) {
+            (Stage::UpTime { sent }, Answer::Response(Response::GetParameterValues(values))) => {
+                let up = values.parameters.first().and_then(|parameter| parameter.value.trim().parse::<u64>().ok());
+                match up {
+                    Some(secs) if cx.now - Duration::from_secs(secs) > sent => {
+                        Step::End(Ending::Completed { note: Some("seen by the device's up time".to_owned()) })
+                    }
+                    // It has been up since before the call, and reported no boot: the call never arrived.
+                    Some(_) | None => self.call(desk, cx),
+                }
+            }
+            // A device that hides its up time still has to report a boot; it has not.
+            (Stage::UpTime { .. }, _) => self.call(desk, cx),
+            (Stage::Called, Answer::Response(Response::Reboot | Response::FactoryReset) | Answer::Missing) => {
+                // An empty POST in place of the answer: agents that reboot at once do that. The boot will tell.
+                Step::Wait { reason: reason(&desk.transaction.work), until: cx.now + cx.limits.restart }
+            }
+            (Stage::Called, Answer::Fault(_)) => faults::react(desk.transaction, cx, Trouble::of(answer)),
+            (Stage::Called, answer) => {
+                // Unknown whether it was carried out: the next attempt looks at the up time first.
+                let in_flight = desk.transaction.progress.in_flight.take();
+                let step = faults::react(desk.transaction, cx, Trouble::of(answer));
+                desk.transaction.progress.in_flight = in_flight;
+                step
+            }
+            (Stage::Start, _) => faults::fail(faults::own("an answer came that nobody asked for")),
+        }
+    }
+
+    fn call(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
+        self.stage = Stage::Called;
+        let (request, in_flight) = match desk.transaction.work {
+            Work::FactoryReset => (Request::FactoryReset, InFlight::FactoryReset { at: cx.now }),
+            _ => {
+                let command_key = Cow::Owned(command_key(desk.transaction.id));
+                (Request::Reboot(Reboot { command_key }), InFlight::Reboot { at: cx.now })
+            }
+        };
+        desk.transaction.progress.in_flight = Some(in_flight);
+        Step::Call { request, save: Save::Before }
+    }
+}
+
+/// At most 32 characters, unique for all time.
+fn command_key(id: TransactionId) -> String {
+    format!("acsd-{id}")
+}
+
+fn reason(work: &Work) -> WaitReason {
+    match work {
+        Work::FactoryReset => WaitReason::Bootstrap,
+        _ => WaitReason::Reboot,
+    }
+}
+
+/// Whether an Inform with these events shows that a restart, sent earlier, has happened. Asked of every live transaction
+/// before the session goes on.
+#[must_use]
+pub fn confirmed_by_inform(transaction: &Transaction, events: &[EventStruct<'_>]) -> Option<Ending> {
+    let has = |code| events.iter().any(|event| event.code == code);
+    let confirmed = match transaction.progress.in_flight {
+        Some(InFlight::Reboot { .. }) => {
+            let key = command_key(transaction.id);
+            let ours = events.iter().any(|event| event.code == EventCode::MReboot && event.command_key == key);
+            // Some devices lose the key over the reboot.
+            ours || has(EventCode::Boot) || has(EventCode::Bootstrap)
+        }
+        Some(InFlight::FactoryReset { .. }) => has(EventCode::Bootstrap),
+        Some(InFlight::Set | InFlight::Add { .. } | InFlight::Fill { .. } | InFlight::Delete { .. }) | None => false,
+    };
+    confirmed.then_some(Ending::Completed { note: None })
+}

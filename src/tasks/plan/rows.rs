@@ -1,0 +1,443 @@
+//! `add.obj` and `del.obj`: rows of tables. Adding compares the table before and after when the answer was lost.
+
+use std::borrow::Cow;
+
+use crate::cwmp::fault::CpeFaultCode;
+use crate::cwmp::message::acs::{
+    AddObject, Applied, DeleteObject, GetParameterNames, ParameterNames, SetParameterValues,
+};
+use crate::cwmp::message::inform::ParameterValueStruct;
+use crate::cwmp::message::{Request, Response};
+use crate::cwmp::session::Answer;
+use crate::model::device::ParameterPatch;
+use crate::model::procedure::{DoneItem, InFlight};
+use crate::model::transaction::{NewObject, TransactionFault, VariableResult, Work};
+use crate::types::path::{ObjectPath, ReadPath};
+
+use super::faults::{self, Trouble};
+use super::get::Reader;
+use super::{Context, Desk, Ending, Save, Step, set};
+
+/// The procedure `add.obj`.
+#[derive(Debug, Default)]
+pub(super) struct Add {
+    stage: AddStage,
+    later: Applied,
+}
+
+#[derive(Debug, Default)]
+enum AddStage {
+    #[default]
+    Start,
+    /// The table is listed before a row is added.
+    Before { item: u32 },
+    /// `AddObject` is out.
+    Adding { item: u32, before: Vec<u32> },
+    /// The answer was lost, or named no row: the table is listed again.
+    Compare { item: u32, before: Vec<u32> },
+    /// Types of the new row's parameters are read.
+    Types { item: u32, instance: u32, reader: Reader },
+    /// The new row's values are out.
+    Filling { item: u32, instance: u32 },
+    /// The values were refused: the row is taken away again.
+    Undo { fault: TransactionFault },
+}
+
+impl Add {
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
+        match desk.transaction.progress.in_flight.clone() {
+            Some(InFlight::Add { item, before }) => self.list(desk, AddStage::Compare { item, before }, item),
+            Some(InFlight::Fill { item, instance }) => self.fill(desk, cx, item, instance),
+            _ => self.next_item(desk),
+        }
+    }
+
+    /// The next row that is not there yet.
+    fn next_item(&mut self, desk: &mut Desk<'_>) -> Step {
+        let done = desk.transaction.progress.done.len();
+        if done < objects(desk).len() {
+            let item = u32::try_from(done).unwrap_or(u32::MAX);
+            return self.list(desk, AddStage::Before { item }, item);
+        }
+        *desk.results = added_results(desk);
+        Step::End(Ending::Completed { note: set::note_of(self.later) })
+    }
+
+    fn list(&mut self, desk: &Desk<'_>, stage: AddStage, item: u32) -> Step {
+        let Some(object) = object(desk, item) else {
+            return faults::fail(faults::own("the work has no such row"));
+        };
+        let request = list_call(&object.table);
+        self.stage = stage;
+        Step::Call { request, save: Save::NotNeeded }
+    }
+
+    pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        match (std::mem::take(&mut self.stage), answer) {
+            (AddStage::Before { item }, Answer::Response(Response::GetParameterNames(names))) => {
+                let before = object(desk, item).map(|object| instances(&object.table, names)).unwrap_or_default();
+                self.add(desk, item, before)
+            }
+            // Some devices deny a table without rows (quirk 21): the call itself will tell.
+            (AddStage::Before { item }, Answer::Fault(fault)) if fault.code == CpeFaultCode::INVALID_NAME => {
+                self.add(desk, item, Vec::new())
+            }
+            (AddStage::Adding { item, before }, Answer::Response(Response::AddObject(response))) => {
+                if response.status == Applied::Later {
+                    self.later = Applied::Later;
+                }
+                match response.instance_number {
+                    0 => self.list(desk, AddStage::Compare { item, before }, item),
+                    instance => self.fill(desk, cx, item, instance),
+                }
+            }
+            (AddStage::Adding { .. }, Answer::Fault(fault)) => {
+                desk.transaction.progress.in_flight = None;
+                self.refused(desk, cx, Trouble::Fault(faults::fault_of(fault)))
+            }
+            // Unknown whether there is a row: the next attempt compares.
+            (AddStage::Adding { .. }, answer) => self.keep_in_flight(desk, cx, Trouble::of(answer)),
+            (AddStage::Compare { item, before }, Answer::Response(Response::GetParameterNames(names))) => {
+                self.compare(desk, cx, item, &before, names)
+            }
+            (AddStage::Compare { item, before }, Answer::Fault(fault)) if fault.code == CpeFaultCode::INVALID_NAME => {
+                self.compare(desk, cx, item, &before, &ParameterNames::default())
+            }
+            (AddStage::Compare { .. }, answer) => self.keep_in_flight(desk, cx, Trouble::of(answer)),
+            (AddStage::Types { item, instance, mut reader }, answer) => match reader.take_in(answer, desk.learned) {
+                Err(trouble) => self.keep_in_flight(desk, cx, trouble),
+                Ok(()) => match reader.next_call() {
+                    Some(request) => {
+                        self.stage = AddStage::Types { item, instance, reader };
+                        Step::Call { request, save: Save::NotNeeded }
+                    }
+                    None => self.send_values(desk, cx, item, instance, &reader.results),
+                },
+            },
+            (AddStage::Filling { item, instance }, answer) => self.filled(desk, cx, item, instance, answer),
+            (AddStage::Undo { fault }, _) => {
+                desk.transaction.progress.in_flight = None;
+                *desk.results = added_results(desk);
+                let words = format!("{}; the new row was removed again", fault.message);
+                faults::fail(TransactionFault { message: words, ..fault })
+            }
+            (AddStage::Before { .. }, answer) => self.refused(desk, cx, Trouble::of(answer)),
+            (AddStage::Start, _) => faults::fail(faults::own("an answer came that nobody asked for")),
+        }
+    }
+
+    fn add(&mut self, desk: &mut Desk<'_>, item: u32, before: Vec<u32>) -> Step {
+        let Some(object) = object(desk, item) else {
+            return faults::fail(faults::own("the work has no such row"));
+        };
+        let request = Request::AddObject(AddObject {
+            object_name: Cow::Owned(object.table.as_str().to_owned()),
+            parameter_key: desk.transaction.id.to_string().into(),
+        });
+        desk.transaction.progress.in_flight = Some(InFlight::Add { item, before: before.clone() });
+        self.stage = AddStage::Adding { item, before };
+        Step::Call { request, save: Save::Before }
+    }
+
+    /// Decides from the table before and after whether a row was added.
+    fn compare(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        item: u32,
+        before: &[u32],
+        names: &ParameterNames<'_>,
+    ) -> Step {
+        let after = object(desk, item).map(|object| instances(&object.table, names)).unwrap_or_default();
+        let new: Vec<u32> = after.into_iter().filter(|instance| !before.contains(instance)).collect();
+        match new.as_slice() {
+            [] => self.add(desk, item, before.to_vec()),
+            [instance] => self.fill(desk, cx, item, *instance),
+            several => {
+                let words = format!(
+                    "the answer to AddObject was lost and the table has {} new rows ({several:?}): which is ours cannot be told",
+                    several.len()
+                );
+                *desk.results = added_results(desk);
+                faults::fail(faults::own(words))
+            }
+        }
+    }
+
+    /// The row exists: give it its values.
+    fn fill(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, item: u32, instance: u32) -> Step {
+        let Some(object) = object(desk, item).cloned() else {
+            return faults::fail(faults::own("the work has no such row"));
+        };
+        let row = object.table.instance(instance);
+        desk.learned.learn.push(ParameterPatch {
+            path: row.as_str().into(),
+            value: None,
+            writable: Some(true),
+            notification: None,
+        });
+        desk.transaction.progress.in_flight = Some(InFlight::Fill { item, instance });
+        let unseen: Vec<ReadPath> = object
+            .values
+            .iter()
+            .filter(|value| set::choose_type(value.ty, None).is_none())
+            .filter_map(|value| row.leaf(&value.leaf).ok())
+            .map(ReadPath::Parameter)
+            .collect();
+        let mut reader = Reader::of_paths(&unseen, cx.limits.batch);
+        match reader.next_call() {
+            Some(request) => {
+                self.stage = AddStage::Types { item, instance, reader };
+                // The row's number must not be lost: a second one would be added.
+                Step::Call { request, save: Save::Before }
+            }
+            None => self.send_values(desk, cx, item, instance, &[]),
+        }
+    }
+
+    fn send_values(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        item: u32,
+        instance: u32,
+        read: &[VariableResult],
+    ) -> Step {
+        let Some(object) = object(desk, item).cloned() else {
+            return faults::fail(faults::own("the work has no such row"));
+        };
+        if object.values.is_empty() {
+            return self.item_done(desk, instance);
+        }
+        let row = object.table.instance(instance);
+        let mut parameters = Vec::new();
+        for value in &object.values {
+            let Ok(path) = row.leaf(&value.leaf) else {
+                return self.undo(desk, &row, faults::own(format!("{}{} is no path", row, value.leaf)));
+            };
+            let seen = read.iter().find(|result| *result.path == *path.as_str());
+            if let Some(fault) = seen.and_then(|result| result.fault.clone()) {
+                let named = TransactionFault { message: format!("{path}: {}", fault.message), ..fault };
+                return self.undo(desk, &row, named);
+            }
+            let ty = set::choose_type(value.ty, seen.and_then(|result| result.ty)).unwrap_or_default();
+            if let Err(reason) = ty.check(&value.value) {
+                return self.undo(desk, &row, faults::own(format!("{path}: the value {reason}")));
+            }
+            let known = seen.and_then(|result| result.value.as_deref());
+            let text = set::lexical(ty, &value.value, known, cx.boolean_form);
+            parameters.push(ParameterValueStruct::new(path.as_str().to_owned(), text, ty));
+        }
+        let parameter_key = desk.transaction.id.to_string().into();
+        self.stage = AddStage::Filling { item, instance };
+        Step::Call {
+            request: Request::SetParameterValues(SetParameterValues { parameters, parameter_key }),
+            save: Save::Before,
+        }
+    }
+
+    fn filled(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, item: u32, instance: u32, answer: &Answer<'_>) -> Step {
+        match answer {
+            Answer::Response(Response::SetParameterValues(applied)) => {
+                if *applied == Applied::Later {
+                    self.later = Applied::Later;
+                }
+                self.item_done(desk, instance)
+            }
+            Answer::Fault(fault) => {
+                let Some(object) = object(desk, item) else {
+                    return faults::fail(faults::own("the work has no such row"));
+                };
+                let row = object.table.instance(instance);
+                self.undo(desk, &row, set::refusal(fault))
+            }
+            // Writing the same values again does no harm: the next attempt fills the same row.
+            other => self.keep_in_flight(desk, cx, Trouble::of(other)),
+        }
+    }
+
+    fn item_done(&mut self, desk: &mut Desk<'_>, instance: u32) -> Step {
+        desk.transaction.progress.in_flight = None;
+        desk.transaction.progress.done.push(DoneItem::Added { instance });
+        self.next_item(desk)
+    }
+
+    /// A row without its values is of no use to anybody.
+    fn undo(&mut self, desk: &mut Desk<'_>, row: &ObjectPath, fault: TransactionFault) -> Step {
+        desk.learned.forget.push(row.as_str().into());
+        let request = Request::DeleteObject(DeleteObject {
+            object_name: Cow::Owned(row.as_str().to_owned()),
+            parameter_key: desk.transaction.id.to_string().into(),
+        });
+        self.stage = AddStage::Undo { fault };
+        Step::Call { request, save: Save::NotNeeded }
+    }
+
+    fn refused(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
+        self.stage = AddStage::Start;
+        *desk.results = added_results(desk);
+        if let Trouble::Fault(fault) = &trouble {
+            let item = u32::try_from(desk.transaction.progress.done.len()).unwrap_or(u32::MAX);
+            if let Some(object) = object(desk, item) {
+                let failed = bare(item, object.table.as_str(), Some(fault.clone()));
+                desk.results.push(failed);
+            }
+        }
+        faults::react(desk.transaction, cx, trouble)
+    }
+
+    fn keep_in_flight(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
+        let in_flight = desk.transaction.progress.in_flight.take();
+        let step = self.refused(desk, cx, trouble);
+        desk.transaction.progress.in_flight = in_flight;
+        step
+    }
+}
+
+/// The procedure `del.obj`.
+#[derive(Debug, Default)]
+pub(super) struct Delete {
+    stage: DeleteStage,
+    later: Applied,
+}
+
+#[derive(Debug, Default)]
+enum DeleteStage {
+    #[default]
+    Start,
+    /// The answer was lost: is the row still there?
+    Look { item: u32 },
+    /// `DeleteObject` is out.
+    Deleting { item: u32 },
+}
+
+impl Delete {
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, _cx: &Context<'_>) -> Step {
+        if let Some(InFlight::Delete { item }) = desk.transaction.progress.in_flight
+            && let Some(row) = row(desk, item)
+        {
+            let request = list_call(row);
+            self.stage = DeleteStage::Look { item };
+            return Step::Call { request, save: Save::NotNeeded };
+        }
+        self.next_item(desk)
+    }
+
+    fn next_item(&mut self, desk: &mut Desk<'_>) -> Step {
+        let item = u32::try_from(desk.transaction.progress.done.len()).unwrap_or(u32::MAX);
+        let Some(row) = row(desk, item) else {
+            *desk.results = deleted_results(desk);
+            return Step::End(Ending::Completed { note: set::note_of(self.later) });
+        };
+        let request = Request::DeleteObject(DeleteObject {
+            object_name: Cow::Owned(row.as_str().to_owned()),
+            parameter_key: desk.transaction.id.to_string().into(),
+        });
+        desk.transaction.progress.in_flight = Some(InFlight::Delete { item });
+        self.stage = DeleteStage::Deleting { item };
+        Step::Call { request, save: Save::Before }
+    }
+
+    pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        match (std::mem::take(&mut self.stage), answer) {
+            (DeleteStage::Deleting { item }, Answer::Response(Response::DeleteObject(applied))) => {
+                if *applied == Applied::Later {
+                    self.later = Applied::Later;
+                }
+                self.item_done(desk, item)
+            }
+            // What is not there need not be deleted.
+            (DeleteStage::Deleting { item } | DeleteStage::Look { item }, Answer::Fault(fault))
+                if fault.code == CpeFaultCode::INVALID_NAME =>
+            {
+                self.item_done(desk, item)
+            }
+            (DeleteStage::Look { .. }, Answer::Response(Response::GetParameterNames(names))) => {
+                desk.transaction.progress.in_flight = None;
+                if names.parameters.is_empty() {
+                    desk.transaction.progress.done.push(DoneItem::Deleted);
+                }
+                self.next_item(desk)
+            }
+            (DeleteStage::Deleting { item }, Answer::Fault(fault)) => {
+                let fault = faults::fault_of(fault);
+                *desk.results = deleted_results(desk);
+                if let Some(row) = row(desk, item) {
+                    let failed = bare(item, row.as_str(), Some(fault.clone()));
+                    desk.results.push(failed);
+                }
+                desk.transaction.progress.in_flight = None;
+                faults::react(desk.transaction, cx, Trouble::Fault(fault))
+            }
+            (DeleteStage::Start, _) => faults::fail(faults::own("an answer came that nobody asked for")),
+            (DeleteStage::Deleting { .. } | DeleteStage::Look { .. }, answer) => {
+                let in_flight = desk.transaction.progress.in_flight.take();
+                let step = faults::react(desk.transaction, cx, Trouble::of(answer));
+                desk.transaction.progress.in_flight = in_flight;
+                step
+            }
+        }
+    }
+
+    fn item_done(&mut self, desk: &mut Desk<'_>, item: u32) -> Step {
+        if let Some(row) = row(desk, item) {
+            let path = row.as_str().into();
+            desk.learned.forget.push(path);
+        }
+        desk.transaction.progress.in_flight = None;
+        desk.transaction.progress.done.push(DoneItem::Deleted);
+        self.next_item(desk)
+    }
+}
+
+fn list_call(table: &ObjectPath) -> Request<'static> {
+    Request::GetParameterNames(GetParameterNames { path: Cow::Owned(table.as_str().to_owned()), next_level: true })
+}
+
+/// The instance numbers among a table's children.
+fn instances(table: &ObjectPath, names: &ParameterNames<'_>) -> Vec<u32> {
+    let number = |name: &str| name.strip_prefix(table.as_str())?.strip_suffix('.')?.parse().ok();
+    names.parameters.iter().filter_map(|info| number(&info.name)).collect()
+}
+
+fn objects<'d>(desk: &'d Desk<'_>) -> &'d [NewObject] {
+    match &desk.transaction.work {
+        Work::AddObject { objects } => objects,
+        _ => &[],
+    }
+}
+
+fn object<'d>(desk: &'d Desk<'_>, item: u32) -> Option<&'d NewObject> {
+    objects(desk).get(usize::try_from(item).ok()?)
+}
+
+fn row<'d>(desk: &'d Desk<'_>, item: u32) -> Option<&'d ObjectPath> {
+    match &desk.transaction.work {
+        Work::DeleteObject { objects } => objects.get(usize::try_from(item).ok()?),
+        _ => None,
+    }
+}
+
+fn added_results(desk: &Desk<'_>) -> Vec<VariableResult> {
+    let done = desk.transaction.progress.done.iter().zip(objects(desk));
+    (0_u32..)
+        .zip(done)
+        .map(|(variable, (done, object))| {
+            let instance = match done {
+                DoneItem::Added { instance } => Some(*instance),
+                DoneItem::Deleted => None,
+            };
+            let path = instance.map_or_else(|| object.table.clone(), |instance| object.table.instance(instance));
+            VariableResult { instance_number: instance, ..bare(variable, path.as_str(), None) }
+        })
+        .collect()
+}
+
+fn deleted_results(desk: &Desk<'_>) -> Vec<VariableResult> {
+    let done = u32::try_from(desk.transaction.progress.done.len()).unwrap_or(u32::MAX);
+    (0..done).filter_map(|item| row(desk, item).map(|row| bare(item, row.as_str(), None))).collect()
+}
+
+fn bare(variable: u32, path: &str, fault: Option<TransactionFault>) -> VariableResult {
+    VariableResult { variable, path: path.into(), value: None, ty: None, instance_number: None, fault }
+}

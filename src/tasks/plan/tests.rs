@@ -1,0 +1,1 @@
+//! Each procedure against a scripted device.

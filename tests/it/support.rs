@@ -1,0 +1,132 @@
+//! A whole acsd in this process, on free ports, and a small client of its API.
+
+use std::time::Duration;
+
+use acsd::acs::gate::{AuthMode, OnboardingMode};
+use acsd::app::Daemon;
+use acsd::config::{Config, StoreChoice};
+use acsd::simulator::{ConnectionRequests, CpeConfig};
+use acsd::telemetry::Metrics;
+use acsd::types::secret::Secret;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+pub const ADMIN: &str = "e2e-admin-token-0001";
+pub const USER: &str = "factory";
+pub const PASSWORD: &str = "factory-secret";
+
+/// How long a test waits for anything before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Acs {
+    pub daemon: Daemon,
+    client: Client<HttpConnector, Full<bytes::Bytes>>,
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub headers: hyper::HeaderMap,
+    pub body: Value,
+}
+
+pub fn config() -> Config {
+    let mut config = Config { store: StoreChoice::Memory, ..Config::default() };
+    config.cwmp.listen = "127.0.0.1:0".parse().unwrap();
+    config.cwmp.tls_listen = "127.0.0.1:0".parse().unwrap();
+    config.api.listen = "127.0.0.1:0".parse().unwrap();
+    config.api.admin_token = Some(Secret::new(ADMIN));
+    config.cwmp.onboarding_username = Some(USER.to_owned());
+    config.cwmp.onboarding_password = Some(Secret::new(PASSWORD));
+    config
+}
+
+impl Acs {
+    pub async fn start(config: Config) -> Self {
+        let daemon = Daemon::start(config, Metrics::detached().unwrap()).await.unwrap();
+        Self { daemon, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    pub async fn open() -> Self {
+        let mut config = config();
+        config.cwmp.auth = AuthMode::None;
+        config.cwmp.onboarding = OnboardingMode::Open;
+        Self::start(config).await
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/acs", self.daemon.cwmp_address)
+    }
+
+    /// A well-behaved CPE with the factory credential and a connection-request listener, in no hurry to come back.
+    pub fn cpe(&self, serial: &str) -> CpeConfig {
+        let mut cpe = CpeConfig::new(self.url()).serial(serial).credentials(USER, PASSWORD);
+        cpe.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
+        cpe.time_scale = 0.001;
+        cpe.periodic_interval_secs = 3_600_000;
+        cpe
+    }
+
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
+        let uri = format!("http://{}/api/v1{path}", self.daemon.api_address);
+        let mut request = Request::builder().method(method).uri(uri).header("authorization", format!("Bearer {ADMIN}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(|body| body.to_string()).unwrap_or_default();
+        let response = self.client.request(request.body(Full::from(bytes)).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let reply = self.call("GET", path, None).await;
+        assert_eq!(reply.status, 200, "GET {path}: {}", reply.body);
+        reply.body
+    }
+
+    /// Schedules headless work and waits until it has ended.
+    pub async fn headless(&self, serial: &str, operation: &str, variables: Value) -> Value {
+        let id = self.schedule(serial, operation, variables).await;
+        self.ended(&id).await
+    }
+
+    pub async fn schedule(&self, serial: &str, operation: &str, variables: Value) -> String {
+        let body = serde_json::json!({"serial_number": serial, "operation": operation, "variables": variables});
+        let reply = self.call("POST", "/inventory_device_serial_headless_operation/", Some(body)).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The headless transaction once it has ended.
+    pub async fn ended(&self, id: &str) -> Value {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let rows =
+                self.get(&format!("/inventory_device_serial_headless_operation/?id={id}&update_status=true")).await;
+            let row = rows[0].clone();
+            if !matches!(row["status"].as_str(), Some("scheduled" | "in_progress")) {
+                return row;
+            }
+            assert!(tokio::time::Instant::now() < until, "transaction {id} does not end: {row}");
+        }
+    }
+
+    /// The ledger row once `holds` is true of it.
+    pub async fn row_until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let row = self.get(path).await;
+            if holds(&row) {
+                return row;
+            }
+            assert!(tokio::time::Instant::now() < until, "{path} never becomes what is waited for: {row}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
