@@ -9,7 +9,7 @@ use acsd::api::{ApiConfig, ApiState, Services};
 use acsd::auth::seal::Sealer;
 use acsd::auth::token::TokenHash;
 use acsd::clock::SystemClock;
-use acsd::connreq::wake::Waker;
+use acsd::connreq::wake::{WakeConfig, Waker};
 use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
 use acsd::cwmp::version::{CwmpVersion, Namespace};
 use acsd::devices::presence::Presence;
@@ -122,7 +122,11 @@ impl Api {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(memory));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let presence = Arc::new(Presence::default());
-        let waker = Arc::new(Waker {});
+        let sealer = Arc::new(Sealer::from_key(&[7; 32]));
+        let (waker, calls) =
+            Waker::new(store.clone(), clock.clone(), presence.clone(), sealer.clone(), WakeConfig::default());
+        // Nothing is called: these devices have no address.
+        drop(calls);
         let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone()));
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let services = Services {
@@ -131,7 +135,7 @@ impl Api {
             presence: presence.clone(),
             waker,
             clock: clock.clone(),
-            sealer: Arc::new(Sealer::from_key(&[7; 32])),
+            sealer,
             metrics: Metrics::detached().expect("metrics"),
             draining: draining.clone(),
         };
