@@ -3,6 +3,7 @@
 mod check_config;
 mod demo;
 mod serve;
+pub mod simulate;
 
 use std::process::ExitCode;
 
