@@ -3,7 +3,7 @@
 mod check_config;
 mod demo;
 mod serve;
-pub mod simulate;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Run the daemon on a fresh temporary store, with simulated CPEs
     Demo(demo::DemoArgs),
+    /// Simulated CPEs against any ACS
+    Simulate(Box<simulate::SimulateArgs>),
     /// Check a configuration as serve would, and report all problems at once
     CheckConfig(Box<ServeArgs>),
 }
@@ -41,6 +43,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Simulate(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(simulate::run(*args))
+        }
         Command::CheckConfig(args) => check_config::run(&args),
     }
 }
