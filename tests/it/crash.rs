@@ -21,7 +21,8 @@ fn free_address() -> SocketAddr {
 
 fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
     Command::new(env!("CARGO_BIN_EXE_acsd"))
-        .arg("serve")
+        .args(["serve", "--config"])
+        .arg(folder.join("acsd.toml"))
         .current_dir(folder)
         .env("ACSD_DATA_DIR", folder.join("data"))
         .env("ACSD_CWMP_LISTEN", cwmp.to_string())
@@ -62,6 +63,7 @@ fn add(serial: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
     let (cwmp, address) = (free_address(), free_address());
     let mut child = start(folder.path(), cwmp, address);
     let api = Api::at(address);

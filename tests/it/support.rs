@@ -54,6 +54,8 @@ pub fn config() -> Config {
     config.cwmp.tls_listen = "127.0.0.1:0".parse().unwrap();
     config.api.listen = "127.0.0.1:0".parse().unwrap();
     config.api.admin_token = Some(Secret::new(ADMIN));
+    // Tests ask again and again until something has happened.
+    config.api.limits.rate_per_second = 0;
     config.cwmp.onboarding_username = Some(USER.to_owned());
     config.cwmp.onboarding_password = Some(Secret::new(PASSWORD));
     config
