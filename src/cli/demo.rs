@@ -22,7 +22,7 @@ const RAMP: Duration = Duration::from_secs(2);
 
 /// What the demonstration can be told.
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Simulated CPEs
     #[arg(long, default_value_t = 12)]
     count: u32,

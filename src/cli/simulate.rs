@@ -29,7 +29,7 @@ const PLAIN_TICK: Duration = Duration::from_secs(10);
 /// Each has a data model of its own with more than 300 parameters, serves every CPE RPC, can be woken by connection
 /// requests, and checks what the ACS sends. Exit code 0: no session failed and no rule was broken; else 1.
 #[derive(Debug, clap::Args)]
-pub struct SimulateArgs {
+pub(super) struct SimulateArgs {
     /// Where the CPEs call in: http:// or https://
     #[arg(long, env = "ACSD_SIMULATE_ACS_URL", value_name = "URL")]
     pub acs_url: String,
@@ -121,7 +121,7 @@ pub struct SimulateArgs {
 
 /// `--data-model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelChoice {
+pub(super) enum ModelChoice {
     /// The built-in TR-181 gateway.
     Tr181,
     /// The built-in TR-098 gateway.
@@ -147,7 +147,7 @@ impl FromStr for ModelChoice {
 
 /// `--connection-request-listen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListenChoice {
+pub(super) enum ListenChoice {
     /// CPEs cannot be woken.
     Off,
     /// They listen here.
@@ -166,7 +166,7 @@ impl FromStr for ListenChoice {
 ///
 /// # Errors
 /// When the arguments cannot be carried out: an unreadable file, an address that cannot be bound.
-pub async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
     let config = fleet_config(&args)?;
     let started = Instant::now();
     let fleet = Fleet::start(config).await.context("cannot listen for connection requests")?;
