@@ -59,8 +59,10 @@ pub enum Principal {
     Shared,
     /// By its own login.
     Own,
-    /// By the login that was on its way to it: the hand-over is complete.
-    Handed,
+    /// By the login that it had confirmed: the hand-over is complete.
+    Taken,
+    /// By the login that was on its way to it: so it has arrived.
+    Next,
 }
 
 /// What the gate says.
@@ -205,7 +207,10 @@ impl Gate {
 
     fn may_come_unchallenged(&self, device: Option<&Device>) -> bool {
         self.onboarding == OnboardingMode::Open
-            && device.is_none_or(|device| device.profile.credentials.current.is_none())
+            && device.is_none_or(|device| {
+                let credentials = &device.profile.credentials;
+                credentials.current.is_none() && credentials.taken.is_none()
+            })
     }
 
     /// The logins that would do, of those with this user name.
@@ -220,7 +225,8 @@ impl Gate {
             }
         };
         own(Principal::Own, credentials.and_then(|credentials| credentials.current.as_ref()));
-        own(Principal::Handed, credentials.and_then(|credentials| credentials.next.as_ref()));
+        own(Principal::Taken, credentials.and_then(|credentials| credentials.taken.as_ref()));
+        own(Principal::Next, credentials.and_then(|credentials| credentials.next.as_ref()));
         let has_own = credentials.is_some_and(|credentials| credentials.current.is_some());
         // A device with a login of its own may fall back on the shared one only after a factory reset.
         if let Some(shared) = &self.shared
