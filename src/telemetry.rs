@@ -82,10 +82,12 @@ impl Log {
     pub fn install(filter: &str, format: LogFormat) -> Result<Self, LogError> {
         let (filter, handle) = reload::Layer::new(parse_filter(filter)?);
         let registry = tracing_subscriber::registry().with(filter);
-        // Colours are for people who look on, not for files and journals.
-        let colours = std::io::stderr().is_terminal();
         match format {
-            LogFormat::Text => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
+            LogFormat::Text => {
+                // Colours are for people who look on, not for files and journals.
+                let colours = std::io::stderr().is_terminal();
+                registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
+            }
             LogFormat::Json => {
                 registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
             }

@@ -337,9 +337,10 @@ impl fmt::Display for Text<'_> {
         writeln!(f, "{:<22}{} for {:.1} s against {}", "CPEs", args.count, elapsed.as_secs_f64(), args.acs_url)?;
         writeln!(
             f,
-            "{:<22}{} completed, {} failed, {} broken off on purpose, {} retries",
+            "{:<22}{} completed ({:.1}/s), {} failed, {} broken off on purpose, {} retries",
             "sessions",
             summary.sessions_completed,
+            summary.sessions_completed_per_sec(*elapsed),
             summary.sessions_failed,
             summary.sessions_abandoned,
             summary.retries

@@ -223,7 +223,10 @@ impl Cpe {
             if state.is_away() { state.next_due() } else { None }
         };
         if let Some(back) = back {
-            tokio::time::sleep_until(back).await;
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep_until(back) => {}
+            }
         }
         {
             let mut state = self.shared.state.lock();

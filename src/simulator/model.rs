@@ -1,27 +1,4 @@
 //! Data models: what parameters and tables a kind of CPE has. Read-only and shared by all CPEs of that kind.
-//!
-//! A model is text, one line per parameter or table, the same for the two built-in ones and for `--data-model FILE`:
-//!
-//! ```text
-//! path,type,writable,value,flags
-//! Device.DeviceInfo.ProvisioningCode,string,1,,forced active max=64
-//! Device.NAT.PortMapping.{i}.,table,1,2,
-//! Device.NAT.PortMapping.{i}.ExternalPort,unsignedInt,1,0,range=0..65535
-//! Device.NAT.PortMapping.1.ExternalPort,unsignedInt,1,8080,
-//! Device.NAT.PortMappingNumberOfEntries,unsignedInt,0,${count:PortMapping},
-//! ```
-//!
-//! * A `table` line declares a table of instances; its `writable` says whether rows may be added and deleted, its value
-//!   how many rows there are at first. Lines with `{i}` describe what each new row holds.
-//! * Lines without `{i}` are parameters of their own, or give a row its particular value. Tables without a `table` line
-//!   are inferred from numeric segments; their rows can be added when any of their parameters is writable.
-//! * Values may hold `${...}`: `serial`, `oui`, `class`, `manufacturer`, `mac`, `wan_ip`, `uptime`, `now`, `acs_url`,
-//!   `username`, `password`, `interval`, `cr_url`, `software`, `i` (the number of the row), `count:Table`.
-//! * `flags`, separated by blanks: `hidden` (reads as an empty string), `forced` (in every Inform), `active` (notified
-//!   from the start), `deny` (refuses active notification, 9009), `trigger` (reads back false), `max=N` (characters),
-//!   `range=LOW..HIGH`, `enum=A|B|C`.
-//!
-//! JSON is an array of objects with the same five members (`flags` optional, `writable` a boolean).
 
 mod builder;
 
@@ -124,6 +101,29 @@ pub(super) struct Parts {
 }
 
 /// A data model, shared by all CPEs that have it.
+///
+/// A model is text, one line per parameter or table, the same for the two built-in ones and for `--data-model FILE`:
+///
+/// ```text
+/// path,type,writable,value,flags
+/// Device.DeviceInfo.ProvisioningCode,string,1,,forced active max=64
+/// Device.NAT.PortMapping.{i}.,table,1,2,
+/// Device.NAT.PortMapping.{i}.ExternalPort,unsignedInt,1,0,range=0..65535
+/// Device.NAT.PortMapping.1.ExternalPort,unsignedInt,1,8080,
+/// Device.NAT.PortMappingNumberOfEntries,unsignedInt,0,${count:PortMapping},
+/// ```
+///
+/// * A `table` line declares a table of instances; its `writable` says whether rows may be added and deleted, its value
+///   how many rows there are at first. Lines with `{i}` describe what each new row holds.
+/// * Lines without `{i}` are parameters of their own, or give a row its particular value. Tables without a `table` line
+///   are inferred from numeric segments; their rows can be added when any of their parameters is writable.
+/// * Values may hold `${...}`: `serial`, `oui`, `class`, `manufacturer`, `mac`, `wan_ip`, `uptime`, `now`, `acs_url`,
+///   `username`, `password`, `interval`, `cr_url`, `software`, `i` (the number of the row), `count:Table`.
+/// * `flags`, separated by blanks: `hidden` (reads as an empty string), `forced` (in every Inform), `active` (notified
+///   from the start), `deny` (refuses active notification, 9009), `trigger` (reads back false), `max=N` (characters),
+///   `range=LOW..HIGH`, `enum=A|B|C`.
+///
+/// JSON is an array of objects with the same five members (`flags` optional, `writable` a boolean).
 #[derive(Debug)]
 pub struct DataModel {
     root: Box<str>,

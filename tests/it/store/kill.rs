@@ -226,6 +226,19 @@ async fn count_syncs(folder: &Path) {
     synced!(store.cancel(TransactionId(2), secs(7)));
     synced!(store.remove(key));
 
+    // Nobody sees a change before it is on the disk.
+    for round in 0..20 {
+        let key = register(&store, &format!("V{round}")).await.key;
+        let before = SledStore::syncs();
+        let accepting = Arc::clone(&store);
+        let accepting = tokio::spawn(async move { enqueue(&accepting, key, 1).await });
+        while store.live(key).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(SledStore::syncs() > before, "seen before it was synced");
+        accepting.await.unwrap();
+    }
+
     // Many callers share a flush.
     let key = register(&store, "C").await.key;
     let mut waiting = Vec::new();
