@@ -42,7 +42,7 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, Decode
 /// Whatever a message holds, what is written is well-formed; whether it is also valid is up to the message.
 pub fn encode(header: &Header<'_>, body: &Body<'_>, emission: &Emission, out: &mut Vec<u8>) {
     out.reserve(1024);
-    let mut xml = XmlWriter::new(emission, out);
+    let mut xml = XmlWriter::new(*emission, out);
     let (envelope, encoding) = (xml.soap.envelope, xml.soap.encoding);
     match emission.declaration {
         Declaration::Absent => {}
