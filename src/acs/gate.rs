@@ -157,6 +157,10 @@ impl Gate {
             };
         };
         let Some(presented) = Authorization::parse(header) else { return self.refuse(now) };
+        if !self.speaks(&presented) && !self.may_come_unchallenged(claim.device) {
+            // Some agents send Basic unasked; that is no failed try, only the wrong scheme.
+            return Passage::Challenge { www_authenticate: self.challenge(now), failed: Failed::No };
+        }
         let username = presented.username();
         let mut stale = false;
         for (principal, password) in self.candidates(&claim, &username) {
@@ -221,15 +225,24 @@ impl Gate {
         };
         own(Principal::Own, credentials.and_then(|credentials| credentials.current.as_ref()));
         own(Principal::Handed, credentials.and_then(|credentials| credentials.next.as_ref()));
-        let has_own = credentials.is_some_and(|credentials| credentials.current.is_some());
-        // A device with a login of its own may fall back on the shared one only after a factory reset.
+        // A device with a login of its own may fall back on the shared one only after a factory reset, and from then on
+        // until it has used the new one: it reports the bootstrap once, but may take several sessions to be provisioned.
+        let needs_own =
+            credentials.is_some_and(|credentials| credentials.current.is_some() && credentials.next.is_none());
         if let Some(shared) = &self.shared
             && shared.username == username
-            && (!has_own || claim.bootstrap)
+            && (!needs_own || claim.bootstrap)
         {
             candidates.push((Principal::Shared, shared.password.clone()));
         }
         candidates
+    }
+
+    const fn speaks(&self, presented: &Authorization<'_>) -> bool {
+        matches!(
+            (presented, self.mode),
+            (Authorization::Digest(_), AuthMode::Digest) | (Authorization::Basic(_), AuthMode::Basic)
+        )
     }
 
     fn check(&self, presented: &Authorization<'_>, password: &Secret, now: Timestamp) -> DigestVerdict {
