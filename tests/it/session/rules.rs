@@ -231,7 +231,11 @@ fn quirk_62_an_empty_post_is_no_answer_and_no_endless_loop() {
     assert!(session.has_turn());
     for method in [Method::AddObject, Method::Reboot, Method::FactoryReset, Method::Download, Method::Upload] {
         let (mut session, _) = calling(method);
-        assert_eq!(session.on_post(T0, Incoming::Empty), Action::Answered(Answer::Missing), "{method:?} is never repeated");
+        assert_eq!(
+            session.on_post(T0, Incoming::Empty),
+            Action::Answered(Answer::Missing),
+            "{method:?} is never repeated"
+        );
     }
 }
 
