@@ -29,6 +29,7 @@ use crate::devices::expiry::Expiry;
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::store::memory::{MemoryConfig, MemoryStore};
+use crate::store::sled::{OpenError, StoreConfig, open_sled};
 use crate::store::{Store, StoreError};
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
@@ -63,7 +64,7 @@ pub enum StartError {
     Key(#[source] KeyFileError),
     /// The store.
     #[error("the store cannot be opened")]
-    Open(#[source] std::io::Error),
+    Open(#[source] OpenError),
     /// The store, once open.
     #[error("the store cannot be used")]
     Store(#[source] StoreError),
@@ -209,7 +210,11 @@ impl Daemon {
     }
 }
 
-async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartError> {
+/// Opens the configured store and the key that its secrets are sealed under.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartError> {
     match config.store {
         StoreChoice::Memory => {
             let key = random::bytes::<32>().map_err(StartError::Random)?;
@@ -221,9 +226,21 @@ async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartErr
             make_private(&folder)
                 .map_err(|source| StartError::DataDir { path: folder.display().to_string(), source })?;
             let sealer = Sealer::open_or_create(&folder.join(KEY_FILE)).map_err(StartError::Key)?;
-            let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default()));
+            let store = open_sled(store_config(config), Arc::new(SystemClock)).await.map_err(StartError::Open)?;
             Ok((store, Arc::new(sealer)))
         }
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    StoreConfig {
+        data_dir: config.data_dir.clone(),
+        group_commit_linger: Duration::from_micros(config.sled.group_commit_linger_us),
+        history_max: config.sled.history_max,
+        queue_max: config.sled.queue_max,
+        cache_bytes: config.sled.cache_bytes,
+        free_space_floor_bytes: config.sled.free_space_floor_bytes,
+        ballast_bytes: config.sled.ballast_bytes,
     }
 }
 

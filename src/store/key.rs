@@ -1,1 +1,85 @@
-//! placeholder
+//! The key layout of stores that keep records under byte keys.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `dev` | device | [`State`](crate::model::device::State), rewritten by every Inform |
+//! | `profile` | device | [`Profile`](crate::model::device::Profile); a device exists when it has both |
+//! | `queue` | device | queue document: live transactions and the last few that ended |
+//! | `params` | device | known parameter tree, prefix-coded and compressed |
+//! | `history` | transaction | an ended transaction |
+//! | `results` | transaction | its results, if any |
+//! | `tokens` | token | API token |
+//! | `gone` | device | nothing: the device is being removed, whatever is left of it is to be deleted |
+//! | `meta` | a name below | what concerns the whole store |
+//!
+//! Device: 4 bytes, transaction: 8 bytes, token: 4 bytes, all big-endian, so that byte order is numeric order. A value too
+//! large for one record lies in parts under its key followed by a generation (1 byte) and a number (2 bytes).
+
+use crate::model::token::TokenId;
+use crate::types::ident::{DeviceKey, TransactionId};
+
+/// A kind of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    Devices,
+    Profiles,
+    Queues,
+    Parameters,
+    History,
+    Results,
+    Tokens,
+    Gone,
+    Meta,
+}
+
+impl Table {
+    /// The name on disk; never changes.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Devices => "dev",
+            Self::Profiles => "profile",
+            Self::Queues => "queue",
+            Self::Parameters => "params",
+            Self::History => "history",
+            Self::Results => "results",
+            Self::Tokens => "tokens",
+            Self::Gone => "gone",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+/// `meta`: version of the layout, a decimal text.
+pub(super) const SCHEMA: &[u8] = b"schema";
+/// `meta`: who this store is; the same text as in its side file.
+pub(super) const STORE_ID: &[u8] = b"id";
+/// `meta`: rewritten at each open, to see that a flush reaches the disk.
+pub(super) const PROBE: &[u8] = b"probe";
+/// `meta`: which device keys may not be given out again.
+pub(super) const DEVICE_KEYS: &[u8] = b"device-keys";
+/// `meta`: the lowest transaction number that is certainly free.
+pub(super) const NEXT_TRANSACTION: &[u8] = b"next-transaction";
+/// `meta`: the highest token number ever given out.
+pub(super) const LAST_TOKEN: &[u8] = b"last-token";
+
+pub(super) const fn device(key: DeviceKey) -> [u8; 4] {
+    key.0.to_be_bytes()
+}
+
+pub(super) const fn transaction(id: TransactionId) -> [u8; 8] {
+    id.0.to_be_bytes()
+}
+
+pub(super) const fn token(id: TokenId) -> [u8; 4] {
+    id.0.to_be_bytes()
+}
+
+/// The device of a key; `None`: it is the key of a part.
+pub(super) fn read_device(key: &[u8]) -> Option<DeviceKey> {
+    key.try_into().ok().map(u32::from_be_bytes).map(DeviceKey)
+}
+
+/// The key of part `number` of the value under `key`.
+pub(super) fn part(key: &[u8], generation: u8, number: u16) -> Vec<u8> {
+    [key, &[generation], &number.to_be_bytes()].concat()
+}

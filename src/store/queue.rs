@@ -36,7 +36,7 @@ pub(super) enum Enqueued {
 #[derive(Debug)]
 pub(super) enum Canceled {
     /// Withdrawn.
-    Done(Transaction),
+    Done(Box<Transaction>),
     /// It has started.
     Started,
     /// It is not in this queue, so it has ended.
@@ -160,7 +160,7 @@ impl QueueDocument {
             ..found.clone()
         };
         self.end(at, ended.clone());
-        Canceled::Done(ended)
+        Canceled::Done(Box::new(ended))
     }
 
     /// Ends or wakes one transaction whose deadline has passed; `None` when there is nothing to do with it.

@@ -1,11 +1,13 @@
 //! One battery of tests for every store backend, and what only a store on disk has to keep.
 
 mod devices;
+mod embedded;
+mod kill;
 mod parameters;
 mod support;
 mod transactions;
 
-use support::open_memory;
+use support::{open_memory, open_sled};
 
 /// Runs every case of the battery on one backend.
 macro_rules! store_battery {
@@ -67,3 +69,4 @@ macro_rules! battery {
 }
 
 battery!(memory, open_memory());
+battery!(sled, open_sled());

@@ -1,5 +1,7 @@
 //! A whole acsd in this process, on free ports, and a small client of its API.
 
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use acsd::acs::gate::{AuthMode, OnboardingMode};
@@ -24,12 +26,25 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Acs {
     pub daemon: Daemon,
+    api: Api,
+}
+
+/// A client of some acsd's API, with the admin token.
+pub struct Api {
+    address: SocketAddr,
     client: Client<HttpConnector, Full<bytes::Bytes>>,
+}
+
+impl Deref for Acs {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
 }
 
 pub struct Reply {
     pub status: u16,
-    pub headers: hyper::HeaderMap,
     pub body: Value,
 }
 
@@ -39,6 +54,8 @@ pub fn config() -> Config {
     config.cwmp.tls_listen = "127.0.0.1:0".parse().unwrap();
     config.api.listen = "127.0.0.1:0".parse().unwrap();
     config.api.admin_token = Some(Secret::new(ADMIN));
+    // Tests ask again and again until something has happened.
+    config.api.limits.rate_per_second = 0;
     config.cwmp.onboarding_username = Some(USER.to_owned());
     config.cwmp.onboarding_password = Some(Secret::new(PASSWORD));
     config
@@ -47,7 +64,8 @@ pub fn config() -> Config {
 impl Acs {
     pub async fn start(config: Config) -> Self {
         let daemon = Daemon::start(config, Metrics::detached().unwrap()).await.unwrap();
-        Self { daemon, client: Client::builder(TokioExecutor::new()).build_http() }
+        let api = Api::at(daemon.api_address);
+        Self { daemon, api }
     }
 
     pub async fn open() -> Self {
@@ -69,19 +87,31 @@ impl Acs {
         cpe.periodic_interval_secs = 3_600_000;
         cpe
     }
+}
 
+impl Api {
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// A request to the API.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
-        let uri = format!("http://{}/api/v1{path}", self.daemon.api_address);
+        self.try_call(method, path, body).await.unwrap()
+    }
+
+    /// The same, where nobody may be listening any more.
+    pub async fn try_call(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Reply> {
+        let uri = format!("http://{}/api/v1{path}", self.address);
         let mut request = Request::builder().method(method).uri(uri).header("authorization", format!("Bearer {ADMIN}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
         let bytes = body.map(|body| body.to_string()).unwrap_or_default();
-        let response = self.client.request(request.body(Full::from(bytes)).unwrap()).await.unwrap();
+        let response = self.client.request(request.body(Full::from(bytes))?).await?;
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        let bytes = body.collect().await?.to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+        Ok(Reply { status: parts.status.as_u16(), body })
     }
 
     pub async fn get(&self, path: &str) -> Value {

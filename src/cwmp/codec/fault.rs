@@ -35,7 +35,7 @@ fn gather<'a>(xml: &mut XmlReader<'a, '_>, found: &mut Findings<'a>) -> Result<(
     loop {
         let tag = match xml.next()? {
             Node::End => return Ok(()),
-            Node::Text(text) => {
+            Node::Text(text) | Node::Reference(text) => {
                 found.hint = found.hint.or_else(|| cpe_code_in(&text));
                 continue;
             }

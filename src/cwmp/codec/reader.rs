@@ -81,8 +81,10 @@ pub(super) fn local_part(name: &str) -> &str {
 pub(super) enum Node<'a> {
     /// A child was opened.
     Child(Tag<'a>),
-    /// A piece of text; CDATA, references and comments split a text into several.
+    /// A piece of text as it stands in the message; CDATA, references and comments split a text into several.
     Text(Text<'a>),
+    /// What a reference (`&amp;`, `&#13;`) stands for.
+    Reference(Text<'a>),
     /// The element was closed.
     End,
 }
@@ -143,13 +145,12 @@ impl<'a, 'l> XmlReader<'a, 'l> {
                     return Ok(Node::Child(tag));
                 }
                 Event::End(end) => return self.closed(at, end.name().as_ref()).map(|()| Node::End),
-                Event::Text(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
-                Event::CData(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
+                Event::Text(text) => return Ok(Node::Text(text.into_inner())),
+                Event::CData(text) => return Ok(Node::Text(text.into_inner())),
                 Event::GeneralRef(reference) => {
                     // No entities are declared without a DOCTYPE: an unknown one is kept as spelled.
                     let spelled = self.since(at);
-                    let text = resolved(&reference).unwrap_or_else(|| self.normalised(Cow::Borrowed(spelled)));
-                    return Ok(Node::Text(text));
+                    return Ok(resolved(&reference).map_or(Node::Text(Cow::Borrowed(spelled)), Node::Reference));
                 }
                 Event::DocType(_) => return Err(DecodeError::Doctype { offset: at }),
                 Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
@@ -163,7 +164,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         loop {
             match self.next()? {
                 Node::Child(tag) => return Ok(Some(tag)),
-                Node::Text(_) => {}
+                Node::Text(_) | Node::Reference(_) => {}
                 Node::End => return Ok(None),
             }
         }
@@ -191,7 +192,8 @@ impl<'a, 'l> XmlReader<'a, 'l> {
             }
             let depth = self.open.len();
             match self.next() {
-                Ok(Node::Text(piece)) => self.append(&mut text, piece)?,
+                Ok(Node::Text(piece)) => self.append(&mut text, self.normalised(piece))?,
+                Ok(Node::Reference(piece)) => self.append(&mut text, piece)?,
                 Ok(Node::End) => return Ok(text),
                 Ok(Node::Child(tag)) => {
                     // A tag with another `<` in it was none.
@@ -274,7 +276,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     /// Takes the `<` at `at`, which led to `error`, for text, if it can be and if the message has not had too many.
     fn repair(&mut self, at: usize, depth: usize, error: DecodeError) -> Result<(), DecodeError> {
         let markup = self.text.get(at..).unwrap_or("");
-        let opens = markup.starts_with('<') && !markup.starts_with("</") && !markup.starts_with("<!");
+        let opens = markup.strip_prefix('<').is_some_and(|rest| !rest.starts_with(['/', '!', '?']));
         if !opens || error.is_final() {
             return Err(error);
         }

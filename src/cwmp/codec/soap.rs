@@ -124,7 +124,7 @@ fn root<'a>(xml: &mut XmlReader<'a, '_>) -> Result<Tag<'a>, DecodeError> {
         match xml.next()? {
             Node::Child(tag) => return Ok(tag),
             Node::Text(text) if text.trim().is_empty() => {}
-            Node::Text(_) | Node::End => return Err(DecodeError::TextBeforeRoot),
+            Node::Text(_) | Node::Reference(_) | Node::End => return Err(DecodeError::TextBeforeRoot),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Live transactions of all devices, as small as the questions asked of them allow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::model::transaction::Transaction;
 use crate::store::queue;
@@ -14,7 +15,7 @@ pub(in crate::store) struct LiveIndex {
     deadlines: BTreeSet<(Timestamp, TransactionId, DeviceKey)>,
     created: BTreeMap<TransactionId, Timestamp>,
     /// Where the next search for devices with work begins, so that every device gets its turn.
-    cursor: Option<DeviceKey>,
+    cursor: AtomicU32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,12 +84,12 @@ impl LiveIndex {
 
     /// Devices with something that may run, in turn: the next call goes on where this one stopped.
     pub(in crate::store) fn with_work(
-        &mut self,
+        &self,
         at: Timestamp,
         limit: usize,
         is_active: impl Fn(DeviceKey) -> bool,
     ) -> Vec<DeviceKey> {
-        let from = self.cursor.unwrap_or(DeviceKey(0));
+        let from = DeviceKey(self.cursor.load(Ordering::Relaxed));
         let keys: Vec<DeviceKey> = self
             .devices
             .range(from..)
@@ -97,7 +98,7 @@ impl LiveIndex {
             .map(|(key, _)| *key)
             .take(limit)
             .collect();
-        self.cursor = keys.last().map(|last| DeviceKey(last.0.saturating_add(1)));
+        self.cursor.store(keys.last().map_or(0, |last| last.0.saturating_add(1)), Ordering::Relaxed);
         keys
     }
 

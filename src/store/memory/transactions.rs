@@ -56,7 +56,7 @@ impl Inner {
             return Err(CancelError::Unknown);
         };
         match entry.queue.cancel(id, at) {
-            Canceled::Done(transaction) => Ok(transaction),
+            Canceled::Done(transaction) => Ok(*transaction),
             Canceled::Started | Canceled::NotLive => Err(CancelError::Started),
         }
     }
@@ -163,8 +163,7 @@ impl TransactionStore for MemoryStore {
     }
 
     fn devices_with_work(&self, at: Timestamp, limit: usize) -> Vec<DeviceKey> {
-        let mut inner = self.inner.lock();
-        let Inner { live, devices, .. } = &mut *inner;
-        live.with_work(at, limit, |key| devices.get(&key).is_some_and(|entry| entry.profile.is_active))
+        let inner = self.inner.lock();
+        inner.live.with_work(at, limit, |key| inner.is_active(key))
     }
 }

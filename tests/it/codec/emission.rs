@@ -33,6 +33,7 @@ fn an_inform_response_in_full() {
     let emission =
         Emission { declaration: Declaration::WithEncoding, namespace: Namespace::Cwmp1_2, ..Emission::default() };
     let text = write(&header, &Body::Response(Response::Inform), &emission);
+    schema::assert_valid(text.as_bytes(), CwmpVersion::V1_2);
     assert_eq!(
         text,
         r#"<?xml version="1.0" encoding="UTF-8"?><SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-2"><SOAP-ENV:Header><cwmp:ID SOAP-ENV:mustUnderstand="1">a&amp;b</cwmp:ID></SOAP-ENV:Header><SOAP-ENV:Body><cwmp:InformResponse><MaxEnvelopes>1</MaxEnvelopes></cwmp:InformResponse></SOAP-ENV:Body></SOAP-ENV:Envelope>"#
@@ -50,8 +51,11 @@ fn the_version_is_negotiated_in_the_header() {
 
 #[test]
 fn the_profile_decides_the_shape() {
-    let write =
-        |emission: Emission| write(&Header { id: Some("1".into()), ..Header::default() }, &Body::Empty, &emission);
+    let write = |emission: Emission| {
+        let text = write(&Header { id: Some("1".into()), ..Header::default() }, &Body::Empty, &emission);
+        schema::assert_valid(text.as_bytes(), CwmpVersion::V1_0);
+        text
+    };
     let plain = Emission::default();
     assert!(write(plain).starts_with("<SOAP-ENV:Envelope "));
     assert!(
@@ -141,7 +145,9 @@ fn everything_is_escaped_everywhere() {
             .contains(&format!("<string>{escaped}</string>"))
     );
     let header = Header { id: Some(nasty.into()), ..Header::default() };
-    assert!(write(&header, &Body::Empty, &Emission::default()).contains(&format!("\"1\">{escaped}</cwmp:ID>")));
+    let text = write(&header, &Body::Empty, &Emission::default());
+    schema::assert_valid(text.as_bytes(), CwmpVersion::V1_0);
+    assert!(text.contains(&format!("\"1\">{escaped}</cwmp:ID>")), "{text}");
     let other = "né \u{feff}漢\u{fffd}😀\u{e000}";
     assert!(body(&set(other, XsdType::String)).contains(other), "what XML has a place for is kept");
 }
@@ -149,8 +155,16 @@ fn everything_is_escaped_everywhere() {
 #[test]
 fn types_are_echoed_as_the_device_spelled_them() {
     for ty in XsdType::ALL {
-        let text = write(&Header::default(), &set("0", ty), &Emission::default());
+        let value = match ty {
+            XsdType::DateTime => "2026-03-01T08:00:00Z",
+            XsdType::Base64 | XsdType::Base64Binary => "AAAA",
+            XsdType::HexBinary => "00",
+            _ => "1",
+        };
+        let text = write(&Header::default(), &set(value, ty), &Emission::default());
         assert!(text.contains(&format!("xsi:type=\"{}\"", ty.qualified())), "{text}");
+        // XML Schema has no `xsd:base64`: only devices that say so themselves are sent it.
+        assert_eq!(schema::validity(text.as_bytes(), CwmpVersion::V1_0).is_ok(), ty != XsdType::Base64, "{text}");
     }
 }
 

@@ -167,6 +167,7 @@ fn errors_say_where() {
         ("<s:Envelope><s:Body></s:Envelope>", "</s:Envelope> at byte 20 does not close <s:Body>"),
         ("<s:Envelope><s:Body>", "it ends at byte 20, inside <s:Body>"),
         ("<html></html>", "<html> is no SOAP envelope"),
+        ("<s:Body><Reboot><CommandKey><?x?></Reboot>", "</Reboot> at byte 33 does not close <CommandKey>"),
         ("hello", "it starts with text instead of an XML element"),
     ];
     for (text, want) in table {

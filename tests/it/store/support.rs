@@ -1,6 +1,7 @@
 //! Stores to test, and things to put into them.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
@@ -9,15 +10,16 @@ use acsd::model::device::{Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, Devic
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, VariableResult, Work};
 use acsd::store::memory::{MemoryConfig, MemoryStore};
+use acsd::store::sled::{SledStore, StoreConfig};
 use acsd::store::{Merge, NewDevice, Page, Store};
 use acsd::types::event::EventCode;
 use acsd::types::ident::{DeviceIdentity, DeviceKey, SerialNumber};
 use acsd::types::path::{ParameterPath, ReadPath};
-use acsd::types::time::Timestamp;
+use acsd::types::time::{Clock, Timestamp};
 use acsd::types::value::XsdType;
 
 /// Live transactions of one device in the stores under test.
-pub(super) const QUEUE_MAX: usize = 40;
+pub(super) const QUEUE_MAX: usize = 60;
 /// The whole list.
 pub(super) const ALL: Page = Page { offset: 0, limit: 10_000 };
 
@@ -29,6 +31,34 @@ pub(super) struct Opened {
 pub(super) async fn open_memory() -> Opened {
     let config = MemoryConfig { queue_max: QUEUE_MAX, ..MemoryConfig::default() };
     Opened { store: Arc::new(MemoryStore::new(config)), _folder: None }
+}
+
+pub(super) async fn open_sled() -> Opened {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open_at(folder.path()).await;
+    Opened { store, _folder: Some(folder) }
+}
+
+pub(super) fn config(folder: &Path) -> StoreConfig {
+    StoreConfig {
+        queue_max: QUEUE_MAX,
+        cache_bytes: 16 << 20,
+        free_space_floor_bytes: 0,
+        ballast_bytes: 0,
+        ..StoreConfig::new(folder)
+    }
+}
+
+pub(super) async fn open_at(folder: &Path) -> Arc<SledStore> {
+    acsd::store::sled::open_sled(config(folder), Arc::new(FixedClock)).await.expect("opens")
+}
+
+pub(super) struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        secs(1_000_000)
+    }
 }
 
 pub(super) fn secs(secs: i64) -> Timestamp {

@@ -1,0 +1,252 @@
+//! Tables of sled, with values of any size: what is too large for one record is split into parts (guard 6).
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::sled::{Db, IVec, Tree};
+
+use crate::store::StoreError;
+use crate::store::key::{self, Table};
+use crate::store::record::unreadable;
+
+use super::health::Health;
+
+/// No record is larger: larger ones, or neighbours that are large together, would go to side files that sled never syncs.
+pub(super) const VALUE_MAX_BYTES: usize = 48 << 10;
+
+/// Constant for the life of a store: another size on an existing store can wipe it.
+const SEGMENT_BYTES: usize = 8 << 20;
+/// The collector frees at most one segment per tick, so ticks must come often.
+const FLUSH_EVERY_MS: u64 = 50;
+
+/// First byte of a record that only says where the parts are; no format byte of [`crate::store::record`].
+const PARTED: u8 = 0xff;
+
+/// An open sled database.
+pub(super) struct Database {
+    db: Db,
+    devices: Tree,
+    profiles: Tree,
+    queues: Tree,
+    parameters: Tree,
+    history: Tree,
+    results: Tree,
+    tokens: Tree,
+    gone: Tree,
+    meta: Tree,
+    health: Arc<Health>,
+}
+
+/// A value as it was put.
+pub(super) enum Value {
+    /// In one record.
+    Whole(IVec),
+    /// Put together.
+    Joined(Vec<u8>),
+}
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Whole(record) => record,
+            Self::Joined(bytes) => bytes,
+        }
+    }
+}
+
+/// Where the parts of a value are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parts {
+    /// 0 or 1, so that a new value never overwrites parts of the one it replaces.
+    generation: u8,
+    count: u16,
+}
+
+impl Parts {
+    fn read(record: &[u8]) -> Option<Self> {
+        match *record {
+            [PARTED, generation, high, low] => Some(Self { generation, count: u16::from_be_bytes([high, low]) }),
+            _ => None,
+        }
+    }
+
+    fn record(self) -> [u8; 4] {
+        let [high, low] = self.count.to_be_bytes();
+        [PARTED, self.generation, high, low]
+    }
+
+    fn keys(self, key: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        (0..self.count).map(move |number| key::part(key, self.generation, number))
+    }
+}
+
+impl Database {
+    /// Opens or creates the files; blocks, and may panic when they are damaged.
+    pub(super) fn open(folder: &Path, cache_bytes: u64, health: Arc<Health>) -> Result<Self, ::sled::Error> {
+        let db = ::sled::Config::new()
+            .path(folder)
+            .segment_size(SEGMENT_BYTES)
+            .flush_every_ms(Some(FLUSH_EVERY_MS))
+            .cache_capacity(cache_bytes)
+            .open()?;
+        let table = |table: Table| db.open_tree(table.name());
+        Ok(Self {
+            devices: table(Table::Devices)?,
+            profiles: table(Table::Profiles)?,
+            queues: table(Table::Queues)?,
+            parameters: table(Table::Parameters)?,
+            history: table(Table::History)?,
+            results: table(Table::Results)?,
+            tokens: table(Table::Tokens)?,
+            gone: table(Table::Gone)?,
+            meta: table(Table::Meta)?,
+            db,
+            health,
+        })
+    }
+
+    fn tree(&self, table: Table) -> &Tree {
+        match table {
+            Table::Devices => &self.devices,
+            Table::Profiles => &self.profiles,
+            Table::Queues => &self.queues,
+            Table::Parameters => &self.parameters,
+            Table::History => &self.history,
+            Table::Results => &self.results,
+            Table::Tokens => &self.tokens,
+            Table::Gone => &self.gone,
+            Table::Meta => &self.meta,
+        }
+    }
+
+    /// Reads a value.
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        let tree = self.tree(table);
+        let mut missing = None;
+        loop {
+            let Some(record) = tree.get(key).map_err(|error| self.health.judge(&error))? else { return Ok(None) };
+            let Some(parts) = Parts::read(&record) else { return Ok(Some(Value::Whole(record))) };
+            if let Some(joined) = self.join(tree, key, parts)? {
+                return Ok(Some(Value::Joined(joined)));
+            }
+            // A part is gone: the value was replaced in between, or it is broken.
+            if missing.replace(parts) == Some(parts) {
+                return Err(unreadable(table.name(), "a part is missing"));
+            }
+        }
+    }
+
+    fn join(&self, tree: &Tree, key: &[u8], parts: Parts) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut joined = Vec::with_capacity(usize::from(parts.count) * VALUE_MAX_BYTES);
+        for part in parts.keys(key) {
+            match tree.get(part).map_err(|error| self.health.judge(&error))? {
+                Some(record) => joined.extend_from_slice(&record),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(joined))
+    }
+
+    /// About how many bytes a value has, without reading its parts.
+    pub(super) fn size(&self, table: Table, key: &[u8]) -> Result<usize, StoreError> {
+        let record = self.tree(table).get(key).map_err(|error| self.health.judge(&error))?;
+        Ok(record.map_or(0, |record| match Parts::read(&record) {
+            Some(parts) => usize::from(parts.count) * VALUE_MAX_BYTES,
+            None => record.len(),
+        }))
+    }
+
+    /// Writes a value. Whoever reads sees the old one or the new one, also after a kill in the midst of it.
+    pub(super) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let tree = self.tree(table);
+        if value.len() <= VALUE_MAX_BYTES {
+            let before = self.insert(tree, key, value)?;
+            return self.drop_parts(tree, key, before.as_deref());
+        }
+        let before = tree.get(key).map_err(|error| self.health.judge(&error))?;
+        let generation = before.as_deref().and_then(Parts::read).map_or(0, |parts| parts.generation ^ 1);
+        let count = u16::try_from(value.len().div_ceil(VALUE_MAX_BYTES)).map_err(|_| StoreError::Unavailable {
+            reason: format!("a value of {} bytes is larger than any record may be", value.len()),
+        })?;
+        let parts = Parts { generation, count };
+        for (key, part) in parts.keys(key).zip(value.chunks(VALUE_MAX_BYTES)) {
+            self.insert(tree, &key, part)?;
+        }
+        self.insert(tree, key, &parts.record())?;
+        self.drop_parts(tree, key, before.as_deref())
+    }
+
+    fn insert(&self, tree: &Tree, key: &[u8], record: &[u8]) -> Result<Option<IVec>, StoreError> {
+        if record.len() > VALUE_MAX_BYTES {
+            return Err(StoreError::Unavailable {
+                reason: format!("a record of {} bytes was about to be written", record.len()),
+            });
+        }
+        tree.insert(key, record).map_err(|error| self.health.judge(&error))
+    }
+
+    /// Removes a value; `false`: there was none.
+    pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
+        let tree = self.tree(table);
+        let before = tree.remove(key).map_err(|error| self.health.judge(&error))?;
+        self.drop_parts(tree, key, before.as_deref())?;
+        Ok(before.is_some())
+    }
+
+    /// Removes a value and whatever a kill may have left beside it.
+    pub(super) fn purge(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        let tree = self.tree(table);
+        for found in tree.scan_prefix(key) {
+            let (key, _) = found.map_err(|error| self.health.judge(&error))?;
+            tree.remove(key).map_err(|error| self.health.judge(&error))?;
+        }
+        Ok(())
+    }
+
+    fn drop_parts(&self, tree: &Tree, key: &[u8], before: Option<&[u8]>) -> Result<(), StoreError> {
+        for part in before.and_then(Parts::read).into_iter().flat_map(|parts| parts.keys(key)) {
+            tree.remove(part).map_err(|error| self.health.judge(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Visits all values of a table in key order.
+    pub(super) fn each(
+        &self,
+        table: Table,
+        mut visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let key_bytes = match table {
+            Table::History | Table::Results => Some(8),
+            Table::Devices | Table::Profiles | Table::Queues | Table::Parameters | Table::Tokens | Table::Gone => {
+                Some(4)
+            }
+            Table::Meta => None,
+        };
+        for found in self.tree(table) {
+            let (key, record) = found.map_err(|error| self.health.judge(&error))?;
+            if key_bytes.is_some_and(|bytes| key.len() != bytes) {
+                continue;
+            }
+            if Parts::read(&record).is_none() {
+                visit(&key, Value::Whole(record))?;
+            } else if let Some(joined) = self.get(table, &key)? {
+                visit(&key, joined)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was written before is on the disk. Only the committer's thread calls it.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map(drop).map_err(|error| self.health.judge(&error))
+    }
+
+    /// Bytes on disk.
+    pub(super) fn disk_bytes(&self) -> Result<u64, StoreError> {
+        self.db.size_on_disk().map_err(|error| self.health.judge(&error))
+    }
+}

@@ -1,0 +1,269 @@
+//! What was acknowledged survives `kill -9`, and every durable call waits for a sync of its own.
+//!
+//! The test binary runs itself as a child that works on a store and reports each acknowledgement on its standard output.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use acsd::model::transaction::{Phase, TransactionStatus, VariableResult};
+use acsd::store::sled::SledStore;
+use acsd::store::{DeviceFilter, Durability, Store, TransactionFilter};
+use acsd::types::ident::{DeviceKey, TransactionId};
+
+use super::support::*;
+
+const FOLDER: &str = "ACSD_TEST_STORE_FOLDER";
+const ROLE: &str = "ACSD_TEST_STORE_ROLE";
+const WORKERS: u32 = 8;
+const ROUNDS: u32 = 6;
+
+fn spawn(role: &str, folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["store::kill::child", "--exact", "--nocapture", "--test-threads=1"])
+        .env(FOLDER, folder)
+        .env(ROLE, role)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the test binary runs itself")
+}
+
+/// Does nothing unless a test started this process as its child.
+#[test]
+fn child() {
+    let (Ok(folder), Ok(role)) = (std::env::var(FOLDER), std::env::var(ROLE)) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    match role.as_str() {
+        "work" => runtime.block_on(work_until_killed(Path::new(&folder))),
+        "count" => runtime.block_on(count_syncs(Path::new(&folder))),
+        other => panic!("no such role: {other}"),
+    }
+}
+
+fn report(line: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    // Nobody listens any more: nothing is left to be done.
+    if writeln!(out, "ack {line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// What the results of a transaction have to be, of all sizes.
+fn results_of(id: TransactionId) -> Vec<VariableResult> {
+    let mut random = fastrand::Rng::with_seed(id.0);
+    let words = if id.0.is_multiple_of(5) { 12_000 } else { random.usize(1..40) };
+    let text: String = (0..words).map(|_| format!("{:016x}", random.u64(..))).collect();
+    vec![result(0, &text), result(1, "end")]
+}
+
+async fn work_until_killed(folder: &Path) {
+    let store: Arc<dyn Store> = open_at(folder).await;
+    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work_on(Arc::clone(&store), worker))).collect();
+    for worker in workers {
+        worker.await.expect("works until it is killed");
+    }
+}
+
+async fn work_on(store: Arc<dyn Store>, worker: u32) {
+    for round in 0_i64.. {
+        let serial = format!("{}-{worker}-{round}", std::process::id());
+        let key = register(&store, &serial).await.key;
+        report(format_args!("registered {key}"));
+        let id = identity(&serial);
+        for at in 0..3 {
+            store.record_inform(key, facts(&id, at, &[], &[]), Durability::Durable).await.unwrap().unwrap();
+        }
+        report(format_args!("informed {key}"));
+        for at in 0..4 {
+            let accepted = enqueue(&store, key, at).await;
+            report(format_args!("enqueued {} {key}", accepted.id));
+        }
+        for at in 0..3 {
+            let running = store.claim(key, &[], secs(at)).await.unwrap().unwrap();
+            report(format_args!("claimed {} {key}", running.id));
+            store.settle(&completed(&running, at), &results_of(running.id)).await.unwrap();
+            report(format_args!("settled {} {key}", running.id));
+        }
+        store.edit_profile(key, Box::new(|profile| profile.name = "edited".to_owned())).await.unwrap();
+        report(format_args!("edited {key}"));
+        if round % 3 == 2 {
+            assert!(store.remove(key).await.unwrap());
+            report(format_args!("removed {key}"));
+        }
+    }
+}
+
+/// What has been acknowledged, over all rounds.
+#[derive(Default)]
+struct Acknowledged {
+    devices: BTreeMap<u32, BTreeSet<String>>,
+    /// How far each has come, and its device.
+    transactions: BTreeMap<u64, (String, DeviceKey)>,
+}
+
+impl Acknowledged {
+    fn note(&mut self, line: &str) {
+        // The harness of the child may write in front of its first line.
+        let Some((_, words)) = line.split_once("ack ") else { return };
+        match words.split(' ').collect::<Vec<_>>()[..] {
+            [verb, key] => {
+                self.devices.entry(key.parse().unwrap()).or_default().insert(verb.to_owned());
+            }
+            [verb, id, key] => {
+                let far = (verb.to_owned(), DeviceKey(key.parse().unwrap()));
+                self.transactions.insert(id.parse().unwrap(), far);
+            }
+            _ => panic!("the child said {words:?}"),
+        }
+    }
+
+    async fn check(&self, store: &Arc<dyn Store>) {
+        for (key, verbs) in &self.devices {
+            let device = store.device(DeviceKey(*key)).await.unwrap();
+            if verbs.contains("removed") {
+                assert_eq!(device, None, "device {key} came back");
+                continue;
+            }
+            // A removal that was not acknowledged may have happened.
+            let Some(device) = device else {
+                assert!(verbs.contains("edited"), "device {key} is lost");
+                continue;
+            };
+            assert!(!verbs.contains("informed") || device.state.informs == 3, "device {key} forgot its Informs");
+            assert!(!verbs.contains("edited") || device.profile.name == "edited", "device {key} forgot its name");
+            assert_eq!(store.by_serial(device.profile.serial_number.as_str()).await.unwrap(), Some(device));
+        }
+        let listed = store.transactions(&TransactionFilter::default(), ALL).await.unwrap();
+        assert_eq!(listed.count, u64::try_from(listed.items.len()).unwrap());
+        let known: BTreeMap<u64, _> = listed.items.into_iter().map(|t| (t.id.0, t)).collect();
+        let devices = store.list(&DeviceFilter::default(), ALL).await.unwrap();
+        let devices: BTreeSet<_> = devices.items.iter().map(|device| device.key).collect();
+        for (id, (verb, device)) in &self.transactions {
+            match known.get(id) {
+                // Whether the device may be missing has been looked at above.
+                None => assert!(!devices.contains(device), "transaction {id} was {verb} and is lost"),
+                Some(t) if verb == "claimed" => assert_ne!(t.status, TransactionStatus::Scheduled, "{id}"),
+                Some(t) if verb == "settled" => assert_eq!(t.status, TransactionStatus::Completed, "{id}"),
+                Some(_) => {}
+            }
+        }
+        for (id, transaction) in known {
+            assert!(devices.contains(&transaction.device), "transaction {id} has no device");
+            let results = store.results(TransactionId(id)).await.unwrap();
+            match transaction.status {
+                TransactionStatus::Completed => {
+                    assert_eq!(results, results_of(TransactionId(id)), "{id}");
+                    assert_eq!((transaction.phase, transaction.attempts >= 1), (Phase::Ended, true), "{id}");
+                }
+                TransactionStatus::Scheduled | TransactionStatus::InProgress => {
+                    assert!(results.is_empty(), "{id}");
+                    assert_eq!(transaction.phase, Phase::Ready { not_before: None }, "{id}");
+                }
+                other => panic!("nobody made {id} {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = Acknowledged::default();
+    for round in 0..ROUNDS {
+        let mut child = spawn("work", folder.path());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let until = fastrand::usize(20..400);
+        let mut seen = 0;
+        for line in lines.by_ref() {
+            acknowledged.note(&line.unwrap());
+            seen += 1;
+            if seen == until {
+                break;
+            }
+        }
+        assert_eq!(seen, until, "the child stopped by itself in round {round}");
+        child.kill().expect("SIGKILL");
+        // What it had already written counts as acknowledged too; a line cut short does not.
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        for line in rest.iter().take(rest.len().saturating_sub(1)) {
+            acknowledged.note(line);
+        }
+        child.wait().unwrap();
+
+        let store: Arc<dyn Store> = open_at(folder.path()).await;
+        acknowledged.check(&store).await;
+        store.close().await.unwrap();
+    }
+    assert!(acknowledged.transactions.len() > 20);
+}
+
+/// Every durable call, one at a time, with nothing else in the process: the counter must move during each.
+async fn count_syncs(folder: &Path) {
+    let store: Arc<dyn Store> = open_at(folder).await;
+    let id = identity("A");
+    macro_rules! synced {
+        ($call:expr) => {{
+            let before = SledStore::syncs();
+            let answer = $call.await.unwrap();
+            assert!(SledStore::syncs() > before, "{}", stringify!($call));
+            answer
+        }};
+    }
+    let key = synced!(store.register(new_device("A"))).key;
+    let ahead = synced!(store.register(acsd::store::NewDevice { identity: None, ..new_device("B") })).key;
+    synced!(store.bind(ahead, &identity("B")));
+    synced!(store.record_inform(key, facts(&id, 1, &[], &[]), Durability::Durable));
+    synced!(store.edit_profile(key, Box::new(|profile| profile.debug = true)));
+    for at in 0..3 {
+        synced!(store.enqueue(key, work(read("Device.X")), acsd::store::Merge::Never, secs(at)));
+    }
+    let running = synced!(store.claim(key, &[], secs(5))).unwrap();
+    synced!(store.save(&acsd::model::transaction::Transaction { note: Some("n".to_owned()), ..running.clone() }));
+    synced!(store.settle(&completed(&running, 6), &results_of(running.id)));
+    synced!(store.cancel(TransactionId(2), secs(7)));
+    synced!(store.remove(key));
+
+    // Nobody sees a change before it is on the disk.
+    for round in 0..20 {
+        let key = register(&store, &format!("V{round}")).await.key;
+        let before = SledStore::syncs();
+        let accepting = Arc::clone(&store);
+        let accepting = tokio::spawn(async move { enqueue(&accepting, key, 1).await });
+        while store.live(key).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(SledStore::syncs() > before, "seen before it was synced");
+        accepting.await.unwrap();
+    }
+
+    // Many callers share a flush.
+    let key = register(&store, "C").await.key;
+    let mut waiting = Vec::new();
+    for at in 0..50 {
+        waiting.push(enqueue(&store, key, at).await);
+    }
+    let before = SledStore::syncs();
+    let saves = (0..500).map(|n: usize| {
+        let (store, mut changed) = (Arc::clone(&store), waiting[n % waiting.len()].clone());
+        changed.note = Some(n.to_string());
+        tokio::spawn(async move { store.save(&changed).await.unwrap() })
+    });
+    for save in saves.collect::<Vec<_>>() {
+        save.await.unwrap();
+    }
+    let syncs = SledStore::syncs() - before;
+    assert!(syncs < 250, "500 changes took {syncs} syncs");
+    report(format_args!("counted 0"));
+    store.close().await.unwrap();
+}
+
+#[test]
+fn durable_calls_wait_for_a_sync_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = spawn("count", folder.path()).wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("ack counted"), "{said}");
+}
