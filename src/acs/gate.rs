@@ -306,7 +306,103 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
+    use crate::devices::onboard::fresh_profile;
+    use crate::model::device::{Credentials, State};
+    use crate::types::ident::{DeviceKey, SerialNumber};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn gate(mode: AuthMode, onboarding: OnboardingMode) -> Gate {
+        let shared = SharedLogin { username: "shared".to_owned(), password: Secret::new("onboard".to_owned()) };
+        let digest = DigestServer::new([7; 32], "acsd", Duration::from_mins(5));
+        Gate::new(mode, onboarding, digest, "acsd", Some(shared), Arc::new(Sealer::from_key(&[9; 32])), 0)
+    }
+
+    fn login(gate: &Gate, password: &str) -> Login {
+        let password = gate.sealer.seal(&Secret::new(password.to_owned())).expect("seals");
+        Login { username: "00D09E-1".to_owned(), password }
+    }
+
+    /// A device with these logins of its own: the one in use, and the one on its way.
+    fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Device {
+        let mut profile = fresh_profile(SerialNumber::try_from("1").expect("valid"), NOW);
+        profile.credentials = Credentials {
+            current: current.map(|password| login(gate, password)),
+            next: next.map(|password| login(gate, password)),
+            ..Credentials::default()
+        };
+        Device { key: DeviceKey(1), profile, state: State::unseen(NOW) }
+    }
+
+    fn basic(username: &str, password: &str) -> String {
+        let both = format!("{username}:{password}");
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both))
+    }
+
+    fn judge(gate: &Gate, device: Option<&Device>, authorization: Option<&str>, bootstrap: bool) -> Passage {
+        gate.judge(Claim { authorization, device, bootstrap }, NOW)
+    }
+
+    fn is_refused(passage: &Passage) -> bool {
+        matches!(passage, Passage::Challenge { failed: Failed::Yes, .. })
+    }
+
+    #[test]
+    fn a_login_opens_to_its_own_device_alone() {
+        let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
+        let device = device(&gate, Some("own"), Some("new"));
+        let granted = |password| judge(&gate, Some(&device), Some(&basic("00D09E-1", password)), false);
+        assert_eq!(granted("own"), Passage::Granted(Principal::Own));
+        assert_eq!(granted("new"), Passage::Granted(Principal::Handed));
+        assert!(is_refused(&granted("onboard")));
+        assert!(is_refused(&judge(&gate, None, Some(&basic("00D09E-1", "own")), false)), "another identity");
+        let unheard = judge(&gate, Some(&device), None, false);
+        assert!(matches!(unheard, Passage::Challenge { failed: Failed::No, .. }));
+    }
+
+    #[test]
+    fn the_shared_login_serves_those_without_one_of_their_own() {
+        let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
+        let shared = basic("shared", "onboard");
+        let judge = |device: Option<&Device>, bootstrap| judge(&gate, device, Some(&shared), bootstrap);
+        assert_eq!(judge(None, false), Passage::Granted(Principal::Shared));
+        assert_eq!(judge(Some(&device(&gate, None, None)), false), Passage::Granted(Principal::Shared));
+        let settled = device(&gate, Some("own"), None);
+        assert!(is_refused(&judge(Some(&settled), false)));
+        assert_eq!(judge(Some(&settled), true), Passage::Granted(Principal::Shared), "after a reset");
+    }
+
+    #[test]
+    fn a_reset_device_is_not_locked_out_when_its_new_login_did_not_reach_it_at_once() {
+        let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
+        // The session with the bootstrap was lost; the next Inform no longer reports one.
+        let reset = device(&gate, Some("before the reset"), Some("on its way"));
+        let passage = judge(&gate, Some(&reset), Some(&basic("shared", "onboard")), false);
+        assert_eq!(passage, Passage::Granted(Principal::Shared));
+    }
+
+    #[test]
+    fn closed_and_open_onboarding_do_what_they_say() {
+        let shared = basic("shared", "onboard");
+        let closed = gate(AuthMode::Basic, OnboardingMode::Closed);
+        assert!(matches!(judge(&closed, None, Some(&shared), true), Passage::Forbidden(_)));
+        let open = gate(AuthMode::Digest, OnboardingMode::Open);
+        assert_eq!(judge(&open, None, None, false), Passage::Granted(Principal::Unchallenged));
+        let settled = device(&open, Some("own"), None);
+        assert!(matches!(judge(&open, Some(&settled), None, true), Passage::Challenge { .. }), "only once");
+        let stray = judge(&open, None, Some("Digest username=\"x\""), false);
+        assert_eq!(stray, Passage::Granted(Principal::Unchallenged), "a login left over from elsewhere");
+    }
+
+    #[test]
+    fn the_wrong_scheme_is_challenged_but_is_no_failed_try() {
+        let gate = gate(AuthMode::Digest, OnboardingMode::Shared);
+        let passage = judge(&gate, None, Some(&basic("shared", "onboard")), false);
+        assert!(matches!(passage, Passage::Challenge { failed: Failed::No, .. }), "{passage:?}");
+    }
 
     #[test]
     fn an_address_is_shut_out_for_the_rest_of_its_minute() {

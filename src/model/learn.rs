@@ -307,6 +307,40 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_that_acsd_ordered_is_never_one_too_many() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let mut state = State::unseen(Timestamp::from_secs(1));
+        let events = [event("0 BOOTSTRAP")];
+        for at in 0..6 {
+            state.learn(&facts(&identity, 10_000 + at, &events, &[]));
+        }
+        let ordered = InformFacts { reset: ResetOrder::Ordered, ..facts(&identity, 10_010, &events, &[]) };
+        let learned = state.learn(&ordered);
+        assert!(learned.bootstrapped && !learned.bootstrap_loop);
+    }
+
+    #[test]
+    fn another_interval_is_noticed() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let mut state = State::unseen(Timestamp::from_secs(1));
+        let interval =
+            |secs| [ParameterValueStruct::new("Device.ManagementServer.PeriodicInformInterval", secs, XsdType::Int)];
+        let mut learn = |secs| state.learn(&facts(&identity, 10, &[], &interval(secs))).interval_changed;
+        assert_eq!([learn("300"), learn("300"), learn("60"), learn("0")], [true, false, true, false]);
+    }
+
+    #[test]
+    fn big_values_do_not_grow_the_hot_record() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let mut state = State::unseen(Timestamp::from_secs(1));
+        let of = |value: String| [ParameterValueStruct::new("Device.X", value, XsdType::String)];
+        state.learn(&facts(&identity, 10, &[], &of("small".to_owned())));
+        assert_eq!(state.observed.len(), 1);
+        let learned = state.learn(&facts(&identity, 20, &[], &of("x".repeat(10_000))));
+        assert_eq!((state.observed.len(), learned.overflow.len()), (0, 1), "and the old value does not stay behind");
+    }
+
+    #[test]
     fn what_does_not_fit_the_hot_record_is_handed_on() {
         let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
         let mut state = State::unseen(Timestamp::from_secs(1));

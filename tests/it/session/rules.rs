@@ -155,11 +155,13 @@ fn quirk_16_ids_that_are_missing_changed_or_cut_do_not_matter() {
 
 #[test]
 fn quirk_16_a_previous_id_that_is_repeated_for_ever_does_not_matter() {
-    let (mut session, first) = calling(Method::GetParameterValues);
-    assert!(is_response(&session.on_post(T0, message(Some(&first), response(Method::GetParameterValues)))));
-    for method in [Method::GetParameterValues, Method::AddObject, Method::SetParameterValues] {
-        session.call(method);
-        assert!(is_response(&session.on_post(T0, message(Some(&first), response(method)))), "{method:?}");
+    let (mut session, mut previous) = calling(Method::GetParameterValues);
+    assert!(is_response(&session.on_post(T0, message(Some(&previous), response(Method::GetParameterValues)))));
+    for method in [Method::GetParameterValues, Method::AddObject, Method::SetParameterValues, Method::Reboot] {
+        let id = session.call(method);
+        let action = session.on_post(T0, message(Some(&previous), response(method)));
+        assert!(is_response(&action), "{method:?}: {action:?}");
+        previous = id;
     }
 }
 
