@@ -150,6 +150,7 @@ impl Onboarding {
     pub async fn complete_hand_over(&self, key: DeviceKey, used: Handed) -> Result<(), StoreError> {
         let edit = Box::new(move |profile: &mut Profile| {
             let credentials = &mut profile.credentials;
+            credentials.on_shared = false;
             match used {
                 Handed::Taken => {
                     credentials.current = credentials.taken.take().or(credentials.current.take());
@@ -184,7 +185,7 @@ impl Onboarding {
         credentials.reset_ordered = None;
         if own_login == OwnLogin::Lost {
             // The device is back to the shared one; what it had stays good until it has used the new one.
-            credentials.taken = None;
+            (credentials.taken, credentials.on_shared) = (None, true);
             credentials.next = match self.hand_out {
                 HandOut::OwnLogin => Some(self.make_login(identity)?),
                 HandOut::Nothing => None,

@@ -106,6 +106,9 @@ pub struct Credentials {
     pub taken: Option<Login>,
     /// On its way to the device: valid beside the others, since the answer to the write may have been lost.
     pub next: Option<Login>,
+    /// The device came back with the shared credential after a reset, which stays good until it has used a login of its
+    /// own again.
+    pub on_shared: bool,
     /// What acsd presents in connection requests.
     pub connection_request: Option<Login>,
     /// Whether the device has confirmed taking `connection_request`.

@@ -188,7 +188,7 @@ impl Inner {
             }));
         };
         report(&device, &learned);
-        if learned.came_up {
+        if learned.came_up || learned.interval_changed {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
         if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {

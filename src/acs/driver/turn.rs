@@ -201,6 +201,7 @@ impl Inner {
         if let Err(error) = self.services.store.edit_state(device, edit).await {
             tracing::error!(%error, device.id = %device, "the interval of device {device} was not kept");
         }
+        self.services.expiry.arm(device, self.now(), Some(secs));
     }
 
     /// `login`: the one that a `Configure` has written.
@@ -304,6 +305,7 @@ fn context<'c>(
     Context {
         now,
         data_model: device.state.data_model,
+        last_boot: device.state.last_boot,
         boolean_form: config.emission.boolean_form,
         jitter: jitter(),
         known,
