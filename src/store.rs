@@ -66,7 +66,7 @@ pub trait Store: DeviceStore + TransactionStore + TokenStore {
     /// Numbers for `/metrics`.
     fn figures(&self, now: Timestamp) -> Figures;
 
-    /// Flushes and stops; later calls fail. For an orderly shutdown.
+    /// Flushes and stops; later writes fail. For an orderly shutdown.
     fn close(&self) -> StoreFuture<'_, ()>;
 }
 

@@ -171,6 +171,11 @@ impl postcard::ser_flavors::Flavor for Appended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::device::State;
+    use crate::model::transaction::{Kind, NewTransaction, VariableResult, Work};
+    use crate::store::Merge;
+    use crate::store::queue::QueueDocument;
+    use crate::types::ident::{DeviceIdentity, DeviceKey, TransactionId};
 
     fn tree() -> Vec<Parameter> {
         let mut tree: Vec<Parameter> = (0..1500)
@@ -196,6 +201,38 @@ mod tests {
         let one = tree.get(700..701).expect("there");
         assert_eq!(decode_tree(&bytes, |path| one.iter().any(|one| *one.path == *path)).expect("decodes"), one);
         assert_eq!(encode_tree(&[]).and_then(|bytes| decode_tree(&bytes, |_| true)).expect("decodes"), []);
+    }
+
+    /// What is on the disks of others does not change with our structures. When this fails, a persisted form has changed:
+    /// once a store of this schema has been released, give the old form a reader and the new one a format byte.
+    #[test]
+    fn persisted_forms_stay_as_they_are() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let state = State { identity: Some(identity), ..State::unseen(Timestamp(1)) };
+        let mut queue = QueueDocument::default();
+        let new = NewTransaction {
+            kind: Kind::Headless,
+            work: Work::Reboot,
+            requested_by: "op".to_owned(),
+            expires_at: Some(Timestamp(3)),
+        };
+        queue.enqueue(DeviceKey(7), new, Merge::Never, Timestamp(2), 1, || TransactionId(9));
+        let result = VariableResult {
+            variable: 1,
+            path: "D.A".into(),
+            value: Some("v".into()),
+            ty: Some(XsdType::Int),
+            instance_number: Some(2),
+            fault: None,
+        };
+        let table = [
+            ("state", encode(&state, 0), "0101063030443039450349474401310000020000000000000000000000000000000000"),
+            ("queue", encode(&queue, 0), "010109070104000000040106000000000000026f700000000000"),
+            ("results", encode(&vec![result], 0), "01010103442e410101760101010200"),
+        ];
+        for (what, bytes, hexadecimal) in table {
+            assert_eq!(hex::encode(bytes.expect("encodes")), hexadecimal, "{what}");
+        }
     }
 
     #[test]

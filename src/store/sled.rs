@@ -6,7 +6,8 @@
 //! - `committer`: one thread flushes, for all who wait at that moment; never `flush_async`, no batches, no transactions.
 //! - `database`: no record above 48 KiB; segment size and flush interval are constants.
 //! - `open`: left-over snapshots are removed, a store without its id is refused, a panic in the midst of opening is an
-//!   error, what a kill left half done is finished or undone.
+//!   error.
+//! - `load`: what a kill left half done is finished or undone.
 //! - `watch`: free space, side files, size on disk.
 //!
 //! # How a change becomes durable and visible
@@ -29,6 +30,7 @@ mod committer;
 mod database;
 mod devices;
 mod health;
+mod load;
 mod open;
 mod parameters;
 mod queues;

@@ -8,34 +8,20 @@ use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::model::device::{Profile, State};
-use crate::model::token::TokenRecord;
-use crate::model::transaction::Transaction;
-use crate::store::index::device::DeviceIndex;
-use crate::store::index::keys::{KeyAllocator, KeyFloor};
-use crate::store::index::ledger::{Ledger, Row};
-use crate::store::index::live::LiveIndex;
 use crate::store::key::{self, Table};
-use crate::store::queue::QueueDocument;
-use crate::store::{StoreError, record};
-use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::{Clock, Timestamp};
 
-use super::committer::{self, Committer};
+use super::committer::Committer;
 use super::database::Database;
 use super::health::Health;
-use super::stripe::Striped;
-use super::tokens::TokenTable;
 use super::watch::{self, Watch};
-use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, sync};
+use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, load, sync};
 
 /// Why the store was not opened, by what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +127,8 @@ impl Opening {
         self.finish_creation(&origin).map_err(self.io("writing the store's id"))?;
         watch::guard_side_files(&database_folder(&folder));
 
-        let core = self.load(database, health, lock).map_err(|error| damaged(&folder, error.to_string()))?;
+        let core = load::load(self.config, self.now, database, health, lock)
+            .map_err(|error| damaged(&folder, error.to_string()))?;
         core.place_ballast();
         let core = Arc::new(core);
         let start = |source| OpenError::Io { folder: folder.clone(), what: "starting a thread", source };
@@ -310,44 +297,6 @@ impl Opening {
     fn put_meta(&self, database: &Database, name: &[u8], value: &[u8]) -> Result<(), OpenError> {
         database.put(Table::Meta, name, value).map_err(|error| damaged(&self.config.data_dir, error.to_string()))
     }
-
-    /// Builds the indexes, and finishes or undoes what a kill left half done.
-    fn load(self, database: Database, health: Arc<Health>, lock: File) -> Result<Core, StoreError> {
-        let mut keys = KeyAllocator::default();
-        if let Some(bytes) = database.get(Table::Meta, key::DEVICE_KEYS)? {
-            keys = KeyAllocator::resume(record::decode::<KeyFloor>("key floor", &bytes)?);
-        }
-        let mut last_token = 0;
-        if let Some(bytes) = database.get(Table::Meta, key::LAST_TOKEN)? {
-            last_token = record::decode("token floor", &bytes)?;
-        }
-        let mut tokens = TokenTable::resume(last_token);
-        database.each(Table::Tokens, |_, bytes| {
-            tokens.insert(record::decode::<TokenRecord>("token", &bytes)?);
-            Ok(())
-        })?;
-        let mut core = Core {
-            config: self.config,
-            database,
-            health,
-            devices: RwLock::new(DeviceIndex::default()),
-            keys: Mutex::new(keys),
-            live: RwLock::new(LiveIndex::default()),
-            ledger: RwLock::new(Ledger::default()),
-            next_transaction: AtomicU64::new(1),
-            stripes: Striped::default(),
-            tree_locks: Striped::default(),
-            tokens: RwLock::new(tokens),
-            disk_bytes: AtomicU64::new(0),
-            _lock: lock,
-        };
-        core.load_history()?;
-        core.load_devices()?;
-        core.load_queues(self.now)?;
-        core.resume_numbers()?;
-        core.database.flush()?;
-        Ok(core)
-    }
 }
 
 /// Where the store comes from.
@@ -372,103 +321,6 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 impl Core {
-    fn load_history(&self) -> Result<(), StoreError> {
-        let mut ledger = self.ledger.write();
-        self.database.each(Table::History, |_, bytes| {
-            ledger.put(Row::from(&record::decode::<Transaction>("transaction", &bytes)?));
-            Ok(())
-        })
-    }
-
-    /// Devices that have both records and are not being removed; of the others all is deleted.
-    fn load_devices(&self) -> Result<(), StoreError> {
-        let mut broken = Vec::new();
-        self.database.each(Table::Gone, |key, _| {
-            broken.extend(key::read_device(key));
-            Ok(())
-        })?;
-        let mut index = DeviceIndex::default();
-        self.database.each(Table::Profiles, |key, bytes| {
-            let Some(key) = key::read_device(key) else { return Ok(()) };
-            if !broken.contains(&key) {
-                index.insert(key, &record::decode::<Profile>("device profile", &bytes)?);
-            }
-            Ok(())
-        })?;
-        let mut seen = roaring::RoaringBitmap::new();
-        self.database.each(Table::Devices, |key, bytes| {
-            let Some(key) = key::read_device(key) else { return Ok(()) };
-            if index.contains(key) {
-                let state = record::decode::<State>("device state", &bytes)?;
-                index.set_status(key, state.status);
-                index.set_identity(key, None, state.identity.as_ref());
-                seen.insert(key.0);
-            } else {
-                broken.push(key);
-            }
-            Ok(())
-        })?;
-        broken.extend((index.all() - &seen).into_iter().map(DeviceKey));
-        for key in broken {
-            tracing::info!(device.id = %key, "device {key} was half registered or half removed: it is gone now");
-            let transactions = self.ledger.read().of_device(key);
-            committer::purge(self, key, &transactions)?;
-            self.ledger.write().remove_device(key);
-            index.hide(key);
-            let floor = self.keys.lock().retire(key);
-            self.database.put(Table::Meta, key::DEVICE_KEYS, &record::encode(&floor, 64)?)?;
-            self.database.remove(Table::Gone, &key::device(key))?;
-        }
-        *self.devices.write() = index;
-        Ok(())
-    }
-
-    /// What was running was cut off by the end of the process, and a history row may be missing.
-    fn load_queues(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut changed = Vec::new();
-        let (mut live, mut ledger) = (self.live.write(), self.ledger.write());
-        self.database.each(Table::Queues, |key, bytes| {
-            let Some(key) = key::read_device(key) else { return Ok(()) };
-            let mut queue: QueueDocument = record::decode("queue", &bytes)?;
-            if !self.exists(key) {
-                changed.push((key, None));
-                return Ok(());
-            }
-            for ended in &queue.ended {
-                if ledger.get(ended.id).is_none() {
-                    let row = record::encode_large(ended)?;
-                    self.database.put(Table::History, &key::transaction(ended.id), &row)?;
-                    ledger.put(Row::from(ended));
-                }
-            }
-            let interrupted = queue.interrupt(now);
-            for transaction in &queue.live {
-                ledger.put(Row::from(transaction));
-            }
-            live.replace(key, &queue.live);
-            if interrupted {
-                changed.push((key, Some(record::encode_large(&queue)?)));
-            }
-            Ok(())
-        })?;
-        for (key, queue) in changed {
-            match queue {
-                Some(queue) => self.database.put(Table::Queues, &key::device(key), &queue)?,
-                None => self.database.purge(Table::Queues, &key::device(key))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn resume_numbers(&mut self) -> Result<(), StoreError> {
-        let mut next = self.ledger.read().last().map_or(1, |TransactionId(last)| last.saturating_add(1));
-        if let Some(bytes) = self.database.get(Table::Meta, key::NEXT_TRANSACTION)? {
-            next = next.max(record::decode("transaction floor", &bytes)?);
-        }
-        *self.next_transaction.get_mut() = next;
-        Ok(())
-    }
-
     /// Keeps some room that can be given back when the disk is full.
     fn place_ballast(&self) {
         let (path, bytes) = (self.config.data_dir.join("ballast"), self.config.ballast_bytes);

@@ -18,7 +18,7 @@ static WHOLE_FILE_SYSTEM: AtomicBool = AtomicBool::new(false);
 
 /// In place of `sync_file_range(2)`: writes the whole file and what is needed to find its content again.
 #[unsafe(no_mangle)]
-extern "C" fn sync_file_range(fd: c_int, _offset: libc::off64_t, _length: libc::off64_t, _flags: c_uint) -> c_int {
+extern "C" fn sync_file_range(fd: c_int, _offset: i64, _length: i64, _flags: c_uint) -> c_int {
     // SAFETY: both calls take any integer; one that is no open file is answered with EBADF.
     let mut answer = unsafe { libc::fdatasync(fd) };
     if answer == 0 && WHOLE_FILE_SYSTEM.load(Ordering::Relaxed) {
@@ -34,7 +34,7 @@ extern "C" fn sync_file_range(fd: c_int, _offset: libc::off64_t, _length: libc::
 /// How many syncs have reached the disk since the process began.
 pub(super) fn count() -> u64 {
     // The reference keeps the symbol in every binary that opens a store.
-    std::hint::black_box(sync_file_range as extern "C" fn(c_int, libc::off64_t, libc::off64_t, c_uint) -> c_int);
+    std::hint::black_box(sync_file_range as extern "C" fn(c_int, i64, i64, c_uint) -> c_int);
     SYNCS.load(Ordering::SeqCst)
 }
 
@@ -47,9 +47,9 @@ pub(super) fn cover_side_files() -> bool {
 /// Bytes that a process without privileges may still write to the file system of `folder`.
 pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
-    let mut figures = std::mem::MaybeUninit::<libc::statvfs64>::uninit();
+    let mut figures = std::mem::MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `path` ends in a NUL and `figures` has room for what the call writes.
-    if unsafe { libc::statvfs64(path.as_ptr(), figures.as_mut_ptr()) } != 0 {
+    if unsafe { libc::statvfs(path.as_ptr(), figures.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call succeeded, so it has written the structure.

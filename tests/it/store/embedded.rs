@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use acsd::model::device::{ParameterPatch, TreePatch};
 use acsd::model::procedure::{InFlight, Progress};
@@ -26,7 +27,17 @@ async fn reopen(store: Arc<dyn Store>, folder: &Path) -> Arc<dyn Store> {
 
 /// Changes a closed store behind acsd's back.
 fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
-    let db = sled::Config::new().path(folder.join("store")).segment_size(8 << 20).open().expect("opens");
+    let config = sled::Config::new().path(folder.join("store")).segment_size(8 << 20);
+    // sled's own threads may hold on to the files of a closed store for a moment.
+    let db = (0..1000)
+        .find_map(|_| {
+            let opened = config.open().ok();
+            if opened.is_none() {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            opened
+        })
+        .expect("opens");
     change(&db);
     db.flush().expect("flushes");
 }
