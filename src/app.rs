@@ -210,7 +210,11 @@ impl Daemon {
     }
 }
 
-async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartError> {
+/// Opens the configured store and the key that its secrets are sealed under.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), StartError> {
     match config.store {
         StoreChoice::Memory => {
             let key = random::bytes::<32>().map_err(StartError::Random)?;

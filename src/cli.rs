@@ -1,15 +1,21 @@
 //! The command line: one subcommand, one file.
 
 mod check_config;
+pub mod client;
 mod demo;
 mod serve;
+mod simulate;
+pub mod token;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::config::Problem;
+use crate::app;
+use crate::clock::SystemClock;
 use crate::config::args::ServeArgs;
+use crate::config::{Config, Problem};
 
 /// Usage or configuration is wrong.
 pub const EXIT_USAGE: u8 = 2;
@@ -28,8 +34,24 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Run the daemon on a fresh temporary store, with simulated CPEs
     Demo(demo::DemoArgs),
+    /// API tokens: create, list, revoke
+    Token(TokenCommand),
+    /// Simulated CPEs against any ACS
+    Simulate(Box<simulate::SimulateArgs>),
     /// Check a configuration as serve would, and report all problems at once
     CheckConfig(Box<ServeArgs>),
+}
+
+#[derive(Debug, Args)]
+struct TokenCommand {
+    #[command(flatten)]
+    token: token::TokenArgs,
+    /// Configuration file of the daemon [default: acsd.toml, if it is there]
+    #[arg(long, global = true, env = "ACSD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the embedded store [default: ./acsd-data]
+    #[arg(long, global = true, env = "ACSD_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
 }
 
 /// Runs what the arguments say.
@@ -40,8 +62,31 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
-        Command::CheckConfig(args) => check_config::run(&args),
+        Command::Token(command) => wait_for(tokens(command)),
+        Command::Simulate(args) => wait_for(simulate::run(*args)),
+        Command::CheckConfig(args) => Ok(check_config::run(&args)),
     }
+}
+
+async fn tokens(command: TokenCommand) -> anyhow::Result<ExitCode> {
+    let TokenCommand { token, config, data_dir } = command;
+    let args = ServeArgs { config, data_dir, ..ServeArgs::default() };
+    let config = match Config::load(&args) {
+        Ok(config) => config,
+        Err(problems) => return Ok(report(&problems)),
+    };
+    let open = async || match app::open(&config).await {
+        Ok((store, _)) => Ok(store),
+        Err(error) => Err(error.into()),
+    };
+    let (mut result, mut notes) = (std::io::stdout(), std::io::stderr());
+    let output = token::Output { result: &mut result, notes: &mut notes };
+    token::run(token, open, &SystemClock, output).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// Prints every problem of a configuration.

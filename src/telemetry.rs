@@ -4,6 +4,7 @@ pub mod names;
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
@@ -82,7 +83,10 @@ impl Log {
         let (filter, handle) = reload::Layer::new(parse_filter(filter)?);
         let registry = tracing_subscriber::registry().with(filter);
         match format {
-            LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+            LogFormat::Text => {
+                let colours = std::io::stderr().is_terminal();
+                registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
+            }
             LogFormat::Json => {
                 registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
             }

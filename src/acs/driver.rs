@@ -299,9 +299,9 @@ impl Inner {
         }
     }
 
-    fn encode(header: &Header<'_>, body: &Body<'_>, emission: &Emission) -> Bytes {
+    fn encode(header: &Header<'_>, body: &Body<'_>, emission: Emission) -> Bytes {
         let mut out = Vec::with_capacity(1024);
-        codec::encode(header, body, emission, &mut out);
+        codec::encode(header, body, &emission, &mut out);
         Bytes::from(out)
     }
 

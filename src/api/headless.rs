@@ -10,10 +10,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Map, Value, json};
 
 use self::form::Order;
-use self::view::HeadlessView;
+use self::view::{HeadlessAccepted, HeadlessView};
 use super::ApiState;
 use super::access::{Caller, Operator};
 use super::body::JsonObject;
@@ -22,7 +21,6 @@ use super::openapi::{Detail, Reading, Writing};
 use super::paging::PageRule;
 use super::query::Query;
 use super::transaction::{read_status, serials_of};
-use super::words::StatusWord;
 use crate::devices::edit::EditError;
 use crate::model::device::Device;
 use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
@@ -33,7 +31,7 @@ use crate::types::ident::TransactionId;
 #[utoipa::path(post, path = "/api/v1/inventory_device_serial_headless_operation/", tag = "headless operations",
     request_body = form::HeadlessSchema,
     responses(
-        (status = 201, description = "What was sent, with `id`, `status` and `created_at`", body = HeadlessView),
+        (status = 201, description = "What was sent, with `id`, `status` and `created_at`", body = HeadlessAccepted),
         (status = 404, description = "There is no such device", body = Detail),
         (status = 409, description = "The device's queue is full", body = Detail),
         (status = 422, description = "The device is inactive", body = Detail),
@@ -42,14 +40,13 @@ pub(super) async fn schedule(
     caller: Operator,
     State(state): State<Arc<ApiState>>,
     JsonObject(body): JsonObject,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<HeadlessAccepted>), ApiError> {
     let sent = body.get("variables").cloned();
     let Order { serial, work } = form::read(body)?;
     let device = caller.device(&state, &serial).await?;
     check_known_types(&state, &device, &work).await?;
     let transaction = schedule_work(&state, &device, work, &caller).await?;
-    let echo = echo(&serial, sent, &transaction);
-    Ok((StatusCode::CREATED, Json(echo)))
+    Ok((StatusCode::CREATED, Json(HeadlessAccepted::of(serial, sent, &transaction))))
 }
 
 /// Schedules headless work for a device; never merged with work that waits.
@@ -75,18 +72,6 @@ async fn check_known_types(state: &ApiState, device: &Device, work: &Work) -> Re
         form::check_against(assignments, &known)?;
     }
     Ok(())
-}
-
-/// What was sent, plus what it has become.
-fn echo(serial: &str, variables: Option<Value>, transaction: &Transaction) -> Value {
-    let mut echo = Map::new();
-    echo.insert("serial_number".into(), serial.into());
-    echo.insert("operation".into(), transaction.work.operation().into());
-    echo.insert("variables".into(), variables.filter(Value::is_array).unwrap_or_else(|| json!([])));
-    echo.insert("id".into(), transaction.id.to_string().into());
-    echo.insert("status".into(), json!(StatusWord::from(transaction.status)));
-    echo.insert("created_at".into(), transaction.created_at.to_string().into());
-    Value::Object(echo)
 }
 
 /// Operations, newest first; one of them with `id`.

@@ -217,7 +217,7 @@ mod tests {
             ("limit=", 25, 0),
         ];
         for (raw, limit, offset) in table {
-            assert_eq!(query(raw).page(PageRule::LIST), Page { limit, offset }, "{raw}");
+            assert_eq!(query(raw).page(PageRule::LIST), Page { offset, limit }, "{raw}");
         }
         let mut wrong = query("limit=x&offset=1.5");
         wrong.page(PageRule::LIST);

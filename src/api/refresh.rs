@@ -99,7 +99,7 @@ impl Call {
         // Without a permit in time it is not called, and nothing is learned of it.
         let Ok(Ok(_permit)) = tokio::time::timeout_at(self.end, permits.acquire()).await else { return };
         match services.waker.reach(self.key, self.patience).await {
-            Reached::Informed => {}
+            Reached::Informed | Reached::NotCalled => {}
             Reached::Silent => {
                 let (now, seen) = (services.clock.now(), self.seen);
                 let down = move |state: &mut State| {

@@ -21,6 +21,7 @@ use super::words::RoleWord;
 use crate::auth::token::{TokenHash, generate, prefix};
 use crate::model::device::{DEFAULT_ORGANIZATION, OrganizationId};
 use crate::model::token::{Role, TokenId, TokenRecord};
+use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
 /// A token as it is shown: never itself, but once.
@@ -103,18 +104,9 @@ pub(super) async fn create(
     for organization in wish.organizations.iter().flatten() {
         caller.require_organization(*organization)?;
     }
+    let organizations = wish.organizations.or_else(|| caller.visible().map(<[_]>::to_vec));
     let token = generate()?;
-    let record = TokenRecord {
-        id: TokenId(0),
-        name: wish.name,
-        role: wish.role,
-        organizations: wish.organizations.or_else(|| caller.visible().map(<[_]>::to_vec)),
-        hash: TokenHash::of(token.expose()).0,
-        prefix: prefix(&token).to_owned(),
-        created_at: state.clock.now(),
-        expires_at: wish.expires_at,
-        last_used_at: None,
-    };
+    let record = record_of(&token, TokenWish { organizations, ..wish }, state.clock.now());
     let record = state.store.add_token(record).await?;
     tracing::info!("{} made token {} ({})", caller.name(), record.id.0, record.prefix);
     let view = TokenView { token: Some(token.expose().to_owned()), ..TokenView::of(record) };
@@ -174,14 +166,36 @@ fn covers(caller: &Admin, token: &TokenRecord) -> bool {
     }
 }
 
-struct Wish {
-    name: String,
-    role: Role,
-    organizations: Option<Vec<OrganizationId>>,
-    expires_at: Option<Timestamp>,
+/// What a token is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenWish {
+    /// For people.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Where it may; `None`: everywhere.
+    pub organizations: Option<Vec<OrganizationId>>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
 }
 
-fn read(body: Map<String, Value>, now: Timestamp) -> Result<Wish, FieldErrors> {
+/// The record of a token, ready for the store, which gives it its number.
+#[must_use]
+pub fn record_of(token: &Secret, wish: TokenWish, now: Timestamp) -> TokenRecord {
+    TokenRecord {
+        id: TokenId(0),
+        name: wish.name,
+        role: wish.role,
+        organizations: wish.organizations,
+        hash: TokenHash::of(token.expose()).0,
+        prefix: prefix(token).to_owned(),
+        created_at: now,
+        expires_at: wish.expires_at,
+        last_used_at: None,
+    }
+}
+
+fn read(body: Map<String, Value>, now: Timestamp) -> Result<TokenWish, FieldErrors> {
     let mut fields = Fields::new(body);
     let name = fields.filled_line("name");
     let name = fields.require("name", name);
@@ -207,7 +221,7 @@ fn read(body: Map<String, Value>, now: Timestamp) -> Result<Wish, FieldErrors> {
     match (name, role) {
         (Some(name), Some(role)) => {
             let organizations = organizations.map(|ids| ids.into_iter().map(OrganizationId).collect());
-            Ok(Wish { name, role, organizations, expires_at })
+            Ok(TokenWish { name, role, organizations, expires_at })
         }
         // Unreachable: what is missing has been an error above.
         _ => Err(FieldErrors::one("name", "This field is required.")),

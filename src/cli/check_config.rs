@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::args::ServeArgs;
 
 #[expect(clippy::print_stdout, reason = "this is what the command has to say")]
-pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &ServeArgs) -> ExitCode {
     match Config::load(args) {
         Ok(config) => {
             for warning in config.warnings() {
@@ -16,8 +16,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
                 Some(path) => println!("{}: good", path.display()),
                 None => println!("no configuration file; the defaults are good"),
             }
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-        Err(problems) => Ok(super::report(&problems)),
+        Err(problems) => super::report(&problems),
     }
 }

@@ -73,6 +73,8 @@ pub enum Reached {
     Informed,
     /// It did not Inform within the wait.
     Silent,
+    /// It has been called too often of late to be called again: nothing is learned of it.
+    NotCalled,
 }
 
 /// The service that calls devices.
@@ -214,7 +216,8 @@ impl Waker {
         }
         match tokio::time::timeout(patience, self.call(key, patience)).await {
             Ok(Ended::Informed) => Reached::Informed,
-            Ok(Ended::NoInform(_) | Ended::NoUrl | Ended::Throttled) | Err(_) => Reached::Silent,
+            Ok(Ended::Throttled) => Reached::NotCalled,
+            Ok(Ended::NoInform(_) | Ended::NoUrl) | Err(_) => Reached::Silent,
         }
     }
 

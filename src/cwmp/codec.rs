@@ -24,8 +24,9 @@
 //!   string; never around a string `Value`, an ID or a credential. A `Value` is kept as spelled whether or not it fits its type
 //!   (quirk 18), and so are times (quirk 19). `+7`, `007` and `7 s` are 7; `-1` is no unsigned number and reads as missing; what
 //!   is too large is the largest there is. Booleans are read by [`parse_boolean`](crate::types::value::parse_boolean).
-//! - **Faults**: the code is the first `FaultCode` anywhere in the fault; where there is none that can be read, the first
-//!   number from 9000 to 9999 in any of its texts; else 9003 when single parameters are blamed, else 9002 (quirk 25).
+//! - **Faults**: the code is the first `FaultCode` anywhere in the fault, those of single parameters aside; where there is none
+//!   that can be read, the first number from 9000 to 9999 in any of its texts; else 9003 when single parameters are blamed,
+//!   else 9002 (quirk 25). In a transfer's `FaultStruct` nothing, 0 and `(null)` are success, other words are 9002.
 //!
 //! # What is refused
 //!
@@ -49,7 +50,7 @@ pub use text::to_text;
 /// What one message may cost. The bytes of the body are limited where they are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Nested elements.
+    /// Nested elements. Faults and deployment results are read recursively: keep it in the hundreds at most.
     pub depth: usize,
     /// Elements in all.
     pub elements: usize,

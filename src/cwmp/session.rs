@@ -381,8 +381,8 @@ impl Session {
 
     /// How envelopes of this session are written.
     #[must_use]
-    pub fn emission(&self) -> &Emission {
-        &self.emission
+    pub fn emission(&self) -> Emission {
+        self.emission
     }
 
     /// What is spoken in this session.

@@ -293,7 +293,7 @@ impl Editor<'_> {
         let mut scheduled: Vec<TransactionId> = Vec::new();
         // What waited before is not ours to withdraw.
         let waited: Vec<TransactionId> = self.store.live(device.key).await?.iter().map(|live| live.id).collect();
-        let configure = settings.iter().map(|setting| self.configure(*setting, by));
+        let configure = settings.iter().map(|setting| configure(*setting, by));
         let ordered = operations.into_iter().map(|work| self.ordered(work, by));
         for new in configure.chain(ordered) {
             match self.queue.schedule(device, new, Merge::SameUnstarted).await {
@@ -347,19 +347,19 @@ impl Editor<'_> {
         }
     }
 
-    /// acsd's own settings never expire: they are wanted until the device has them.
-    fn configure(&self, setting: Setting, by: &str) -> NewTransaction {
-        NewTransaction {
-            kind: Kind::Configuration,
-            work: Work::Configure(setting),
-            requested_by: by.to_owned(),
-            expires_at: None,
-        }
-    }
-
     fn ordered(&self, work: Work, by: &str) -> NewTransaction {
         let expires_at = self.work_expires_after.map(|span| self.clock.now() + span);
         NewTransaction { kind: Kind::Operation, work, requested_by: by.to_owned(), expires_at }
+    }
+}
+
+/// acsd's own settings never expire: they are wanted until the device has them.
+fn configure(setting: Setting, by: &str) -> NewTransaction {
+    NewTransaction {
+        kind: Kind::Configuration,
+        work: Work::Configure(setting),
+        requested_by: by.to_owned(),
+        expires_at: None,
     }
 }
 

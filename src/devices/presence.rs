@@ -67,6 +67,12 @@ impl<K: Copy + Eq + Hash> Signal<K> {
         receiver
     }
 
+    /// How many wait for `key` right now.
+    pub fn waiters(&self, key: K) -> usize {
+        let waiters = self.waiters.lock();
+        waiters.get(&key).map_or(0, |of_key| of_key.iter().filter(|waiter| !waiter.is_closed()).count())
+    }
+
     /// Wakes everyone who waits for `key`.
     pub fn fire(&self, key: K) {
         if self.waiting.load(Ordering::SeqCst) == 0 {

@@ -15,6 +15,9 @@ use super::stats::Counters;
 use super::tls::TlsTrust;
 use crate::types::secret::Secret;
 
+/// Longest delay that timers are asked for: ten years.
+const DELAY_MAX: Duration = Duration::from_hours(10 * 365 * 24);
+
 /// `DeviceIdStruct` (TR-069 A.3.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -221,9 +224,10 @@ impl CpeConfig {
         self.misbehaviour.contains(habit)
     }
 
-    /// A protocol delay, scaled.
+    /// A protocol delay, scaled; never so short that a timer would spin.
     pub(super) fn scaled(&self, delay: Duration) -> Duration {
         let secs = delay.as_secs_f64() * self.time_scale.max(0.0);
-        Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX).min(Duration::from_secs(10 * 365 * 86_400))
+        let scaled = Duration::try_from_secs_f64(secs).unwrap_or(DELAY_MAX);
+        if delay.is_zero() { scaled } else { scaled.clamp(Duration::from_millis(1), DELAY_MAX) }
     }
 }

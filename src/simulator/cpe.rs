@@ -67,7 +67,10 @@ pub async fn spawn(config: CpeConfig) -> std::io::Result<CpeHandle> {
         ConnectionRequests::Own(address) => Some(ConnectionRequestListener::bind(*address).await?),
         ConnectionRequests::Shared(listener) => Some(Arc::clone(listener)),
     };
-    let place = listener.as_ref().map(|listener| listener.place(&config.acs_url, &config.identity.serial_number));
+    let place = match &listener {
+        Some(listener) => Some(listener.place(&config.acs_url).await),
+        None => None,
+    };
     let url = place.as_ref().map(|place| place.url.clone()).unwrap_or_default();
     let config = Arc::new(config);
     let shared = Arc::new(Shared {
@@ -118,6 +121,7 @@ impl CpeHandle {
 
     /// Changes a parameter by something other than the ACS, read-only ones included; with active notification this
     /// opens a session with `4 VALUE CHANGE`. `false` when there is no such parameter.
+    #[must_use]
     pub fn change_locally(&self, path: &str, value: &str) -> bool {
         let is_known = self.shared.state.lock().change_locally(path, value, Instant::now());
         self.shared.wake.notify_one();
@@ -219,7 +223,10 @@ impl Cpe {
             if state.is_away() { state.next_due() } else { None }
         };
         if let Some(back) = back {
-            tokio::time::sleep_until(back).await;
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep_until(back) => {}
+            }
         }
         {
             let mut state = self.shared.state.lock();
@@ -228,15 +235,20 @@ impl Cpe {
                 state.push_event(Event::plain(code));
             }
         }
-        let report = self.session().await;
-        // Whoever asked may have gone.
-        let _gone = command.reply.send(report);
+        if let Some(report) = self.session().await {
+            // Whoever asked may have gone.
+            let _gone = command.reply.send(report);
+        }
     }
 
-    /// Holds a session. Boxed, so that the thousands of CPEs that hold none stay small.
-    async fn session(&self) -> Arc<SessionReport> {
+    /// Holds a session, boxed so that the thousands of CPEs that hold none stay small. `None` when the CPE is stopped
+    /// before its turn comes.
+    async fn session(&self) -> Option<Arc<SessionReport>> {
         let _permit = match &self.shared.config.session_permits {
-            Some(permits) => permits.acquire().await.ok(),
+            Some(permits) => tokio::select! {
+                () = self.stop.cancelled() => return None,
+                permit = permits.acquire() => permit.ok(),
+            },
             None => None,
         };
         let report = Arc::new(Box::pin(session::run(&self.shared)).await);
@@ -251,7 +263,7 @@ impl Cpe {
         );
         // Nobody may be listening.
         let _unheard = self.reports.send(Arc::clone(&report));
-        report
+        Some(report)
     }
 
     async fn transfer(&self, number: u32) {

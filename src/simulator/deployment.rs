@@ -1,7 +1,6 @@
 //! `ChangeDUState` and its outcome (TR-069 A.4.1.10, A.4.2.2).
 
-use super::envelope::XML_SCHEMA_INSTANCE;
-use super::envelope::{CpeFault, Style};
+use super::envelope::{CpeFault, Style, XML_SCHEMA_INSTANCE};
 use super::state::{State, wall_clock};
 use super::xml::Element;
 
@@ -107,25 +106,24 @@ fn is_uuid(text: &str) -> bool {
 /// The body of a `DUStateChangeComplete`.
 pub(super) fn complete(style: &Style, outcome: &DeploymentResult) -> String {
     style.message("DUStateChangeComplete", |writer| {
-        writer.array("Results", "cwmp:OpResultStruct", outcome.results.len(), |writer| {
-            let now = wall_clock().to_string();
-            for result in &outcome.results {
-                writer.open("OpResultStruct");
-                writer.leaf("UUID", &result.uuid);
-                writer.leaf("DeploymentUnitRef", &result.unit);
-                writer.leaf("Version", &result.version);
-                writer.leaf("CurrentState", result.state);
-                writer.leaf("Resolved", if result.fault == 0 { "1" } else { "0" });
-                writer.leaf("ExecutionUnitRefList", "");
-                writer.leaf("StartTime", &now);
-                writer.leaf("CompleteTime", &now);
-                writer.open("Fault");
-                writer.leaf("FaultCode", &result.fault.to_string());
-                writer.leaf("FaultString", if result.fault == 0 { "" } else { "operation failed" });
-                writer.close("Fault");
-                writer.close("OpResultStruct");
-            }
-        });
+        // Repeated elements, no SOAP array, as `Operations` are.
+        let now = wall_clock().to_string();
+        for result in &outcome.results {
+            writer.open("Results");
+            writer.leaf("UUID", &result.uuid);
+            writer.leaf("DeploymentUnitRef", &result.unit);
+            writer.leaf("Version", &result.version);
+            writer.leaf("CurrentState", result.state);
+            writer.leaf("Resolved", if result.fault == 0 { "1" } else { "0" });
+            writer.leaf("ExecutionUnitRefList", "");
+            writer.leaf("StartTime", &now);
+            writer.leaf("CompleteTime", &now);
+            writer.open("Fault");
+            writer.leaf("FaultCode", &result.fault.to_string());
+            writer.leaf("FaultString", if result.fault == 0 { "" } else { "operation failed" });
+            writer.close("Fault");
+            writer.close("Results");
+        }
         writer.leaf("CommandKey", &outcome.command_key);
     })
 }

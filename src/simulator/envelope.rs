@@ -14,7 +14,6 @@ pub(super) const XML_SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-i
 
 /// How this CPE's firmware writes XML.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "independent habits, each switched by its own misbehaviour")]
 pub(super) struct Style {
     soap: &'static str,
     encoding: &'static str,

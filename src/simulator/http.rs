@@ -109,10 +109,13 @@ pub(super) struct Response {
     pub(super) missed_continue: bool,
 }
 
+/// hyper's side of a connection: it moves bytes when it is polled.
+type Driver = Pin<Box<http1::Connection<TokioIo<Stream>, RequestBody>>>;
+
 /// One TCP or TLS connection to a server.
 pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
-    driver: Option<Pin<Box<http1::Connection<TokioIo<Stream>, RequestBody>>>>,
+    driver: Option<Driver>,
     /// Requests answered on it.
     pub(super) answered: u32,
 }
@@ -189,10 +192,7 @@ async fn read_body(mut incoming: Incoming) -> Result<Bytes, HttpError> {
 }
 
 /// Polls the connection as long as `work` is not done. Its own result does not matter: if it breaks, `work` says so.
-async fn drive<F: Future>(
-    driver: &mut Option<Pin<Box<http1::Connection<TokioIo<Stream>, RequestBody>>>>,
-    work: F,
-) -> F::Output {
+async fn drive<F: Future>(driver: &mut Option<Driver>, work: F) -> F::Output {
     let mut work = pin!(work);
     poll_fn(|context| {
         if let Some(connection) = driver

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use md5::{Digest as _, Md5};
 use parking_lot::RwLock;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -35,6 +35,8 @@ const REALM: &str = "acsd-simulator";
 #[derive(Debug)]
 pub struct ConnectionRequestListener {
     address: SocketAddr,
+    /// What CPEs advertise, found out when the first one asks.
+    advertised: OnceCell<IpAddr>,
     board: Arc<Board>,
     _stop: DropGuard,
 }
@@ -79,7 +81,7 @@ impl ConnectionRequestListener {
         let address = socket.local_addr()?;
         // Ends with `stop`, which the last handle cancels.
         tokio::spawn(accept(socket, Arc::clone(&board), stop.clone()));
-        Ok(Arc::new(Self { address, board, _stop: stop.drop_guard() }))
+        Ok(Arc::new(Self { address, advertised: OnceCell::new(), board, _stop: stop.drop_guard() }))
     }
 
     /// Where it listens.
@@ -89,9 +91,10 @@ impl ConnectionRequestListener {
     }
 
     /// A path that nobody guesses, and the URL to advertise to an ACS at `acs_url`.
-    pub(super) fn place(&self, acs_url: &str, serial_number: &str) -> Place {
-        let path = format!("/{:016x}{:08x}", fastrand::u64(..), fingerprint(serial_number));
-        let host = SocketAddr::new(self.advertised_ip(acs_url), self.address.port());
+    pub(super) async fn place(&self, acs_url: &str) -> Place {
+        let path = format!("/{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let ip = *self.advertised.get_or_init(|| advertised_ip(self.address.ip(), acs_url)).await;
+        let host = SocketAddr::new(ip, self.address.port());
         Place { url: format!("http://{host}{path}"), path }
     }
 
@@ -99,27 +102,22 @@ impl ConnectionRequestListener {
         self.board.cpes.write().insert(place.path.clone(), Arc::downgrade(cpe));
         Registration { path: place.path, listener: self }
     }
-
-    /// The bound address, or the one that this machine reaches the ACS from when bound to all.
-    fn advertised_ip(&self, acs_url: &str) -> IpAddr {
-        if !self.address.ip().is_unspecified() {
-            return self.address.ip();
-        }
-        let toward = || -> Option<IpAddr> {
-            let target = Target::parse(acs_url).ok()?;
-            let ip: IpAddr = target.bare_host().parse().ok()?;
-            let any: SocketAddr = if ip.is_ipv4() { "0.0.0.0:0".parse().ok()? } else { "[::]:0".parse().ok()? };
-            let socket = UdpSocket::bind(any).ok()?;
-            // Sends nothing: it makes the system choose a route.
-            socket.connect((ip, target.port)).ok()?;
-            Some(socket.local_addr().ok()?.ip())
-        };
-        toward().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-    }
 }
 
-fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+/// The bound address; bound to all, the one that this machine reaches the ACS from.
+async fn advertised_ip(bound: IpAddr, acs_url: &str) -> IpAddr {
+    if !bound.is_unspecified() {
+        return bound;
+    }
+    local_ip_toward(bound, acs_url).await.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+async fn local_ip_toward(any: IpAddr, acs_url: &str) -> Option<IpAddr> {
+    let target = Target::parse(acs_url).ok()?;
+    let socket = UdpSocket::bind((any, 0)).await.ok()?;
+    // Sends nothing: it makes the system choose a route.
+    socket.connect((target.bare_host(), target.port)).await.ok()?;
+    Some(socket.local_addr().ok()?.ip().to_canonical())
 }
 
 async fn accept(socket: TcpListener, board: Arc<Board>, stop: CancellationToken) {

@@ -187,6 +187,13 @@ impl Summary {
         self.sessions_failed == 0 && self.violations == 0
     }
 
+    /// Completed sessions per second, over `elapsed`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
+    pub fn sessions_completed_per_sec(&self, elapsed: Duration) -> f64 {
+        if elapsed.is_zero() { 0.0 } else { self.sessions_completed as f64 / elapsed.as_secs_f64() }
+    }
+
     /// Sessions of any outcome.
     #[must_use]
     pub const fn sessions(&self) -> u64 {

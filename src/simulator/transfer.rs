@@ -47,7 +47,7 @@ enum Progress {
     NotStarted {
         due: Instant,
     },
-    InProgress,
+    Running,
     /// Over, its `TransferComplete` undelivered.
     Done {
         fault: u16,
@@ -93,7 +93,7 @@ impl Transfer {
     pub(super) const fn due(&self) -> Option<Instant> {
         match self.progress {
             Progress::NotStarted { due } => Some(due),
-            Progress::InProgress | Progress::Done { .. } => None,
+            Progress::Running | Progress::Done { .. } => None,
         }
     }
 
@@ -101,13 +101,13 @@ impl Transfer {
     pub(super) const fn state_number(&self) -> &'static str {
         match self.progress {
             Progress::NotStarted { .. } => "1",
-            Progress::InProgress => "2",
+            Progress::Running => "2",
             Progress::Done { .. } => "3",
         }
     }
 
     pub(super) const fn begin(&mut self) {
-        self.progress = Progress::InProgress;
+        self.progress = Progress::Running;
     }
 
     pub(super) const fn finish(&mut self, fault: u16, started: Timestamp, completed: Timestamp) {
@@ -118,7 +118,7 @@ impl Transfer {
     pub(super) fn complete(&self, style: &Style) -> String {
         let (fault, times) = match self.progress {
             Progress::Done { fault, started, completed } => (fault, Some((started, completed))),
-            Progress::NotStarted { .. } | Progress::InProgress => (9001, None),
+            Progress::NotStarted { .. } | Progress::Running => (9001, None),
         };
         let time = |pick: fn((Timestamp, Timestamp)) -> Timestamp| match times {
             Some(times) if fault == 0 => pick(times).to_string(),

@@ -58,6 +58,13 @@ impl Tree {
         own.chain(added)
     }
 
+    /// The parameters that stand in every Inform; those of added rows included.
+    pub(super) fn forced(&self) -> impl Iterator<Item = &str> {
+        let own = self.model.forced().filter(|path| !self.is_deleted(path));
+        let is_forced = |spec: usize| self.model.spec(spec).is_some_and(|spec| spec.forced);
+        own.chain(self.added.iter().filter(move |(_, spec)| is_forced(**spec)).map(|(path, _)| &**path))
+    }
+
     /// Every object whose path begins with `prefix`, itself included.
     pub(super) fn objects_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, ObjectKind)> {
         let own = self.model.objects_below(prefix).filter(|(path, _)| !self.is_deleted(path));

@@ -11,7 +11,7 @@ const DEPTH_MAX: usize = 32;
 
 /// Why a body is no XML that a CPE would take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
+pub(super) enum XmlError {
     /// The text ends inside an element, or has none.
     #[error("the document ends early")]
     Truncated,

@@ -1,1 +1,123 @@
-//! Placeholder.
+//! `kill -9` under load: what was acknowledged is there, with a truthful state, and nothing ran twice.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use acsd::simulator::{ConnectionRequests, CpeConfig, CpeHandle};
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, Api, PASSWORD, PATIENCE, USER};
+
+const CPES: usize = 6;
+const KILLS: u32 = 6;
+const TABLE: &str = "Device.NAT.PortMapping.";
+
+/// A port that is free now and can be had again after each restart.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_acsd"))
+        .args(["serve", "--config"])
+        .arg(folder.join("acsd.toml"))
+        .current_dir(folder)
+        .env("ACSD_DATA_DIR", folder.join("data"))
+        .env("ACSD_CWMP_LISTEN", cwmp.to_string())
+        .env("ACSD_API_LISTEN", api.to_string())
+        .env("ACSD_ADMIN_TOKEN", ADMIN)
+        .env("ACSD_ONBOARDING_USERNAME", USER)
+        .env("ACSD_ONBOARDING_PASSWORD", PASSWORD)
+        .env("ACSD_LOG", "error")
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap()
+}
+
+async fn ready(api: &Api, child: &mut Child) {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while api.try_call("GET", "/inventory_device_serial/?limit=1", None).await.is_err() {
+        assert_eq!(child.try_wait().unwrap(), None, "the store opens after every kill");
+        assert!(tokio::time::Instant::now() < until, "acsd does not start");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn spawn_cpe(number: usize, cwmp: SocketAddr) -> CpeHandle {
+    let mut cpe = CpeConfig::new(format!("http://{cwmp}/")).serial(format!("CRASH-{number}"));
+    cpe = cpe.credentials(USER, PASSWORD);
+    cpe.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
+    // Periodic Informs every second, retries after some 50 ms.
+    cpe.time_scale = 0.01;
+    cpe.periodic_interval_secs = 100;
+    acsd::simulator::spawn(cpe).await.unwrap()
+}
+
+fn add(serial: &str) -> Value {
+    json!({"serial_number": serial, "operation": "add.obj", "variables": [{"variable_name": TABLE}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
+    let (cwmp, address) = (free_address(), free_address());
+    let mut child = start(folder.path(), cwmp, address);
+    let api = Api::at(address);
+    ready(&api, &mut child).await;
+    let mut cpes = Vec::new();
+    for number in 0..CPES {
+        cpes.push(spawn_cpe(number, cwmp).await);
+    }
+    let rows_before: Vec<usize> = cpes.iter().map(|cpe| cpe.rows(TABLE).len()).collect();
+    // Acknowledged additions per device, and those whose answer the kill cut off: they may or may not be there.
+    let mut acknowledged: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..KILLS {
+        let last = random.usize(10..60);
+        for number in 0..last {
+            let device = number % CPES;
+            let body = add(&format!("CRASH-{device}"));
+            let reply = api.call("POST", "/inventory_device_serial_headless_operation/", Some(body)).await;
+            // A device that has not called yet is unknown: it will.
+            if reply.status == 201 {
+                acknowledged.insert(reply.body["id"].as_str().unwrap().parse().unwrap(), device);
+            } else {
+                assert!(matches!(reply.status, 404 | 409), "{}", reply.body);
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = start(folder.path(), cwmp, address);
+        ready(&api, &mut child).await;
+        for id in acknowledged.keys() {
+            let reply = api.call("GET", &format!("/transaction/{id}/"), None).await;
+            assert_eq!(reply.status, 200, "transaction {id} was acknowledged");
+        }
+    }
+    assert!(acknowledged.len() > 20, "there was load: {}", acknowledged.len());
+    let mut added = [0_usize; CPES];
+    for (id, device) in &acknowledged {
+        let until = tokio::time::Instant::now() + 3 * PATIENCE;
+        loop {
+            let row = api.get(&format!("/transaction/{id}/")).await;
+            match row["status"].as_str() {
+                Some("completed") => break,
+                Some("scheduled" | "in_progress") => {}
+                other => panic!("transaction {id} ended as {other:?}: {row}"),
+            }
+            assert!(tokio::time::Instant::now() < until, "transaction {id} does not end: {row}");
+            tokio::task::yield_now().await;
+        }
+        added[*device] += 1;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for (device, cpe) in cpes.iter().enumerate() {
+        let grown = cpe.rows(TABLE).len() - rows_before[device];
+        assert_eq!(grown, added[device], "device {device} has one row for each transaction");
+    }
+}

@@ -11,7 +11,9 @@
 mod auth;
 mod codec;
 mod codec_corpus;
+mod config_docs;
 mod crash;
+mod dependencies;
 mod e2e;
 mod layering;
 mod rest;

@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The REST facade over a real socket: every code and field, also with wrong input.
+
+mod command;
+mod conventions;
+mod devices;
+mod headless;
+mod listener;
+mod openapi;
+mod operations;
+mod support;
+mod tokens;

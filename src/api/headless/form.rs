@@ -337,8 +337,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn order(value: Value) -> Result<Work, FieldErrors> {
-        let Value::Object(mut object) = value else { panic!("an object") };
+    fn order(value: &Value) -> Result<Work, FieldErrors> {
+        let mut object = value.as_object().cloned().expect("an object");
         object.insert("serial_number".into(), "S".into());
         read(object).map(|order| order.work)
     }
@@ -369,7 +369,7 @@ mod tests {
             ("bell\u{7}", json!("string"), false),
         ];
         for (value, ty, want) in table {
-            let read = order(json!({"operation": "set",
+            let read = order(&json!({"operation": "set",
                 "variables": [{"variable_name": "Device.X", "value": value, "value_type": ty}]}));
             assert_eq!(read.is_ok(), want, "{value} {ty}");
         }
@@ -388,11 +388,11 @@ mod tests {
             ("del.obj", "Device.WiFi.SSID.1", false),
         ];
         for (operation, path, want) in table {
-            let mut variable = json!({"variable_name": path});
-            if operation == "set" {
-                variable["value"] = "x".into();
-            }
-            let read = order(json!({"operation": operation, "variables": [variable]}));
+            let variable = match operation {
+                "set" => json!({"variable_name": path, "value": "x"}),
+                _ => json!({"variable_name": path}),
+            };
+            let read = order(&json!({"operation": operation, "variables": [variable]}));
             assert_eq!(read.is_ok(), want, "{operation} {path}");
         }
     }

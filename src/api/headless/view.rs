@@ -1,14 +1,16 @@
 //! How headless operations look in answers: the work and, once it has ended, its results in the place of each variable.
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::form::{kind_word, type_word};
 use crate::api::transaction::FaultView;
 use crate::api::words::StatusWord;
 use crate::model::transaction::{
-    Assignment, NewObject, NewValue, Transaction, TransactionStatus, TypeHint, VariableResult, Work,
+    Assignment, NewObject, NewValue, Transaction, TransactionStatus, VariableResult, Work,
 };
+use crate::types::path::{ObjectPath, ReadPath};
 use crate::types::value::XsdType;
 
 /// A headless operation (rest-api.md 2.3).
@@ -27,35 +29,75 @@ pub(in crate::api) struct HeadlessView {
     fault: Option<FaultView>,
 }
 
+/// A headless operation that was just scheduled: what was sent, and what it has become.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct HeadlessAccepted {
+    serial_number: String,
+    #[schema(example = "set")]
+    operation: &'static str,
+    /// Word for word.
+    #[schema(value_type = Vec<VariableView>)]
+    variables: Value,
+    #[schema(example = "12345")]
+    id: String,
+    status: StatusWord,
+    created_at: String,
+}
+
+impl HeadlessAccepted {
+    pub(in crate::api) fn of(serial: String, sent: Option<Value>, transaction: &Transaction) -> Self {
+        Self {
+            serial_number: serial,
+            operation: transaction.work.operation(),
+            variables: sent.filter(Value::is_array).unwrap_or_else(|| Value::Array(Vec::new())),
+            id: transaction.id.to_string(),
+            status: transaction.status.into(),
+            created_at: transaction.created_at.to_string(),
+        }
+    }
+}
+
 /// A variable: what was asked, and once it is known, what came of it.
-#[derive(Debug, Default, Serialize, ToSchema)]
-#[serde(default)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct VariableView {
     variable_name: String,
-    /// Of a `set` what was given; of a finished `get` what was read, null where there was nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    value: Option<Option<String>>,
-    /// Of a `set` what was given; of a finished `get` `integer`, `boolean` or `string`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    value_type: Option<Option<&'static str>>,
-    /// Of a finished `get`, as the device reported it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "xsd:unsignedInt")]
-    xsd_type: Option<Option<&'static str>>,
-    /// Of an `add.obj`, what was given.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    values: Vec<RowValueView>,
-    /// Of a finished `add.obj`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance_number: Option<u32>,
-    /// Of a finished `add.obj`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    object_path: Option<String>,
+    #[serde(flatten)]
+    content: Content,
     /// Where the CPE named this parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultView>,
+}
+
+/// What a variable holds besides its name.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Content {
+    /// Of a finished `get`: what was read, null where there was nothing.
+    Read {
+        value: Option<String>,
+        /// `integer`, `boolean` or `string`.
+        value_type: Option<&'static str>,
+        /// As the device reported it.
+        #[schema(example = "xsd:unsignedInt")]
+        xsd_type: Option<&'static str>,
+    },
+    /// Of a `set`: what was given.
+    Given {
+        value: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value_type: Option<&'static str>,
+    },
+    /// Of an `add.obj`: what was given, and the row that it gave.
+    Row {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        values: Vec<RowValueView>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instance_number: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        object_path: Option<String>,
+    },
+    /// Nothing more.
+    Name {},
 }
 
 /// A value of a row to be added.
@@ -87,7 +129,7 @@ fn variables(transaction: &Transaction, results: &[VariableResult]) -> Vec<Varia
     match &transaction.work {
         Work::Get { paths } if paths.is_empty() => results.iter().map(read_variable).collect(),
         Work::Get { paths } => {
-            let names = paths.iter().map(|path| path.as_str());
+            let names = paths.iter().map(ReadPath::as_str);
             names.zip(0..).flat_map(|(name, index)| read_variables(name, index, transaction.status, results)).collect()
         }
         Work::Set { assignments } => {
@@ -96,15 +138,9 @@ fn variables(transaction: &Transaction, results: &[VariableResult]) -> Vec<Varia
         Work::AddObject { objects } => {
             objects.iter().zip(0..).map(|(object, index)| added_variable(object, index, results)).collect()
         }
-        Work::DeleteObject { objects } => objects
-            .iter()
-            .zip(0..)
-            .map(|(object, index)| VariableView {
-                variable_name: object.to_string(),
-                fault: result_of(index, results).and_then(fault),
-                ..VariableView::default()
-            })
-            .collect(),
+        Work::DeleteObject { objects } => {
+            objects.iter().zip(0..).map(|(object, index)| deleted_variable(object, index, results)).collect()
+        }
         Work::Reboot | Work::FactoryReset | Work::Configure(_) => Vec::new(),
     }
 }
@@ -116,56 +152,53 @@ fn read_variables(name: &str, index: u32, status: TransactionStatus, results: &[
     if !found.is_empty() {
         return found;
     }
-    let nothing = VariableView { variable_name: name.to_owned(), ..VariableView::default() };
     // An empty subtree has an entry all the same.
-    let empty = status == TransactionStatus::Completed;
-    vec![if empty {
-        VariableView { value: Some(None), value_type: Some(None), xsd_type: Some(None), ..nothing }
+    let content = if status == TransactionStatus::Completed {
+        Content::Read { value: None, value_type: None, xsd_type: None }
     } else {
-        nothing
-    }]
+        Content::Name {}
+    };
+    vec![VariableView { variable_name: name.to_owned(), content, fault: None }]
 }
 
 fn read_variable(result: &VariableResult) -> VariableView {
-    let name = VariableView { variable_name: result.path.to_string(), ..VariableView::default() };
-    if result.fault.is_some() {
-        return VariableView { fault: fault(result), ..name };
-    }
-    VariableView {
-        value: Some(result.value.as_deref().map(str::to_owned)),
-        value_type: Some(result.ty.map(|ty| kind_word(ty.kind()))),
-        xsd_type: Some(result.ty.map(XsdType::qualified)),
-        ..name
-    }
+    let content = if result.fault.is_some() {
+        Content::Name {}
+    } else {
+        Content::Read {
+            value: result.value.as_deref().map(str::to_owned),
+            value_type: result.ty.map(|ty| kind_word(ty.kind())),
+            xsd_type: result.ty.map(XsdType::qualified),
+        }
+    };
+    VariableView { variable_name: result.path.to_string(), content, fault: fault(result) }
 }
 
 fn set_variable(assignment: &Assignment, index: u32, results: &[VariableResult]) -> VariableView {
-    VariableView {
-        variable_name: assignment.path.to_string(),
-        value: Some(Some(assignment.value.clone())),
-        value_type: assignment.ty.map(|ty| Some(type_word(ty))),
-        fault: result_of(index, results).and_then(fault),
-        ..VariableView::default()
-    }
+    let content = Content::Given { value: assignment.value.clone(), value_type: assignment.ty.map(type_word) };
+    let fault = result_of(index, results).and_then(fault);
+    VariableView { variable_name: assignment.path.to_string(), content, fault }
 }
 
 fn added_variable(object: &NewObject, index: u32, results: &[VariableResult]) -> VariableView {
     let result = result_of(index, results);
     let instance_number = result.and_then(|result| result.instance_number);
-    VariableView {
-        variable_name: object.table.to_string(),
+    let content = Content::Row {
         values: object.values.iter().map(RowValueView::of).collect(),
         instance_number,
         object_path: instance_number.map(|instance| object.table.instance(instance).to_string()),
-        fault: result.and_then(fault),
-        ..VariableView::default()
-    }
+    };
+    VariableView { variable_name: object.table.to_string(), content, fault: result.and_then(fault) }
+}
+
+fn deleted_variable(object: &ObjectPath, index: u32, results: &[VariableResult]) -> VariableView {
+    let fault = result_of(index, results).and_then(fault);
+    VariableView { variable_name: object.to_string(), content: Content::Name {}, fault }
 }
 
 impl RowValueView {
     fn of(value: &NewValue) -> Self {
-        let value_type: Option<TypeHint> = value.ty;
-        Self { variable_name: value.leaf.clone(), value: value.value.clone(), value_type: value_type.map(type_word) }
+        Self { variable_name: value.leaf.clone(), value: value.value.clone(), value_type: value.ty.map(type_word) }
     }
 }
 

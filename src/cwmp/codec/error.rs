@@ -75,6 +75,14 @@ pub enum DecodeError {
         /// The limit.
         limit: usize,
     },
+    /// [`Limits::stray_markup`](super::Limits::stray_markup) exceeded.
+    #[error("a `<` at byte {offset} opens no element, and so did {limit} before it")]
+    StrayMarkup {
+        /// Where.
+        offset: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// [`Limits::text_bytes`](super::Limits::text_bytes) exceeded.
     #[error("<{element}> holds {bytes} bytes of text or more, at most {limit} are taken")]
     TextTooLong {
@@ -132,6 +140,7 @@ impl DecodeError {
             Self::TooDeep { .. }
             | Self::TooManyElements { .. }
             | Self::TooManyParameters { .. }
+            | Self::StrayMarkup { .. }
             | Self::TextTooLong { .. } => DecodeErrorKind::Limit,
         }
     }

@@ -14,7 +14,7 @@ struct Findings<'a> {
     code: Option<u16>,
     /// A number from 9000 to 9999 in any other text.
     hint: Option<u16>,
-    message: Text<'a>,
+    message: Option<Text<'a>>,
     /// SOAP's own `faultstring`.
     soap_message: Text<'a>,
     parameters: Vec<ParameterFault<'a>>,
@@ -26,7 +26,7 @@ pub(super) fn decode<'a>(xml: &mut XmlReader<'a, '_>) -> Result<Fault<'a>, Decod
     gather(xml, &mut found)?;
     let blamed = (!found.parameters.is_empty()).then_some(CpeFaultCode::INVALID_ARGUMENTS.0);
     let code = found.code.or(found.hint).or(blamed).map_or(CpeFaultCode::INTERNAL_ERROR, CpeFaultCode);
-    let message = if found.message.is_empty() { found.soap_message } else { found.message };
+    let message = found.message.unwrap_or(found.soap_message);
     Ok(Fault { code, message, parameters: found.parameters })
 }
 
@@ -35,7 +35,7 @@ fn gather<'a>(xml: &mut XmlReader<'a, '_>, found: &mut Findings<'a>) -> Result<(
     loop {
         let tag = match xml.next()? {
             Node::End => return Ok(()),
-            Node::Text(text) => {
+            Node::Text(text) | Node::Reference(text) => {
                 found.hint = found.hint.or_else(|| cpe_code_in(&text));
                 continue;
             }
@@ -46,7 +46,11 @@ fn gather<'a>(xml: &mut XmlReader<'a, '_>, found: &mut Findings<'a>) -> Result<(
                 let text = xml.trimmed()?;
                 found.code = found.code.or_else(|| fault_code(&text));
             }
-            "FaultString" => found.message = xml.trimmed()?,
+            "FaultString" => {
+                let text = xml.trimmed()?;
+                found.hint = found.hint.or_else(|| cpe_code_in(&text));
+                found.message = Some(text);
+            }
             "faultstring" => {
                 found.soap_message = xml.trimmed()?;
                 found.hint = found.hint.or_else(|| cpe_code_in(&found.soap_message));

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use quick_xml::Reader;
 use quick_xml::errors::SyntaxError;
 use quick_xml::events::{BytesStart, Event};
+use smallvec::SmallVec;
 
 use crate::cwmp::message::Text;
 
@@ -80,8 +81,10 @@ pub(super) fn local_part(name: &str) -> &str {
 pub(super) enum Node<'a> {
     /// A child was opened.
     Child(Tag<'a>),
-    /// A piece of text; CDATA, references and comments split a text into several.
+    /// A piece of text as it stands in the message; CDATA, references and comments split a text into several.
     Text(Text<'a>),
+    /// What a reference (`&amp;`, `&#13;`) stands for.
+    Reference(Text<'a>),
     /// The element was closed.
     End,
 }
@@ -93,7 +96,7 @@ pub(super) struct XmlReader<'a, 'l> {
     events: Reader<&'a [u8]>,
     limits: &'l Limits,
     /// Qualified names of the open elements.
-    open: Vec<&'a str>,
+    open: SmallVec<[&'a str; 16]>,
     /// The last tag was `<X/>`: its end is still to be reported.
     empty: bool,
     elements: usize,
@@ -108,7 +111,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
             hygiene: Hygiene::of(text),
             events: events(text),
             limits,
-            open: Vec::with_capacity(16),
+            open: SmallVec::new(),
             empty: false,
             elements: 0,
             entries: 0,
@@ -142,9 +145,13 @@ impl<'a, 'l> XmlReader<'a, 'l> {
                     return Ok(Node::Child(tag));
                 }
                 Event::End(end) => return self.closed(at, end.name().as_ref()).map(|()| Node::End),
-                Event::Text(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
-                Event::CData(text) => return Ok(Node::Text(self.normalised(text.into_inner()))),
-                Event::GeneralRef(reference) => return Ok(Node::Text(resolved(&reference, self.since(at)))),
+                Event::Text(text) => return Ok(Node::Text(text.into_inner())),
+                Event::CData(text) => return Ok(Node::Text(text.into_inner())),
+                Event::GeneralRef(reference) => {
+                    // No entities are declared without a DOCTYPE: an unknown one is kept as spelled.
+                    let spelled = self.since(at);
+                    return Ok(resolved(&reference).map_or(Node::Text(Cow::Borrowed(spelled)), Node::Reference));
+                }
                 Event::DocType(_) => return Err(DecodeError::Doctype { offset: at }),
                 Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
                 Event::Eof => return Err(self.truncated()),
@@ -157,7 +164,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         loop {
             match self.next()? {
                 Node::Child(tag) => return Ok(Some(tag)),
-                Node::Text(_) => {}
+                Node::Text(_) | Node::Reference(_) => {}
                 Node::End => return Ok(None),
             }
         }
@@ -185,10 +192,12 @@ impl<'a, 'l> XmlReader<'a, 'l> {
             }
             let depth = self.open.len();
             match self.next() {
-                Ok(Node::Text(piece)) => self.append(&mut text, piece)?,
+                Ok(Node::Text(piece)) => self.append(&mut text, self.normalised(piece))?,
+                Ok(Node::Reference(piece)) => self.append(&mut text, piece)?,
                 Ok(Node::End) => return Ok(text),
                 Ok(Node::Child(tag)) => {
-                    let outcome = if tag.raw.contains('<') { Err(self.stray(at)) } else { self.skip() };
+                    // A tag with another `<` in it was none.
+                    let outcome = if tag.raw.contains('<') { Err(self.truncated()) } else { self.skip() };
                     if let Err(error) = outcome {
                         self.repair(at, depth, error)?;
                         self.append(&mut text, Cow::Borrowed("<"))?;
@@ -267,9 +276,12 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     /// Takes the `<` at `at`, which led to `error`, for text, if it can be and if the message has not had too many.
     fn repair(&mut self, at: usize, depth: usize, error: DecodeError) -> Result<(), DecodeError> {
         let markup = self.text.get(at..).unwrap_or("");
-        let opens = markup.starts_with('<') && !markup.starts_with("</") && !markup.starts_with("<!");
-        if !opens || error.is_final() || self.repairs >= self.limits.stray_markup {
+        let opens = markup.strip_prefix('<').is_some_and(|rest| !rest.starts_with(['/', '!', '?']));
+        if !opens || error.is_final() {
             return Err(error);
+        }
+        if self.repairs >= self.limits.stray_markup {
+            return Err(DecodeError::StrayMarkup { offset: at, limit: self.limits.stray_markup });
         }
         self.repairs += 1;
         self.open.truncate(depth);
@@ -298,14 +310,6 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         self.text.get(at..self.offset()).unwrap_or("")
     }
 
-    fn stray(&self, at: usize) -> DecodeError {
-        DecodeError::Mismatch {
-            offset: at,
-            open: clipped(self.open.last().copied().unwrap_or("")),
-            found: clipped(self.text.get(at..).unwrap_or("")),
-        }
-    }
-
     fn truncated(&self) -> DecodeError {
         match self.open.last() {
             Some(open) => DecodeError::Truncated { offset: self.text.len(), element: clipped(open) },
@@ -317,10 +321,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     fn broken(&self, at: usize, source: quick_xml::Error) -> DecodeError {
         match source {
             // All of its other syntax errors are about markup whose end was not found.
-            quick_xml::Error::Syntax(error) if error != SyntaxError::InvalidBangMarkup => {
-                let element = clipped(self.open.last().copied().unwrap_or(""));
-                DecodeError::Truncated { offset: self.text.len(), element }
-            }
+            quick_xml::Error::Syntax(error) if error != SyntaxError::InvalidBangMarkup => self.truncated(),
             source => DecodeError::Xml { offset: at, source },
         }
     }
@@ -337,35 +338,30 @@ fn events(text: &str) -> Reader<&[u8]> {
     events
 }
 
-/// What `&name;` stands for. No entities are declared without a DOCTYPE, so an unknown one is kept as spelled.
-fn resolved<'a>(name: &str, spelled: &'a str) -> Text<'a> {
+/// What `&name;` stands for: the five entities of XML itself, and numbers. A number of a character that XML forbids
+/// stands for nothing, as the character itself is dropped.
+fn resolved(name: &str) -> Option<Text<'static>> {
     let known = match name {
         "lt" => "<",
         "gt" => ">",
         "amp" => "&",
         "quot" => "\"",
         "apos" => "'",
-        _ => "",
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            let character = char::from_u32(code).filter(|c| is_xml_char(*c));
+            return Some(character.map_or(Cow::Borrowed(""), |c| Cow::Owned(c.to_string())));
+        }
     };
-    if !known.is_empty() {
-        return Cow::Borrowed(known);
-    }
-    let Some(number) = name.strip_prefix('#') else { return Cow::Borrowed(spelled) };
-    let code = match number.strip_prefix(['x', 'X']) {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => number.parse(),
-    };
-    match code {
-        // A character that XML forbids is dropped, like its unescaped self.
-        Ok(code) => match char::from_u32(code).filter(|c| is_xml_char(*c)) {
-            Some(character) => Cow::Owned(character.to_string()),
-            None => Cow::Borrowed(""),
-        },
-        Err(_) => Cow::Borrowed(spelled),
-    }
+    Some(Cow::Borrowed(known))
 }
 
-/// Enough of a name to recognise it in a log line.
+/// Enough of a name to recognise it in a log line, and nothing that a terminal would act on.
 pub(super) fn clipped(name: &str) -> Box<str> {
-    name.chars().take(48).collect::<String>().into_boxed_str()
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().take(48).map(printable).collect::<String>().into_boxed_str()
 }

@@ -42,7 +42,7 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, Decode
 /// Whatever a message holds, what is written is well-formed; whether it is also valid is up to the message.
 pub fn encode(header: &Header<'_>, body: &Body<'_>, emission: &Emission, out: &mut Vec<u8>) {
     out.reserve(1024);
-    let mut xml = XmlWriter::new(emission, out);
+    let mut xml = XmlWriter::new(*emission, out);
     let (envelope, encoding) = (xml.soap.envelope, xml.soap.encoding);
     match emission.declaration {
         Declaration::Absent => {}
@@ -124,7 +124,7 @@ fn root<'a>(xml: &mut XmlReader<'a, '_>) -> Result<Tag<'a>, DecodeError> {
         match xml.next()? {
             Node::Child(tag) => return Ok(tag),
             Node::Text(text) if text.trim().is_empty() => {}
-            Node::Text(_) | Node::End => return Err(DecodeError::TextBeforeRoot),
+            Node::Text(_) | Node::Reference(_) | Node::End => return Err(DecodeError::TextBeforeRoot),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Hygiene {
         let (mut carriage_returns, mut suspects) = (false, false);
         for byte in text.bytes() {
             carriage_returns |= byte == b'\r';
-            suspects |= (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r') | (byte == 0xef);
+            suspects |= matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0xef);
         }
         Self { carriage_returns, suspects }
     }

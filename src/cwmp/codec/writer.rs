@@ -34,8 +34,8 @@ pub(super) struct XmlWriter<'o> {
 }
 
 impl<'o> XmlWriter<'o> {
-    pub(super) fn new(emission: &Emission, out: &'o mut Vec<u8>) -> Self {
-        Self { out, soap: SoapPrefixes::of(emission.soap_prefix), emission: *emission }
+    pub(super) fn new(emission: Emission, out: &'o mut Vec<u8>) -> Self {
+        Self { out, soap: SoapPrefixes::of(emission.soap_prefix), emission }
     }
 
     /// Markup as it stands.
