@@ -4,6 +4,7 @@
 //! [`SessionTable`]; a transaction that is being carried out rests with it.
 
 mod inform;
+mod meters;
 mod serve;
 mod turn;
 
@@ -31,6 +32,8 @@ use crate::types::time::{Clock, Timestamp};
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
 use super::gate::{Failed, Gate, Passage};
 use super::sessions::{Live, PutBack, SessionTable, Taken};
+
+use meters::Meters;
 
 /// How often silent sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -87,10 +90,11 @@ struct Inner {
     sessions: SessionTable,
     exchanges: AtomicUsize,
     salt: AtomicU32,
+    meters: Meters,
 }
 
 impl Driver {
-    /// A driver over its services.
+    /// A driver over its services, made after the metrics recorder is installed.
     #[must_use]
     pub fn new(services: Services, gate: Gate, config: DriverConfig) -> Self {
         let inner = Inner {
@@ -100,6 +104,7 @@ impl Driver {
             sessions: SessionTable::default(),
             exchanges: AtomicUsize::new(0),
             salt: AtomicU32::new(fastrand::u32(..)),
+            meters: Meters::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -287,8 +292,7 @@ impl Inner {
         self.sessions.remove(live.token, live.connection);
         self.services.presence.leave(live.device, live.token.0);
         let now = self.now();
-        metrics::counter!("acsd_sessions_total", "outcome" => outcome.as_str()).increment(1);
-        metrics::histogram!("acsd_session_seconds").record(now.since(live.opened_at).as_secs_f64());
+        self.meters.count_session(outcome, now.since(live.opened_at).as_secs_f64());
         // Work that arrived between the last look at the queue and now must not wait for the next Inform.
         if self.services.store.has_work(live.device, now) {
             self.services.waker.wake(live.device);

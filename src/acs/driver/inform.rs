@@ -37,7 +37,7 @@ impl Inner {
         };
         let now = self.now();
         for event in &inform.events {
-            metrics::counter!("acsd_informs_total", "event" => event.code.as_str()).increment(1);
+            self.meters.count_event(event.code);
         }
         if let Some(answer) = self.repeated(post, &envelope, inform) {
             return answer;

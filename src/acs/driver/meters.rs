@@ -1,0 +1,47 @@
+//! The metrics that every session touches, looked up once: a look-up by name and labels costs as much as a read from the
+//! store.
+
+use metrics::{Counter, Histogram};
+
+use crate::cwmp::session::Outcome;
+use crate::types::event::EventCode;
+
+const INFORMS: &str = "acsd_informs_total";
+
+/// Handles of the process-wide recorder: to be made after it is installed.
+pub(super) struct Meters {
+    periodic_informs: Counter,
+    completed: Counter,
+    session_seconds: Histogram,
+}
+
+impl Meters {
+    pub(super) fn new() -> Self {
+        Self {
+            periodic_informs: metrics::counter!(INFORMS, "event" => EventCode::Periodic.as_str()),
+            completed: sessions(Outcome::Completed),
+            session_seconds: metrics::histogram!("acsd_session_seconds"),
+        }
+    }
+
+    /// An event of an Inform.
+    pub(super) fn count_event(&self, code: EventCode) {
+        match code {
+            EventCode::Periodic => self.periodic_informs.increment(1),
+            rare => metrics::counter!(INFORMS, "event" => rare.as_str()).increment(1),
+        }
+    }
+
+    /// The end of a session.
+    pub(super) fn count_session(&self, outcome: Outcome, seconds: f64) {
+        match outcome {
+            Outcome::Completed => self.completed.increment(1),
+            rare => sessions(rare).increment(1),
+        }
+        self.session_seconds.record(seconds);
+    }
+}
+
+fn sessions(outcome: Outcome) -> Counter {
+    metrics::counter!("acsd_sessions_total", "outcome" => outcome.as_str())
+}
