@@ -27,12 +27,12 @@ fn world(device: Device, setting: Setting, wanted: Option<Wanted>) -> World {
     world
 }
 
-fn login() -> Option<Wanted> {
-    Some(Wanted::Login { username: "user".to_owned(), password: Secret::new("word".to_owned()) })
+fn login() -> Wanted {
+    Wanted::Login { username: "user".to_owned(), password: Secret::new("word".to_owned()) }
 }
 
-fn interval(secs: Option<u32>) -> Option<Wanted> {
-    Some(Wanted::Interval { secs, fallback_secs: 300 })
+fn interval(secs: Option<u32>) -> Wanted {
+    Wanted::Interval { secs, fallback_secs: 300 }
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn logins_are_written_and_written_again_when_the_answer_is_lost() {
         for twist in [None, Some(Twist::AnswerLost), Some(Twist::KilledOnTheWay), Some(Twist::Ignored)] {
             let mut device = device("1", "60");
             device.script.extend(twist.clone().map(|twist| (0, twist)));
-            let mut world = world(device, setting, login());
+            let mut world = world(device, setting, Some(login()));
             world.run().assert_completed();
             assert_eq!(world.device.value(&format!("Device.ManagementServer.{user}")), "user");
             assert_eq!(world.device.value(&format!("Device.ManagementServer.{word}")), "word");
@@ -58,7 +58,7 @@ fn logins_are_written_and_written_again_when_the_answer_is_lost() {
 
 #[test]
 fn a_wanted_interval_is_written() {
-    let mut world = world(device("false", "86400"), Setting::UpdateFrequency, interval(Some(60))).knows(
+    let mut world = world(device("false", "86400"), Setting::UpdateFrequency, Some(interval(Some(60)))).knows(
         ENABLE,
         "false",
         XsdType::Boolean,
@@ -77,7 +77,7 @@ fn without_a_wanted_interval_the_device_keeps_its_own() {
         (("1", "0"), ("1", "300")),
     ];
     for ((enable, secs), want) in table {
-        let mut world = world(device(enable, secs), Setting::UpdateFrequency, interval(None));
+        let mut world = world(device(enable, secs), Setting::UpdateFrequency, Some(interval(None)));
         world.run().assert_completed();
         assert_eq!((world.device.value(ENABLE), world.device.value(INTERVAL)), want);
         assert_eq!(world.sessions, 1);
@@ -97,7 +97,7 @@ fn a_refusal_is_told_apart() {
     for (code, sessions) in [(9008, 1), (9001, 2), (9002, 5)] {
         let mut device = device("1", "60");
         device.unwritable.insert("Device.ManagementServer.Password".to_owned(), code);
-        let mut world = world(device, Setting::Credentials, login());
+        let mut world = world(device, Setting::Credentials, Some(login()));
         world.run();
         assert_eq!((world.fault().code, world.sessions), (code, sessions));
         assert!(!world.fault().message.contains("word;"), "never the password itself");

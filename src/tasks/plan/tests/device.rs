@@ -25,8 +25,6 @@ pub(super) enum Twist {
     KilledAfter,
     /// A fault in place of the answer; nothing is carried out.
     Fault(u16),
-    /// A fault with these words.
-    Says(u16, &'static str),
     /// Another method's response; nothing is carried out.
     Mismatch,
     /// An empty POST; nothing is carried out.
@@ -144,7 +142,6 @@ impl Device {
             Some(Twist::LostOnTheWay) => return Reply::Gone { killed: false },
             Some(Twist::KilledOnTheWay) => return Reply::Gone { killed: true },
             Some(Twist::Fault(code)) => return refusal(code, ""),
-            Some(Twist::Says(code, words)) => return refusal(code, words),
             Some(Twist::Mismatch) => return Reply::Answer(Answer::Mismatch),
             Some(Twist::Ignored) => return Reply::Answer(Answer::Missing),
             _ => {}
