@@ -158,7 +158,13 @@ impl Gate {
                 Passage::Challenge { www_authenticate: self.challenge(now), failed: Failed::No }
             };
         };
-        let Some(presented) = Authorization::parse(header) else { return self.refuse(now) };
+        let Some(presented) = Authorization::parse(header) else {
+            return if self.may_come_unchallenged(claim.device) {
+                Passage::Granted(Principal::Unchallenged)
+            } else {
+                self.refuse(now)
+            };
+        };
         if !self.speaks(&presented) && !self.may_come_unchallenged(claim.device) {
             // Some agents send Basic unasked; that is no failed try, only the wrong scheme.
             return Passage::Challenge { www_authenticate: self.challenge(now), failed: Failed::No };
