@@ -11,9 +11,9 @@ use acsd::cwmp::version::Namespace;
 use acsd::types::event::EventCode;
 use acsd::types::time::Timestamp;
 
-pub const T0: Timestamp = Timestamp::from_secs(1_000_000);
+pub(super) const T0: Timestamp = Timestamp::from_secs(1_000_000);
 
-pub fn inform() -> Inform<'static> {
+pub(super) fn inform() -> Inform<'static> {
     Inform {
         device_id: DeviceIdStruct { serial_number: "1".into(), ..DeviceIdStruct::default() },
         events: vec![EventStruct { code: EventCode::Periodic, raw_code: "2 PERIODIC".into(), command_key: "".into() }],
@@ -24,38 +24,38 @@ pub fn inform() -> Inform<'static> {
     }
 }
 
-pub fn envelope(header: Header<'static>, body: Body<'static>) -> Envelope<'static> {
+pub(super) fn envelope(header: Header<'static>, body: Body<'static>) -> Envelope<'static> {
     Envelope { declaration: Declaration::Absent, namespace: Some(Namespace::Cwmp1_2), header, body }
 }
 
-pub fn inform_envelope(header: Header<'static>) -> Envelope<'static> {
+pub(super) fn inform_envelope(header: Header<'static>) -> Envelope<'static> {
     envelope(header, Body::Request(Request::Inform(inform())))
 }
 
-pub fn opened_with(limits: SessionLimits) -> Session {
+pub(super) fn opened_with(limits: SessionLimits) -> Session {
     let mut session = Session::new(T0, 0xabcd, limits);
     let header = Header { id: Some("1".into()), ..Header::default() };
     session.open(T0, &inform_envelope(header), &inform(), EmissionFlags::default()).expect("opens");
     session
 }
 
-pub fn opened() -> Session {
+pub(super) fn opened() -> Session {
     opened_with(SessionLimits::default())
 }
 
 /// A session in which a call is outstanding, and its ID.
-pub fn calling(method: Method) -> (Session, String) {
+pub(super) fn calling(method: Method) -> (Session, String) {
     let mut session = opened();
     assert_eq!(session.on_post(T0, Incoming::Empty), Action::Poll);
     let id = session.call(method);
     (session, id)
 }
 
-pub fn message(id: Option<&str>, body: Body<'static>) -> Incoming<'static> {
+pub(super) fn message(id: Option<&str>, body: Body<'static>) -> Incoming<'static> {
     Incoming::Message { id: id.map(|id| id.to_owned().into()), body }
 }
 
-pub fn request(name: &str) -> Body<'static> {
+pub(super) fn request(name: &str) -> Body<'static> {
     Body::Request(match name {
         "TransferComplete" => Request::TransferComplete(TransferComplete::default()),
         "Kicked" => Request::Kicked(Kicked::default()),
@@ -63,12 +63,12 @@ pub fn request(name: &str) -> Body<'static> {
     })
 }
 
-pub fn fault(code: u16) -> Body<'static> {
+pub(super) fn fault(code: u16) -> Body<'static> {
     Body::Fault(Fault { code: CpeFaultCode(code), message: "".into(), parameters: Vec::new() })
 }
 
 /// The response that the method calls for.
-pub fn response(method: Method) -> Body<'static> {
+pub(super) fn response(method: Method) -> Body<'static> {
     Body::Response(match method {
         Method::GetParameterValues => Response::GetParameterValues(ParameterValues::default()),
         Method::GetParameterNames => Response::GetParameterNames(ParameterNames::default()),
