@@ -40,9 +40,9 @@ pub fn serial(device: usize) -> String {
 pub fn inform(device: usize, events: &[&str]) -> String {
     let mut list = String::new();
     for event in events {
-        list.push_str(&format!(
-            "<EventStruct>\n<EventCode>{event}</EventCode>\n<CommandKey></CommandKey>\n</EventStruct>\n"
-        ));
+        for part in ["<EventStruct>\n<EventCode>", event, "</EventCode>\n<CommandKey></CommandKey>\n</EventStruct>\n"] {
+            list.push_str(part);
+        }
     }
     let mut parameters = String::new();
     for (name, ty, value) in REPORTED {
