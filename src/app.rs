@@ -265,7 +265,8 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
     let digest = DigestServer::new(nonce_key, REALM, Duration::from_secs(cwmp.nonce_lifetime_secs));
     let shared = shared.filter(|_| cwmp.onboarding != OnboardingMode::Open || cwmp.onboarding_username.is_some());
     let sealer = Arc::clone(&parts.sealer);
-    let gate = Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute);
+    let gate = Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute)
+        .sparing(cwmp.limits.unlimited_networks.clone());
     let hand_out = match cwmp.auth {
         AuthMode::Digest | AuthMode::Basic => HandOut::OwnLogin,
         AuthMode::None => HandOut::Nothing,

@@ -17,6 +17,7 @@ use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
 use super::exchange::{ConnectionId, SessionToken};
+use super::gate::Principal;
 
 /// A session with everything that belongs to it.
 pub struct Live {
@@ -28,6 +29,8 @@ pub struct Live {
     pub session: Session,
     /// The connection that last proved itself.
     pub connection: ConnectionId,
+    /// How its device proved itself.
+    pub opened_by: Principal,
     /// Where it came from.
     pub address: IpAddr,
     /// Whether the CPE has returned the cookie.

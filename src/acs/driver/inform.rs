@@ -60,10 +60,11 @@ impl Inner {
                 return Answer::Envelope { body, cookie: None };
             }
         };
+        let opened_by = admitted.1;
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
-                self.establish(post, device, session, body, now).await
+                self.establish(post, (device, opened_by), session, body, now).await
             }
             Err(error) => Self::unavailable(&error),
         }
@@ -215,7 +216,7 @@ impl Inner {
     async fn establish(
         self: &Arc<Self>,
         post: &Post,
-        device: Device,
+        (device, opened_by): (Device, Principal),
         session: Session,
         body: Bytes,
         now: Timestamp,
@@ -233,6 +234,7 @@ impl Inner {
             device: device.key,
             session,
             connection: post.connection,
+            opened_by,
             address: post.peer.ip(),
             cookie_seen: false,
             running: None,
