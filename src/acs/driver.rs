@@ -27,6 +27,7 @@ use crate::devices::presence::Presence;
 use crate::store::Store;
 use crate::tasks::plan::PlanLimits;
 use crate::tasks::queue::Queue;
+use crate::telemetry::names;
 use crate::types::time::{Clock, Timestamp};
 
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
@@ -122,7 +123,7 @@ impl Driver {
             for live in self.inner.sessions.take_overdue(now, Duration::ZERO) {
                 self.inner.wind_up(live, Outcome::TimedOut).await;
             }
-            metrics::gauge!("acsd_sessions_open").set(count(self.inner.sessions.len()));
+            metrics::gauge!(names::SESSIONS_OPEN).set(count(self.inner.sessions.len()));
         }
         for live in self.inner.sessions.take_all() {
             self.inner.wind_up(live, Outcome::TimedOut).await;
@@ -140,7 +141,7 @@ impl Exchange for Driver {
     async fn post(&self, post: Post) -> Answer {
         let inner = &self.inner;
         let Some(_place) = Place::take(&inner.exchanges, inner.config.exchanges_max) else {
-            metrics::counter!("acsd_cwmp_refused_total", "reason" => "overload").increment(1);
+            metrics::counter!(names::REFUSED, "reason" => "overload").increment(1);
             return Answer::Busy { retry_after: retry_after() };
         };
         let text = codec::to_text(&post.body, post.charset.as_deref());
@@ -154,7 +155,7 @@ impl Exchange for Driver {
         let envelope = match codec::decode(&text, &inner.config.decode) {
             Ok(envelope) => envelope,
             Err(error) => {
-                metrics::counter!("acsd_cwmp_malformed_total", "kind" => error.kind().as_str()).increment(1);
+                metrics::counter!(names::MALFORMED, "kind" => error.kind().as_str()).increment(1);
                 tracing::debug!(peer = %post.peer, %error, "what {} sent is no CWMP", post.peer);
                 return Answer::Malformed { reason: error.to_string() };
             }
@@ -216,7 +217,7 @@ impl Inner {
             Incoming::Empty => Answer::Empty { connection: Connection::Keep },
             Incoming::Message { .. } if post.cookie.is_some() => Answer::Empty { connection: Connection::Close },
             Incoming::Message { .. } => {
-                metrics::counter!("acsd_cwmp_malformed_total", "kind" => "not_an_inform").increment(1);
+                metrics::counter!(names::MALFORMED, "kind" => "not_an_inform").increment(1);
                 Answer::Malformed { reason: "the first message of a session has to be an Inform".into() }
             }
         }
@@ -248,7 +249,7 @@ impl Inner {
             Failed::No => Connection::Keep,
             Failed::Yes => {
                 self.gate.count_failure(post.peer.ip(), now);
-                metrics::counter!("acsd_cwmp_refused_total", "reason" => "credentials").increment(1);
+                metrics::counter!(names::REFUSED, "reason" => "credentials").increment(1);
                 tracing::info!(peer = %post.peer, "a login from {} was refused", post.peer);
                 Connection::Close
             }
@@ -259,9 +260,10 @@ impl Inner {
     /// Feeds the engine and carries out what it says, until there is an answer.
     async fn advance(&self, live: &mut Live, incoming: Incoming<'_>) -> Answer {
         let now = self.now();
+        let called = live.session.outstanding();
         match live.session.on_post(now, incoming) {
             Action::Poll => self.take_turn(live).await,
-            Action::Answered(answer) => self.answered(live, &answer).await,
+            Action::Answered(answer) => self.answered(live, called, &answer).await,
             Action::Serve { id, request } => self.serve(live, id, &request).await,
             Action::Unsupported { id, method } => Self::unsupported(live, id, &method),
             Action::Resend => Answer::Envelope { body: live.sent.clone(), cookie: None },

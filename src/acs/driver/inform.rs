@@ -12,6 +12,7 @@ use crate::cwmp::session::{Outcome, Session};
 use crate::devices::onboard::{Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
+use crate::telemetry::names;
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceIdentity, DeviceKey};
 use crate::types::time::Timestamp;
@@ -93,7 +94,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<(Option<Device>, Principal), Refusal> {
         if post.authorization.is_some() && self.gate.is_shut_to(post.peer.ip(), now) {
-            metrics::counter!("acsd_cwmp_refused_total", "reason" => "login_rate").increment(1);
+            metrics::counter!(names::REFUSED, "reason" => "login_rate").increment(1);
             return Err(Answer::Busy { retry_after: SHUT_OUT });
         }
         let device = match self.services.onboarding.lookup(identity).await {
@@ -109,7 +110,7 @@ impl Inner {
                 Err(self.challenged(post, www_authenticate, failed, now))
             }
             Passage::Forbidden(reason) => {
-                metrics::counter!("acsd_cwmp_refused_total", "reason" => "forbidden").increment(1);
+                metrics::counter!(names::REFUSED, "reason" => "forbidden").increment(1);
                 tracing::info!(%identity, peer = %post.peer, "{identity} from {} was turned away: {reason}", post.peer);
                 Err(Answer::Forbidden { reason })
             }
@@ -132,7 +133,7 @@ impl Inner {
         } else {
             return Ok(());
         };
-        metrics::counter!("acsd_cwmp_refused_total", "reason" => reason).increment(1);
+        metrics::counter!(names::REFUSED, "reason" => reason).increment(1);
         Err(Answer::Busy { retry_after: retry_after() })
     }
 
@@ -256,7 +257,7 @@ impl Inner {
     pub(super) fn unavailable(error: &OnboardError) -> Answer {
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         tracing::error!(%error, cause, "an Inform was refused");
-        metrics::counter!("acsd_cwmp_refused_total", "reason" => "store").increment(1);
+        metrics::counter!(names::REFUSED, "reason" => "store").increment(1);
         Answer::Busy { retry_after: retry_after() }
     }
 }
@@ -279,7 +280,7 @@ fn report(device: &Device, learned: &Learned) {
         let ordered = device.profile.credentials.reset_ordered.is_some();
         tracing::info!(device.id = %key, ordered, "device {key} comes back from a factory reset");
         if !ordered {
-            metrics::counter!("acsd_unordered_bootstraps_total").increment(1);
+            metrics::counter!(names::UNORDERED_BOOTSTRAPS).increment(1);
         }
     }
     if let Some(was) = &learned.software_was {
