@@ -42,9 +42,15 @@ pub type StoreFuture<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result
 /// The store itself failed. Nothing that was being written counts as written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It no longer takes writes (I/O error, disk full, closed): stop acknowledging.
+    /// It takes no writes just now (disk full): stop acknowledging.
     #[error("the store takes no writes: {reason}")]
     Unavailable {
+        /// For the log and `/readyz`.
+        reason: String,
+    },
+    /// It takes no writes any more (I/O error, closed): stop acknowledging, and start the process anew.
+    #[error("the store takes no writes any more: {reason}")]
+    Broken {
         /// For the log and `/readyz`.
         reason: String,
     },
