@@ -230,7 +230,7 @@ impl Inner {
             return None;
         }
         let now = self.now();
-        match self.gate.continues(post.authorization.as_deref(), &live.snapshot, now) {
+        match self.gate.continues(post.authorization.as_deref(), &live.snapshot.profile, now) {
             Passage::Granted(_) => {
                 self.sessions.bind(post.connection, live.token);
                 live.connection = post.connection;

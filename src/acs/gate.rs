@@ -11,7 +11,7 @@ use crate::auth::authorization::Authorization;
 use crate::auth::basic;
 use crate::auth::digest::{DigestServer, DigestVerdict, Stale};
 use crate::auth::seal::Sealer;
-use crate::model::device::{Device, Login};
+use crate::model::device::{Login, Profile};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -94,7 +94,7 @@ pub struct Claim<'a> {
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
     /// The device that the Inform's identity belongs to, if there is one.
-    pub device: Option<&'a Device>,
+    pub device: Option<&'a Profile>,
     /// Whether the Inform has a `0 BOOTSTRAP`.
     pub bootstrap: bool,
 }
@@ -187,7 +187,7 @@ impl Gate {
 
     /// Whether a POST that continues a device's session on a new connection carries the device's proof.
     #[must_use]
-    pub fn continues(&self, authorization: Option<&str>, device: &Device, now: Timestamp) -> Passage {
+    pub fn continues(&self, authorization: Option<&str>, device: &Profile, now: Timestamp) -> Passage {
         // The Inform of this session has been judged: whatever got it in is still good.
         self.judge(Claim { authorization, device: Some(device), bootstrap: true }, now)
     }
@@ -203,15 +203,14 @@ impl Gate {
         self.failures.count(address, now);
     }
 
-    fn may_come_unchallenged(&self, device: Option<&Device>) -> bool {
-        self.onboarding == OnboardingMode::Open
-            && device.is_none_or(|device| device.profile.credentials.current.is_none())
+    fn may_come_unchallenged(&self, device: Option<&Profile>) -> bool {
+        self.onboarding == OnboardingMode::Open && device.is_none_or(|device| device.credentials.current.is_none())
     }
 
     /// The logins that would do, of those with this user name.
     fn candidates(&self, claim: &Claim<'_>, username: &str) -> Vec<(Principal, Secret)> {
         let mut candidates = Vec::new();
-        let credentials = claim.device.map(|device| &device.profile.credentials);
+        let credentials = claim.device.map(|device| &device.credentials);
         let mut own = |principal, login: Option<&Login>| {
             let Some(login) = login.filter(|login| login.username == username) else { return };
             match self.sealer.open(&login.password) {

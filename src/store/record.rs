@@ -48,6 +48,17 @@ pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T,
     }
 }
 
+/// Reads the first field of a record that is never compressed, without the rest.
+pub(super) fn decode_head<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&PLAIN, content)) => {
+            postcard::take_from_bytes(content).map(|(head, _)| head).map_err(|error| unreadable(what, &error))
+        }
+        Some((other, _)) => Err(unreadable(what, &format!("unknown format {other}"))),
+        None => Err(unreadable(what, &"it is empty")),
+    }
+}
+
 /// One parameter, its path told by what it shares with the one before.
 #[derive(Serialize, Deserialize)]
 struct Leaf<'a> {
