@@ -112,13 +112,13 @@ pub fn of_the_acs() -> (Vec<u8>, Vec<u8>) {
     let mut session = Session::new(now, 0x1234_5678, SessionLimits::default());
     let header = session.open(now, &envelope, inform, EmissionFlags::default()).expect("a version that we know");
     let mut response = Vec::new();
-    codec::encode(&header, &Body::Response(Response::Inform), session.emission(), &mut response);
+    codec::encode(&header, &Body::Response(Response::Inform), &session.emission(), &mut response);
     session.on_post(now + Duration::from_millis(1), Incoming::Empty);
     let id = session.call(Method::GetParameterValues);
     let names = READ.iter().map(|name| (*name).into()).collect();
     let header = Header { id: Some(id.into()), ..Header::default() };
     let body = Body::Request(Request::GetParameterValues(GetParameterValues { names }));
     let mut call = Vec::new();
-    codec::encode(&header, &body, session.emission(), &mut call);
+    codec::encode(&header, &body, &session.emission(), &mut call);
     (response, call)
 }
