@@ -79,6 +79,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 need cc build-essential
+need make build-essential
 need xmllint libxml2-utils
 need_component fmt rustfmt
 

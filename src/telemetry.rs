@@ -84,6 +84,7 @@ impl Log {
         let registry = tracing_subscriber::registry().with(filter);
         match format {
             LogFormat::Text => {
+                // Colours are for people who look on, not for files and journals.
                 let colours = std::io::stderr().is_terminal();
                 registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
             }

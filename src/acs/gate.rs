@@ -59,8 +59,10 @@ pub enum Principal {
     Shared,
     /// By its own login.
     Own,
-    /// By the login that was on its way to it: the hand-over is complete.
-    Handed,
+    /// By the login that it had confirmed: the hand-over is complete.
+    Taken,
+    /// By the login that was on its way to it: so it has arrived.
+    Next,
 }
 
 /// What the gate says.
@@ -157,6 +159,10 @@ impl Gate {
             };
         };
         let Some(presented) = Authorization::parse(header) else { return self.refuse(now) };
+        if !self.speaks(&presented) && !self.may_come_unchallenged(claim.device) {
+            // Some agents send Basic unasked; that is no failed try, only the wrong scheme.
+            return Passage::Challenge { www_authenticate: self.challenge(now), failed: Failed::No };
+        }
         let username = presented.username();
         let mut stale = false;
         for (principal, password) in self.candidates(&claim, &username) {
@@ -204,7 +210,8 @@ impl Gate {
     }
 
     fn may_come_unchallenged(&self, device: Option<&Profile>) -> bool {
-        self.onboarding == OnboardingMode::Open && device.is_none_or(|device| device.credentials.current.is_none())
+        self.onboarding == OnboardingMode::Open
+            && device.is_none_or(|device| device.credentials.current.is_none() && device.credentials.taken.is_none())
     }
 
     /// The logins that would do, of those with this user name.
@@ -219,16 +226,25 @@ impl Gate {
             }
         };
         own(Principal::Own, credentials.and_then(|credentials| credentials.current.as_ref()));
-        own(Principal::Handed, credentials.and_then(|credentials| credentials.next.as_ref()));
-        let has_own = credentials.is_some_and(|credentials| credentials.current.is_some());
-        // A device with a login of its own may fall back on the shared one only after a factory reset.
+        own(Principal::Taken, credentials.and_then(|credentials| credentials.taken.as_ref()));
+        own(Principal::Next, credentials.and_then(|credentials| credentials.next.as_ref()));
+        // A device with a login of its own may fall back on the shared one only after a factory reset, and from then on
+        // until it has used the new one: it reports the bootstrap once, but may take several sessions to be provisioned.
+        let needs_own = credentials.is_some_and(|credentials| credentials.current.is_some() && !credentials.on_shared);
         if let Some(shared) = &self.shared
             && shared.username == username
-            && (!has_own || claim.bootstrap)
+            && (!needs_own || claim.bootstrap)
         {
             candidates.push((Principal::Shared, shared.password.clone()));
         }
         candidates
+    }
+
+    const fn speaks(&self, presented: &Authorization<'_>) -> bool {
+        matches!(
+            (presented, self.mode),
+            (Authorization::Digest(_), AuthMode::Digest) | (Authorization::Basic(_), AuthMode::Basic)
+        )
     }
 
     fn check(&self, presented: &Authorization<'_>, password: &Secret, now: Timestamp) -> DigestVerdict {
@@ -292,7 +308,107 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
+    use crate::devices::onboard::fresh_profile;
+    use crate::model::device::{Credentials, State};
+    use crate::types::ident::{DeviceKey, SerialNumber};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn gate(mode: AuthMode, onboarding: OnboardingMode) -> Gate {
+        let shared = SharedLogin { username: "shared".to_owned(), password: Secret::new("onboard".to_owned()) };
+        let digest = DigestServer::new([7; 32], "acsd", Duration::from_mins(5));
+        Gate::new(mode, onboarding, digest, "acsd", Some(shared), Arc::new(Sealer::from_key(&[9; 32])), 0)
+    }
+
+    fn login(gate: &Gate, password: &str) -> Login {
+        let password = gate.sealer.seal(&Secret::new(password.to_owned())).expect("seals");
+        Login { username: "00D09E-1".to_owned(), password }
+    }
+
+    /// A device with these logins of its own: the one in use, and the one on its way.
+    fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Device {
+        let mut profile = fresh_profile(SerialNumber::try_from("1").expect("valid"), NOW);
+        profile.credentials = Credentials {
+            current: current.map(|password| login(gate, password)),
+            next: next.map(|password| login(gate, password)),
+            ..Credentials::default()
+        };
+        Device { key: DeviceKey(1), profile, state: State::unseen(NOW) }
+    }
+
+    fn basic(username: &str, password: &str) -> String {
+        let both = format!("{username}:{password}");
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both))
+    }
+
+    fn judge(gate: &Gate, device: Option<&Device>, authorization: Option<&str>, bootstrap: bool) -> Passage {
+        gate.judge(Claim { authorization, device, bootstrap }, NOW)
+    }
+
+    fn is_refused(passage: &Passage) -> bool {
+        matches!(passage, Passage::Challenge { failed: Failed::Yes, .. })
+    }
+
+    #[test]
+    fn a_login_opens_to_its_own_device_alone() {
+        let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
+        let device = device(&gate, Some("own"), Some("new"));
+        let granted = |password| judge(&gate, Some(&device), Some(&basic("00D09E-1", password)), false);
+        assert_eq!(granted("own"), Passage::Granted(Principal::Own));
+        assert_eq!(granted("new"), Passage::Granted(Principal::Next));
+        assert!(is_refused(&granted("onboard")));
+        assert!(is_refused(&judge(&gate, None, Some(&basic("00D09E-1", "own")), false)), "another identity");
+        let unheard = judge(&gate, Some(&device), None, false);
+        assert!(matches!(unheard, Passage::Challenge { failed: Failed::No, .. }));
+    }
+
+    #[test]
+    fn the_shared_login_serves_those_without_one_of_their_own() {
+        let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
+        let shared = basic("shared", "onboard");
+        let judge = |device: Option<&Device>, bootstrap| judge(&gate, device, Some(&shared), bootstrap);
+        assert_eq!(judge(None, false), Passage::Granted(Principal::Shared));
+        assert_eq!(judge(Some(&device(&gate, None, None)), false), Passage::Granted(Principal::Shared));
+        let settled = device(&gate, Some("own"), None);
+        assert!(is_refused(&judge(Some(&settled), false)));
+        assert_eq!(judge(Some(&settled), true), Passage::Granted(Principal::Shared), "after a reset");
+    }
+
+    #[test]
+    fn a_reset_device_is_not_locked_out_when_its_new_login_did_not_reach_it_at_once() {
+        let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
+        // The session with the bootstrap was lost; the next Inform no longer reports one.
+        let mut reset = device(&gate, Some("before the reset"), Some("on its way"));
+        reset.profile.credentials.on_shared = true;
+        let passage = judge(&gate, Some(&reset), Some(&basic("shared", "onboard")), false);
+        assert_eq!(passage, Passage::Granted(Principal::Shared));
+        // An operator's new login alone opens nothing to those who know the shared one.
+        let handing_over = device(&gate, Some("in use"), Some("on its way"));
+        assert!(is_refused(&judge(&gate, Some(&handing_over), Some(&basic("shared", "onboard")), false)));
+    }
+
+    #[test]
+    fn closed_and_open_onboarding_do_what_they_say() {
+        let shared = basic("shared", "onboard");
+        let closed = gate(AuthMode::Basic, OnboardingMode::Closed);
+        assert!(matches!(judge(&closed, None, Some(&shared), true), Passage::Forbidden(_)));
+        let open = gate(AuthMode::Digest, OnboardingMode::Open);
+        assert_eq!(judge(&open, None, None, false), Passage::Granted(Principal::Unchallenged));
+        let settled = device(&open, Some("own"), None);
+        assert!(matches!(judge(&open, Some(&settled), None, true), Passage::Challenge { .. }), "only once");
+        let stray = judge(&open, None, Some("Digest username=\"x\""), false);
+        assert_eq!(stray, Passage::Granted(Principal::Unchallenged), "a login left over from elsewhere");
+    }
+
+    #[test]
+    fn the_wrong_scheme_is_challenged_but_is_no_failed_try() {
+        let gate = gate(AuthMode::Digest, OnboardingMode::Shared);
+        let passage = judge(&gate, None, Some(&basic("shared", "onboard")), false);
+        assert!(matches!(passage, Passage::Challenge { failed: Failed::No, .. }), "{passage:?}");
+    }
 
     #[test]
     fn an_address_is_shut_out_for_the_rest_of_its_minute() {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::cwmp::session::Session;
-use crate::model::device::{Device, Parameter};
+use crate::model::device::{Device, Login, Parameter};
 use crate::tasks::plan::{Running, Wanted};
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
@@ -38,6 +38,8 @@ pub struct Live {
     pub known: HashMap<Box<str>, Parameter>,
     /// The values that it configures.
     pub wanted: Option<Wanted>,
+    /// The login among them, as the profile has it.
+    pub wanted_login: Option<Login>,
     /// Transactions already tried in this session.
     pub tried: Vec<TransactionId>,
     /// The envelope last sent: the InformResponse, then the outstanding call.

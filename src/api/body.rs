@@ -147,10 +147,17 @@ impl Fields {
         }
     }
 
-    /// A text of one line that says something.
+    /// A text of one line that says something; without control characters.
     pub fn filled_line(&mut self, field: &str) -> Option<String> {
         let text = self.text(field, LINE_MAX_CHARS)?;
-        if text.trim().is_empty() { self.wrong(field, "This field may not be blank.") } else { Some(text) }
+        if text.trim().is_empty() {
+            self.wrong(field, "This field may not be blank.")
+        } else if text.contains(char::is_control) {
+            // Names turn up in log lines and tables.
+            self.wrong(field, "Control characters are not allowed.")
+        } else {
+            Some(text)
+        }
     }
 
     /// A text of which `read` makes a value.

@@ -20,12 +20,12 @@ use super::error::ApiError;
 use super::openapi::{Detail, Reading, Writing};
 use super::paging::PageRule;
 use super::query::Query;
-use super::transaction::{read_status, serials_of};
+use super::transaction::{devices_of, read_status};
 use crate::devices::edit::EditError;
 use crate::model::device::Device;
 use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
 use crate::store::{Listing, Merge, Page, TransactionFilter};
-use crate::types::ident::TransactionId;
+use crate::types::ident::{DeviceKey, TransactionId};
 
 /// Schedules an operation.
 #[utoipa::path(post, path = "/api/v1/inventory_device_serial_headless_operation/", tag = "headless operations",
@@ -120,8 +120,8 @@ pub(super) async fn list(
         state.refresh_transactions(&found.items).await;
         found = wanted.find(&state, &caller, page).await?;
     }
-    let serials = serials_of(&state, &found.items).await?;
-    let views = views(&state, found.items, &serials).await?;
+    let devices = devices_of(&state, &found.items).await?;
+    let views = views(&state, found.items, &devices).await?;
     Ok(links.array(page, found.count, views))
 }
 
@@ -166,15 +166,15 @@ impl Wanted {
 async fn views(
     state: &ApiState,
     transactions: Vec<Transaction>,
-    serials: &HashMap<crate::types::ident::DeviceKey, String>,
+    devices: &HashMap<DeviceKey, Device>,
 ) -> Result<Vec<HeadlessView>, ApiError> {
     let mut views = Vec::with_capacity(transactions.len());
     for transaction in transactions {
         // A device that was removed meanwhile has taken its transactions along.
-        let Some(serial) = serials.get(&transaction.device) else { continue };
+        let Some(device) = devices.get(&transaction.device) else { continue };
         let results =
             if transaction.status.is_final() { state.store.results(transaction.id).await? } else { Vec::new() };
-        views.push(HeadlessView::of(serial.clone(), &transaction, &results));
+        views.push(HeadlessView::of(device.profile.serial_number.to_string(), &transaction, &results));
     }
     Ok(views)
 }

@@ -174,6 +174,6 @@ async fn accept(
     work: Work,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let transaction = schedule_work(state, &device, work, caller).await?;
-    let view = TransactionView::of(device.profile.serial_number.to_string(), transaction);
+    let view = TransactionView::of(&device, transaction);
     Ok((StatusCode::ACCEPTED, Json(view)))
 }

@@ -204,7 +204,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::panic, reason = "the panic is what is tested")]
     async fn a_panic_is_a_value() {
         let caught = catch_panic::<()>(async { std::panic::panic_any("boom 1") }).await;
         assert_eq!(caught.err().map(|panic| panic_text(&*panic).to_owned()).as_deref(), Some("boom 1"));

@@ -16,6 +16,7 @@ use super::openapi::{Detail, Reading};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::words::{KindWord, StatusWord};
+use crate::model::device::{Device, State as DeviceState};
 use crate::model::transaction::{Transaction, TransactionFault, TransactionStatus};
 use crate::store::{CancelError, TransactionFilter};
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -56,10 +57,10 @@ impl FaultView {
 }
 
 impl TransactionView {
-    pub(super) fn of(serial: String, transaction: Transaction) -> Self {
+    pub(super) fn of(device: &Device, transaction: Transaction) -> Self {
         Self {
             id: transaction.id.0,
-            serial_number: serial,
+            serial_number: device.profile.serial_number.to_string(),
             kind: transaction.kind.into(),
             operation: transaction.work.operation(),
             status: transaction.status.into(),
@@ -67,7 +68,7 @@ impl TransactionView {
             started_at: transaction.started_at.map(|at| at.to_string()),
             completed_at: transaction.completed_at.map(|at| at.to_string()),
             attempts: transaction.attempts,
-            waiting_for: transaction.waiting_for(),
+            waiting_for: waiting_for(device, &transaction),
             fault: transaction.fault.as_ref().map(FaultView::of),
             requested_by: transaction.requested_by,
         }
@@ -104,12 +105,12 @@ pub(super) async fn list(
     };
     let filter = TransactionFilter { visible: caller.visible().map(<[_]>::to_vec), device, kind, status };
     let listing = state.store.transactions(&filter, page).await?;
-    let serials = serials_of(&state, &listing.items).await?;
+    let devices = devices_of(&state, &listing.items).await?;
     let views = listing
         .items
         .into_iter()
         // A device that was removed meanwhile has taken its transactions along.
-        .filter_map(|transaction| Some(TransactionView::of(serials.get(&transaction.device)?.clone(), transaction)))
+        .filter_map(|transaction| Some(TransactionView::of(devices.get(&transaction.device)?, transaction)))
         .collect();
     Ok(Json(links.envelope(page, listing.count, views)))
 }
@@ -128,7 +129,7 @@ pub(super) async fn show(
 ) -> Result<Json<TransactionView>, ApiError> {
     let transaction = find(&state, &caller, &id).await?;
     let device = state.store.device(transaction.device).await?.ok_or_else(no_such_transaction)?;
-    Ok(Json(TransactionView::of(device.profile.serial_number.to_string(), transaction)))
+    Ok(Json(TransactionView::of(&device, transaction)))
 }
 
 /// Withdraws a transaction that has not started.
@@ -172,20 +173,32 @@ pub(super) async fn is_visible(state: &ApiState, caller: &Caller, transaction: &
     Ok(device.is_some_and(|device| caller.sees(device.profile.organization)))
 }
 
-/// Serial numbers of the devices of these transactions, each looked up once.
-pub(super) async fn serials_of(
+/// Why a transaction waits, and what came of calling its device since then.
+fn waiting_for(device: &Device, transaction: &Transaction) -> Option<String> {
+    let reason = transaction.waiting_for()?;
+    let DeviceState { connection_request_verdict, connection_request_at, .. } = &device.state;
+    match (connection_request_verdict, connection_request_at) {
+        (Some(verdict), Some(at)) if *at >= transaction.created_at => {
+            Some(format!("{reason} (connection request at {at}: {verdict})"))
+        }
+        _ => Some(reason),
+    }
+}
+
+/// The devices of these transactions, each looked up once.
+pub(super) async fn devices_of(
     state: &ApiState,
     transactions: &[Transaction],
-) -> Result<HashMap<DeviceKey, String>, ApiError> {
-    let mut serials = HashMap::new();
+) -> Result<HashMap<DeviceKey, Device>, ApiError> {
+    let mut devices = HashMap::new();
     for transaction in transactions {
-        if !serials.contains_key(&transaction.device)
+        if !devices.contains_key(&transaction.device)
             && let Some(device) = state.store.device(transaction.device).await?
         {
-            serials.insert(transaction.device, device.profile.serial_number.to_string());
+            devices.insert(transaction.device, device);
         }
     }
-    Ok(serials)
+    Ok(devices)
 }
 
 /// The parameter `status` of lists of transactions.

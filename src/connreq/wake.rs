@@ -34,6 +34,8 @@ const BACKLOG: usize = 16_384;
 const TRIES: u32 = 5;
 /// First pause between tries; doubles.
 const PAUSE: Duration = Duration::from_secs(30);
+/// How long a device that never came is left alone, unless there is a new wish.
+const REST: Duration = Duration::from_mins(15);
 /// How long to look again for the end of a session that is just open.
 const IN_SESSION_PAUSE: Duration = Duration::from_millis(500);
 /// How often; a device whose session takes longer may have lost it, and is called.
@@ -91,6 +93,8 @@ pub struct Waker {
     pending: Mutex<HashSet<DeviceKey>>,
     /// Recent calls per device, for the throttle.
     recent: Mutex<HashMap<DeviceKey, Recent>>,
+    /// Devices that did not come when called, and until when only a new wish has them called again.
+    resting: Mutex<HashMap<DeviceKey, Instant>>,
 }
 
 /// The receiving end of a [`Waker`]: whoever runs the service owns it.
@@ -124,8 +128,8 @@ impl Waker {
     ) -> (Arc<Self>, WakeQueue) {
         let (wanted, queue) = mpsc::channel(BACKLOG);
         let lines = Arc::new(Semaphore::new(config.concurrency.max(1)));
-        let (pending, recent) = (Mutex::default(), Mutex::default());
-        let waker = Self { store, clock, presence, sealer, config, lines, wanted, pending, recent };
+        let (pending, recent, resting) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let waker = Self { store, clock, presence, sealer, config, lines, wanted, pending, recent, resting };
         (Arc::new(waker), WakeQueue(queue))
     }
 
@@ -138,6 +142,15 @@ impl Waker {
             // Full: the work stays in the queue, and the device's own next Inform finds it.
             self.pending.lock().remove(&key);
             metrics::counter!("acsd_connection_requests_total", "verdict" => "backlog_full").increment(1);
+        }
+    }
+
+    /// As [`Waker::wake`], but leaves alone a device that was called in vain a short while ago: for work that has waited
+    /// before, not for an operator's new wish.
+    pub fn remind(&self, key: DeviceKey) {
+        let rests = self.resting.lock().get(&key).is_some_and(|until| *until > Instant::now());
+        if !rests {
+            self.wake(key);
         }
     }
 
@@ -169,8 +182,10 @@ impl Waker {
             let ended = self.call_if_wanted(key).await;
             self.pending.lock().remove(&key);
             match ended {
-                None | Some(Ended::NoUrl) => return,
+                None => return,
+                Some(Ended::NoUrl) => return self.rest(key, REST),
                 Some(Ended::Informed) => {
+                    self.resting.lock().remove(&key);
                     // Its session may be over already, and work may have come just after.
                     if !self.presence.in_session(key) && self.store.has_work(key, self.clock.now()) {
                         self.wake(key);
@@ -182,6 +197,7 @@ impl Waker {
                 }
                 Some(Ended::Throttled) => {}
             }
+            self.rest(key, pause);
             let informed = self.presence.informed.subscribe(key);
             // Whichever comes first: the device by itself, or the next try.
             if tokio::time::timeout(pause, informed).await.is_ok() || !self.pending.lock().insert(key) {
@@ -191,7 +207,17 @@ impl Waker {
         }
         let last = self.call_if_wanted(key).await;
         tracing::debug!(device.id = %key, ?last, "the last try to call device {key}");
+        self.rest(key, REST);
         self.pending.lock().remove(&key);
+    }
+
+    fn rest(&self, key: DeviceKey, span: Duration) {
+        let now = Instant::now();
+        let mut resting = self.resting.lock();
+        if resting.len() >= BACKLOG {
+            resting.retain(|_, until| *until > now);
+        }
+        resting.insert(key, now + span);
     }
 
     /// `None`: the device has been here, and nothing is left to do.

@@ -158,6 +158,14 @@ struct Outstanding {
     interrupted: bool,
 }
 
+/// The call before the outstanding one.
+#[derive(Debug, Clone, Default)]
+struct Previous {
+    id: String,
+    /// How many answers to it may still come: it went out more than once, or was given up unanswered.
+    owed: u32,
+}
+
 /// One CWMP session.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -168,7 +176,7 @@ pub struct Session {
     salt: u32,
     calls: u32,
     /// The call before the outstanding one, to recognise answers that lag behind.
-    previous_id: String,
+    previous: Previous,
     exchanges: u32,
     fruitless: u32,
     opened_at: Timestamp,
@@ -188,7 +196,7 @@ impl Session {
             version: CwmpVersion::default(),
             salt,
             calls: 0,
-            previous_id: String::new(),
+            previous: Previous::default(),
             exchanges: 0,
             fruitless: 0,
             opened_at: now,
@@ -214,7 +222,8 @@ impl Session {
         let namespace = envelope.namespace.unwrap_or_default();
         let inferred = namespace.version(header.session_timeout_secs.is_some(), header.supported_versions.is_some());
         self.emission = Emission::resolve(flags, envelope.declaration, namespace);
-        let use_version = match header.supported_versions.as_deref() {
+        let offered = header.supported_versions.as_deref().filter(|list| !list.trim().is_empty());
+        let use_version = match offered {
             Some(list) => Some(CwmpVersion::highest_common(list).ok_or(AcsFault::VersionIncompatible)?),
             None => None,
         };
@@ -273,8 +282,7 @@ impl Session {
     }
 
     fn in_acs_turn<'a>(&mut self, mut call: Outstanding, id: Option<Text<'a>>, body: Body<'a>) -> Action<'a> {
-        // Answers that lag one behind carry the ID of the call before (quirk 61).
-        let stale = id.as_deref().is_some_and(|id| !self.previous_id.is_empty() && id == self.previous_id);
+        let stale = self.is_stale(&call, id.as_deref(), &body);
         match body {
             Body::Request(request) => {
                 call.interrupted = true;
@@ -286,7 +294,10 @@ impl Session {
                 self.state = State::AwaitAnswer(call);
                 Action::Unsupported { id, method }
             }
-            Body::Response(_) | Body::Fault(_) | Body::Unknown(_) if stale => self.repeat_or_give_up(call),
+            Body::Response(_) | Body::Fault(_) | Body::Unknown(_) if stale => {
+                self.previous.owed = self.previous.owed.saturating_sub(1);
+                self.repeat_or_give_up(call)
+            }
             Body::Response(response) if response.method() == call.method => {
                 self.answered(call, Answer::Response(response))
             }
@@ -301,8 +312,27 @@ impl Session {
         }
     }
 
+    /// Whether an answer is one to the call before. Agents whose answers lag one behind send its ID (quirk 61), but so do
+    /// some that repeat an ID for ever (quirk 16): those are right about the method, and nothing more is owed.
+    fn is_stale(&self, call: &Outstanding, id: Option<&str>, body: &Body<'_>) -> bool {
+        let is_previous = id.is_some_and(|id| !self.previous.id.is_empty() && id == self.previous.id);
+        let is_misfit = match body {
+            Body::Response(response) => response.method() != call.method,
+            Body::Unknown(_) => true,
+            Body::Fault(_) | Body::Request(_) | Body::Empty => false,
+        };
+        is_previous && (self.previous.owed > 0 || is_misfit)
+    }
+
     fn answered<'a>(&mut self, call: Outstanding, answer: Answer<'a>) -> Action<'a> {
-        self.previous_id = call.id;
+        let received = match answer {
+            Answer::Response(_) | Answer::Fault(_) => {
+                self.fruitless = 0;
+                1
+            }
+            Answer::Mismatch | Answer::Missing => 0,
+        };
+        self.previous = Previous { id: call.id, owed: call.sent.saturating_sub(received) };
         self.state = State::AcsTurn;
         Action::Answered(answer)
     }
@@ -310,7 +340,7 @@ impl Session {
     /// An empty POST where an answer was due. A call that harms nobody is sent once more: some agents post twice before
     /// they look at the first answer (quirk 61).
     fn unanswered<'a>(&mut self, call: Outstanding) -> Action<'a> {
-        if call.interrupted || (call.sent < 2 && is_repeatable(call.method)) {
+        if call.interrupted || call.sent < 2 {
             self.repeat_or_give_up(call)
         } else {
             self.answered(call, Answer::Missing)
@@ -318,7 +348,10 @@ impl Session {
     }
 
     fn repeat_or_give_up<'a>(&mut self, mut call: Outstanding) -> Action<'a> {
-        if self.goes_in_circles() || !(call.interrupted || is_repeatable(call.method)) {
+        // Whether a CPE that called something in between has carried the call out as well is unknown: what must not
+        // happen twice is left to the procedure, which looks.
+        let may_repeat = is_repeatable(call.method) || call.interrupted && takes_effect_once(call.method);
+        if self.goes_in_circles() || !may_repeat {
             return self.answered(call, Answer::Missing);
         }
         call.sent = call.sent.saturating_add(1);
@@ -415,6 +448,11 @@ const fn is_repeatable(method: Method) -> bool {
             | Method::GetAllQueuedTransfers
             | Method::GetOptions
     )
+}
+
+/// Whether a call takes effect only after the session, once, however often it was made.
+const fn takes_effect_once(method: Method) -> bool {
+    matches!(method, Method::Reboot | Method::FactoryReset)
 }
 
 fn inform_hash(header: &Header<'_>, inform: &Inform<'_>) -> u64 {
@@ -545,12 +583,18 @@ mod tests {
 
     #[test]
     fn a_cpe_call_in_the_acs_phase_is_served_and_the_call_repeated() {
-        let (mut session, id) = calling(Method::AddObject);
-        let kicked = Body::Request(Request::Kicked(crate::cwmp::message::cpe::Kicked::default()));
-        assert!(matches!(session.on_post(T0, message("9", kicked)), Action::Serve { .. }));
+        let kicked = || Body::Request(Request::Kicked(crate::cwmp::message::cpe::Kicked::default()));
+        let (mut session, id) = calling(Method::GetParameterNames);
+        assert!(matches!(session.on_post(T0, message("9", kicked())), Action::Serve { .. }));
         assert_eq!(session.on_post(T0, Incoming::Empty), Action::Resend);
         let answer = Body::Response(Response::DeleteObject(Applied::Now));
         assert_eq!(session.on_post(T0, message(&id, answer)), Action::Answered(Answer::Mismatch));
+        let (mut session, _) = calling(Method::Reboot);
+        assert!(matches!(session.on_post(T0, message("9", kicked())), Action::Serve { .. }));
+        assert_eq!(session.on_post(T0, Incoming::Empty), Action::Resend);
+        let (mut session, _) = calling(Method::AddObject);
+        assert!(matches!(session.on_post(T0, message("9", kicked())), Action::Serve { .. }));
+        assert_eq!(session.on_post(T0, Incoming::Empty), Action::Answered(Answer::Missing), "never a second row");
     }
 
     #[test]

@@ -267,10 +267,12 @@ impl Editor<'_> {
             profile.last_change = Some(now);
             if let Some(login) = login {
                 if seen {
-                    profile.credentials.next = Some(login);
+                    // The one that was on its way may have arrived: it stays good until the device has used another.
+                    let credentials = &mut profile.credentials;
+                    credentials.taken = credentials.next.replace(login).or(credentials.taken.take());
                 } else {
                     profile.credentials.current = Some(login);
-                    profile.credentials.next = None;
+                    (profile.credentials.taken, profile.credentials.next) = (None, None);
                 }
             }
             for setting in settings {

@@ -1,9 +1,10 @@
 //! The timer wheel that notices silence: `Up` devices become `Down` when their Inform is overdue (design.md §4, *Status*).
 //!
 //! A device is in the wheel once, at the earliest time it could be overdue. When that time comes its last Inform is looked
-//! at: either it is Down, or it goes back into the wheel. An Inform of a device that is Up costs the wheel nothing.
+//! at: either it is Down, or it goes back into the wheel. An Inform of a device that is Up costs the wheel nothing, unless
+//! it shortens the device's interval: then the look comes forward.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub struct Expiry {
 #[derive(Debug, Default)]
 struct Wheel {
     slots: HashMap<i64, Vec<DeviceKey>>,
-    inside: HashSet<DeviceKey>,
+    /// In which slot each device counts; what it may have left in a later one is passed over.
+    inside: HashMap<DeviceKey, i64>,
     /// The last second that was looked at.
     turned_to: i64,
 }
@@ -44,7 +46,7 @@ impl Expiry {
         Self { store, clock, default_interval_secs, wheel: Mutex::default() }
     }
 
-    /// A device has come Up.
+    /// A device has come Up, or has another interval.
     pub fn arm(&self, key: DeviceKey, last_inform: Timestamp, interval_secs: Option<u32>) {
         let due = overdue_at(last_inform, interval_secs.unwrap_or(self.default_interval_secs));
         self.wheel.lock().insert(key, due);
@@ -58,9 +60,8 @@ impl Expiry {
         let now = self.clock.now();
         self.wheel.lock().turned_to = now.as_secs();
         for device in self.store.up_devices().await? {
-            // Silence while acsd was down is not the device's: it has one whole interval from now.
-            let secs = device.interval_secs.unwrap_or(self.default_interval_secs);
-            let due = overdue_at(device.last_inform, secs).max(now + Duration::from_secs(u64::from(secs)));
+            // Silence while acsd was down is not the device's, which may be waiting to try again.
+            let due = overdue_at(now, device.interval_secs.unwrap_or(self.default_interval_secs));
             self.wheel.lock().insert(device.key, due);
         }
         let mut ticks = tokio::time::interval(TICK);
@@ -75,6 +76,7 @@ impl Expiry {
             for key in due {
                 if let Err(error) = self.look_at(key, now).await {
                     tracing::error!(%error, device.id = %key, "the status of device {key} could not be looked at");
+                    self.wheel.lock().insert(key, now + GRACE_FLOOR);
                 }
             }
         }
@@ -111,27 +113,32 @@ impl Expiry {
 
 impl Wheel {
     fn insert(&mut self, key: DeviceKey, due: Timestamp) {
-        if self.inside.insert(key) {
-            // Rounded up, and never into a second that has been looked at already.
-            let second = due.as_secs().saturating_add(1).max(self.turned_to.saturating_add(1));
+        // Rounded up, and never into a second that has been looked at already.
+        let second = due.as_secs().saturating_add(1).max(self.turned_to.saturating_add(1));
+        if self.inside.get(&key).is_none_or(|present| second < *present) {
+            self.inside.insert(key, second);
             self.slots.entry(second).or_default().push(key);
         }
     }
 
     fn turn(&mut self, to: i64) -> Vec<DeviceKey> {
-        let mut due = Vec::new();
         // After a leap of the clock the slots are fewer than the seconds.
         let span = usize::try_from(to.saturating_sub(self.turned_to)).unwrap_or(0);
-        if span > self.slots.len() {
-            let passed: Vec<i64> = self.slots.keys().copied().filter(|second| *second <= to).collect();
-            due.extend(passed.into_iter().filter_map(|second| self.slots.remove(&second)).flatten());
+        let passed: Vec<i64> = if span > self.slots.len() {
+            self.slots.keys().copied().filter(|second| *second <= to).collect()
         } else {
-            due.extend((self.turned_to..=to).filter_map(|second| self.slots.remove(&second)).flatten());
+            (self.turned_to..=to).collect()
+        };
+        let mut due = Vec::new();
+        for second in passed {
+            for key in self.slots.remove(&second).unwrap_or_default() {
+                if self.inside.get(&key) == Some(&second) {
+                    self.inside.remove(&key);
+                    due.push(key);
+                }
+            }
         }
         self.turned_to = self.turned_to.max(to);
-        for key in &due {
-            self.inside.remove(key);
-        }
         due
     }
 }
@@ -164,5 +171,17 @@ mod tests {
         assert_eq!(wheel.turn(105), [DeviceKey(1)]);
         wheel.insert(DeviceKey(1), Timestamp::from_secs(400));
         assert_eq!(wheel.turn(1_000_000), [DeviceKey(1)], "the clock may leap");
+    }
+
+    #[test]
+    fn a_shorter_interval_brings_the_look_forward_and_a_longer_one_does_not_double_it() {
+        let mut wheel = Wheel { turned_to: 100, ..Wheel::default() };
+        wheel.insert(DeviceKey(1), Timestamp::from_secs(90_000));
+        wheel.insert(DeviceKey(1), Timestamp::from_secs(200));
+        wheel.insert(DeviceKey(1), Timestamp::from_secs(300));
+        assert_eq!(wheel.turn(201), [DeviceKey(1)]);
+        assert_eq!(wheel.turn(100_000), [], "what is left of the later look is passed over");
+        wheel.insert(DeviceKey(1), Timestamp::from_secs(100_010));
+        assert_eq!(wheel.turn(100_011), [DeviceKey(1)]);
     }
 }

@@ -144,17 +144,25 @@ impl Onboarding {
         self.store.record_inform(key, facts, durability).await
     }
 
-    /// The device has used the login that was on its way to it: from now on it is the only one.
+    /// The device has used a login that it was given: the ones before it are no longer good.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn complete_hand_over(&self, key: DeviceKey) -> Result<(), StoreError> {
-        let edit = Box::new(|profile: &mut Profile| {
-            if let Some(next) = profile.credentials.next.take() {
-                profile.credentials.current = Some(next);
+    pub async fn complete_hand_over(&self, key: DeviceKey, used: Handed) -> Result<(), StoreError> {
+        let edit = Box::new(move |profile: &mut Profile| {
+            let credentials = &mut profile.credentials;
+            credentials.on_shared = false;
+            match used {
+                Handed::Taken => {
+                    credentials.current = credentials.taken.take().or(credentials.current.take());
+                }
+                Handed::Next => {
+                    credentials.current = credentials.next.take().or(credentials.current.take());
+                    credentials.taken = None;
+                    // Whatever became of the answer to the write: the device has it.
+                    profile.pending.retain(|pending| pending.setting != Setting::Credentials);
+                }
             }
-            // Whatever became of the answer to the write: the device has it.
-            profile.pending.retain(|pending| pending.setting != Setting::Credentials);
         });
         self.store.edit_profile(key, edit).await?;
         tracing::info!(device.id = %key, "device {key} uses its own login");
@@ -178,6 +186,7 @@ impl Onboarding {
         credentials.reset_ordered = None;
         if own_login == OwnLogin::Lost {
             // The device is back to the shared one; what it had stays good until it has used the new one.
+            (credentials.taken, credentials.on_shared) = (None, true);
             credentials.next = match self.hand_out {
                 HandOut::OwnLogin => Some(self.make_login(identity)?),
                 HandOut::Nothing => None,
@@ -246,8 +255,8 @@ impl Onboarding {
         if credentials.connection_request.is_none() {
             credentials.connection_request = Some(self.make_login(identity)?);
         }
-        let wants = self.hand_out == HandOut::OwnLogin && credentials.next.is_none();
-        if wants && credentials.current.is_none() {
+        let has_none = credentials.next.is_none() && credentials.taken.is_none() && credentials.current.is_none();
+        if self.hand_out == HandOut::OwnLogin && has_none {
             credentials.next = Some(self.make_login(identity)?);
         }
         Ok(())
@@ -287,6 +296,15 @@ pub enum Binding {
     Bound,
     /// Not yet: an operator has created it ahead, and only its serial number is known.
     CreatedAhead,
+}
+
+/// Which of the logins given to a device it has used for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// The one it had confirmed.
+    Taken,
+    /// The one that was on its way.
+    Next,
 }
 
 /// Where a device stands with its own login when it is provisioned.

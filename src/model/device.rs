@@ -102,8 +102,13 @@ pub struct Login {
 pub struct Credentials {
     /// What the CPE presents; `None`: the shared onboarding credential.
     pub current: Option<Login>,
-    /// On its way to the device: valid beside `current` until first used.
+    /// The device has it, or may have it, but has not used it yet: valid beside `current` until one of them is used.
+    pub taken: Option<Login>,
+    /// On its way to the device: valid beside the others, since the answer to the write may have been lost.
     pub next: Option<Login>,
+    /// The device came back with the shared credential after a reset, which stays good until it has used a login of its
+    /// own again.
+    pub on_shared: bool,
     /// What acsd presents in connection requests.
     pub connection_request: Option<Login>,
     /// Whether the device has confirmed taking `connection_request`.

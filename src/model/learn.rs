@@ -7,12 +7,15 @@ use crate::cwmp::message::inform::{EventStruct, ParameterValueStruct};
 use crate::cwmp::version::{CwmpVersion, Namespace};
 use crate::types::event::EventCode;
 use crate::types::ident::DeviceIdentity;
+use crate::types::path::PATH_MAX_CHARS;
 use crate::types::time::Timestamp;
 
 use super::device::{DataModel, OBSERVED_MAX, Observed, ParameterPatch, State, Status};
 
 /// Bootstraps in an hour, not ordered by acsd, after which further ones count as boots (design.md §4).
 const BOOTSTRAPS_PER_HOUR: u16 = 3;
+/// Longest value kept in the hot record, in bytes.
+const OBSERVED_VALUE_MAX_BYTES: usize = 1024;
 const HOUR: Duration = Duration::from_hours(1);
 
 /// An Inform, checked and authenticated.
@@ -60,6 +63,8 @@ pub struct Learned {
     pub bootstrapped: bool,
     /// One bootstrap too many within the hour.
     pub bootstrap_loop: bool,
+    /// The device's periodic interval is another than before: it is overdue at another time.
+    pub interval_changed: bool,
     /// Version before, when the software version changed.
     pub software_was: Option<Box<str>>,
     /// Values that do not fit the hot record: for the parameter tree.
@@ -112,9 +117,11 @@ impl State {
         self.cwmp_version = facts.cwmp_version;
         self.namespace = facts.namespace;
         self.informs = self.informs.saturating_add(1);
+        let interval = self.periodic_interval_secs;
         self.learn_events(facts, &mut learned);
         let before = if self.software_version.is_empty() { None } else { Some(self.software_version.clone()) };
         self.learn_parameters(facts, &mut learned);
+        learned.interval_changed = self.periodic_interval_secs != interval;
         learned.software_was = before.filter(|version| *version != self.software_version);
         learned
     }
@@ -130,7 +137,7 @@ impl State {
             if facts.reset == ResetOrder::Unordered && !learned.first_contact {
                 self.bootstraps_in_window = self.bootstraps_in_window.saturating_add(1);
             }
-            if self.bootstraps_in_window > BOOTSTRAPS_PER_HOUR {
+            if facts.reset == ResetOrder::Unordered && self.bootstraps_in_window > BOOTSTRAPS_PER_HOUR {
                 learned.bootstrap_loop = true;
                 learned.booted = true;
             } else {
@@ -168,8 +175,11 @@ impl State {
         match leaf {
             "DeviceInfo.SoftwareVersion" => replace_if_changed(&mut self.software_version, value),
             "DeviceInfo.HardwareVersion" => replace_if_changed(&mut self.hardware_version, value),
-            "ManagementServer.ConnectionRequestURL" if self.connection_request_url.as_deref() != Some(value) => {
-                self.connection_request_url = (!value.is_empty()).then(|| value.into());
+            "ManagementServer.ConnectionRequestURL" => {
+                let url = Some(value.trim()).filter(|url| !url.is_empty());
+                if self.connection_request_url.as_deref() != url {
+                    self.connection_request_url = url.map(Into::into);
+                }
             }
             "ManagementServer.PeriodicInformInterval" => {
                 if let Ok(secs @ 1..) = value.trim().parse() {
@@ -185,7 +195,14 @@ impl State {
         let same_place = self.observed.get(at).is_some_and(|old| *old.path == *parameter.name);
         let known =
             if same_place { Some(at) } else { self.observed.iter().position(|old| *old.path == *parameter.name) };
-        if let Some(index) = known {
+        // The hot record is rewritten at each Inform and has to stay small.
+        let fits = parameter.value.len() <= OBSERVED_VALUE_MAX_BYTES && name_fits(&parameter.name);
+        if !fits {
+            if let Some(index) = known {
+                self.observed.remove(index);
+            }
+            learned.overflow.push(overflow(parameter));
+        } else if let Some(index) = known {
             if let Some(old) = self.observed.get_mut(index)
                 && (*old.value != *parameter.value || old.ty != parameter.ty)
             {
@@ -201,13 +218,22 @@ impl State {
                 at: now,
             });
         } else {
-            learned.overflow.push(ParameterPatch {
-                path: parameter.name.as_ref().into(),
-                value: Some((parameter.value.as_ref().into(), parameter.ty)),
-                writable: None,
-                notification: None,
-            });
+            learned.overflow.push(overflow(parameter));
         }
+    }
+}
+
+fn name_fits(name: &str) -> bool {
+    // A character has at most four bytes.
+    name.len() <= 4 * PATH_MAX_CHARS
+}
+
+fn overflow(parameter: &ParameterValueStruct<'_>) -> ParameterPatch {
+    ParameterPatch {
+        path: parameter.name.as_ref().into(),
+        value: Some((parameter.value.as_ref().into(), parameter.ty)),
+        writable: None,
+        notification: None,
     }
 }
 
@@ -278,6 +304,40 @@ mod tests {
         }
         assert_eq!(counted, [true, true, true, true, false, false]);
         assert!(state.learn(&facts(&identity, 20_000, &events, &[])).bootstrapped, "a new hour begins");
+    }
+
+    #[test]
+    fn a_reset_that_acsd_ordered_is_never_one_too_many() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let mut state = State::unseen(Timestamp::from_secs(1));
+        let events = [event("0 BOOTSTRAP")];
+        for at in 0..6 {
+            state.learn(&facts(&identity, 10_000 + at, &events, &[]));
+        }
+        let ordered = InformFacts { reset: ResetOrder::Ordered, ..facts(&identity, 10_010, &events, &[]) };
+        let learned = state.learn(&ordered);
+        assert!(learned.bootstrapped && !learned.bootstrap_loop);
+    }
+
+    #[test]
+    fn another_interval_is_noticed() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let mut state = State::unseen(Timestamp::from_secs(1));
+        let interval =
+            |secs| [ParameterValueStruct::new("Device.ManagementServer.PeriodicInformInterval", secs, XsdType::Int)];
+        let mut learn = |secs| state.learn(&facts(&identity, 10, &[], &interval(secs))).interval_changed;
+        assert_eq!([learn("300"), learn("300"), learn("60"), learn("0")], [true, false, true, false]);
+    }
+
+    #[test]
+    fn big_values_do_not_grow_the_hot_record() {
+        let identity = DeviceIdentity::new("00D09E", "IGD", "1").expect("valid");
+        let mut state = State::unseen(Timestamp::from_secs(1));
+        let of = |value: String| [ParameterValueStruct::new("Device.X", value, XsdType::String)];
+        state.learn(&facts(&identity, 10, &[], &of("small".to_owned())));
+        assert_eq!(state.observed.len(), 1);
+        let learned = state.learn(&facts(&identity, 20, &[], &of("x".repeat(10_000))));
+        assert_eq!((state.observed.len(), learned.overflow.len()), (0, 1), "and the old value does not stay behind");
     }
 
     #[test]

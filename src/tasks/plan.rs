@@ -81,6 +81,8 @@ pub struct Context<'c> {
     pub now: Timestamp,
     /// The device's tree.
     pub data_model: DataModel,
+    /// When the device last reported a boot.
+    pub last_boot: Option<Timestamp>,
     /// How booleans are written.
     pub boolean_form: BooleanForm,
     /// A number from 0 to 999, different each time: spreads back-offs.

@@ -122,7 +122,7 @@ impl Queue {
                 Err(error) => tracing::error!(%error, "overdue transactions could not be looked at"),
             }
             for key in self.store.devices_with_work(now, TEND_BATCH) {
-                self.waker.wake(key);
+                self.waker.remind(key);
             }
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
 use crate::cwmp::session::{Outcome, Session};
-use crate::devices::onboard::{Binding, Caller, OnboardError, OwnLogin};
+use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
 use crate::types::event::EventCode;
@@ -166,8 +166,10 @@ impl Inner {
             }
             None => Caller::from(onboarding.register(identity, now).await?),
         };
-        if principal == Principal::Handed {
-            onboarding.complete_hand_over(device.key).await?;
+        match principal {
+            Principal::Taken => onboarding.complete_hand_over(device.key, Handed::Taken).await?,
+            Principal::Next => onboarding.complete_hand_over(device.key, Handed::Next).await?,
+            Principal::Unchallenged | Principal::Shared | Principal::Own => {}
         }
         let reset = match device.profile.credentials.reset_ordered {
             Some(_) => ResetOrder::Ordered,
@@ -190,7 +192,7 @@ impl Inner {
             }));
         };
         report(&device, &learned);
-        if learned.came_up {
+        if learned.came_up || learned.interval_changed {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
         if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
@@ -199,10 +201,8 @@ impl Inner {
         let mut device = Device { key: device.key, profile: device.profile, state };
         if learned.first_contact || learned.bootstrapped {
             let own_login = match principal {
-                Principal::Own | Principal::Handed => OwnLogin::InUse,
-                Principal::Shared | Principal::Unchallenged if device.profile.credentials.current.is_some() => {
-                    OwnLogin::Lost
-                }
+                Principal::Own | Principal::Taken | Principal::Next => OwnLogin::InUse,
+                Principal::Shared | Principal::Unchallenged if has_own_login(&device) => OwnLogin::Lost,
                 Principal::Shared | Principal::Unchallenged => OwnLogin::Missing,
             };
             onboarding.provision(&device, identity, own_login, now).await?;
@@ -242,6 +242,7 @@ impl Inner {
             running: None,
             known: HashMap::new(),
             wanted: None,
+            wanted_login: None,
             tried: Vec::new(),
             sent: body.clone(),
             opened_at: now,
@@ -264,6 +265,11 @@ impl Inner {
 
 fn has(inform: &Inform<'_>, code: EventCode) -> bool {
     inform.events.iter().any(|event| event.code == code)
+}
+
+fn has_own_login(device: &Device) -> bool {
+    let credentials = &device.profile.credentials;
+    credentials.current.is_some() || credentials.taken.is_some()
 }
 
 /// What an operator would want to read in the log.

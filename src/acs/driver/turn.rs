@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::cwmp::message::{Body, Fault, Header, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
-use crate::model::device::{Device, Profile, Setting, State};
+use crate::model::device::{Device, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, Work};
 use crate::store::StoreError;
 use crate::tasks::plan::{Context, Running, Save, Step, Wanted};
@@ -72,7 +72,7 @@ impl Inner {
     async fn prepare(&self, live: &mut Live, transaction: &Transaction) -> Result<(), StoreError> {
         let store = &self.services.store;
         live.known.clear();
-        live.wanted = None;
+        (live.wanted, live.wanted_login) = (None, None);
         let root = live.snapshot.state.data_model.root();
         let enable = format!("{root}ManagementServer.PeriodicInformEnable");
         let paths: Vec<&str> = match &transaction.work {
@@ -93,6 +93,7 @@ impl Inner {
             && let Some(device) = store.device(live.device).await?
         {
             live.wanted = self.wanted(&device, setting);
+            live.wanted_login = device.profile.credentials.next.filter(|_| setting == Setting::Credentials);
         }
         Ok(())
     }
@@ -136,7 +137,8 @@ impl Inner {
             Step::End(_) => {
                 let mut running = live.running.take()?;
                 self.keep_learned(&mut running, live.device, now).await;
-                self.settle(running, now).await;
+                let login = live.wanted_login.take();
+                self.settle(running, login, now).await;
                 None
             }
         }
@@ -199,11 +201,13 @@ impl Inner {
         if let Err(error) = self.services.store.edit_state(device, edit).await {
             tracing::error!(%error, device.id = %device, "the interval of device {device} was not kept");
         }
+        self.services.expiry.arm(device, self.now(), Some(secs));
     }
 
-    async fn settle(&self, running: Running, now: Timestamp) {
+    /// `login`: the one that a `Configure` has written.
+    async fn settle(&self, running: Running, login: Option<Login>, now: Timestamp) {
         let Running { transaction, results, .. } = running;
-        let edited = self.after_effects(&transaction, now);
+        let edited = self.after_effects(&transaction, login, now);
         let (settled, ()) = tokio::join!(self.services.queue.settle(&transaction, &results), edited);
         if let Err(error) = settled {
             tracing::error!(%error, transaction.id = %transaction.id, "transaction {} was not settled", transaction.id);
@@ -211,14 +215,19 @@ impl Inner {
     }
 
     /// What the end of a transaction means for the device's record.
-    async fn after_effects(&self, transaction: &Transaction, now: Timestamp) {
+    async fn after_effects(&self, transaction: &Transaction, login: Option<Login>, now: Timestamp) {
         let completed = transaction.status == TransactionStatus::Completed;
         let device = transaction.device;
         let words = transaction.fault.as_ref().map(|fault| fault.message.clone());
         let edit: Box<dyn FnOnce(&mut Profile) + Send> = match transaction.work {
             Work::Configure(setting) => {
                 let id = transaction.id;
-                Box::new(move |profile| configured(profile, setting, id, completed, words.as_deref(), now))
+                Box::new(move |profile| {
+                    if completed && setting == Setting::Credentials && profile.credentials.next == login {
+                        profile.credentials.taken = profile.credentials.next.take();
+                    }
+                    configured(profile, setting, id, completed, words.as_deref(), now);
+                })
             }
             Work::Set { .. } | Work::AddObject { .. } | Work::DeleteObject { .. } if completed => {
                 Box::new(move |profile| profile.last_change = Some(now))
@@ -251,10 +260,10 @@ impl Inner {
         self.keep_learned(&mut running, device, now).await;
         // Ended already, and only the settling was cut short.
         if running.transaction.phase == Phase::Ended {
-            return self.settle(running, now).await;
+            return self.settle(running, None, now).await;
         }
         match running.lost(now, jitter(), &self.config.plan) {
-            Step::End(_) => self.settle(running, now).await,
+            Step::End(_) => self.settle(running, None, now).await,
             Step::Release { .. } | Step::Wait { .. } | Step::Call { .. } => {
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -296,6 +305,7 @@ fn context<'c>(
     Context {
         now,
         data_model: device.state.data_model,
+        last_boot: device.state.last_boot,
         boolean_form: config.emission.boolean_form,
         jitter: jitter(),
         known,

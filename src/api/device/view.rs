@@ -254,7 +254,10 @@ async fn pending_detail(
             None => None,
         };
         let waits = || match &carrier {
-            Some(carrier) => carrier.waiting_for().unwrap_or_default(),
+            Some(carrier) => {
+                let fault = || carrier.fault.as_ref().map(|fault| fault.message.clone());
+                carrier.waiting_for().or_else(fault).unwrap_or_default()
+            }
             None => "the device's first contact".to_owned(),
         };
         views.push(PendingView {

@@ -81,7 +81,7 @@ pub fn of_known_device(device: &Device, patch: &DevicePatch, sealer: &Sealer) ->
 #[must_use]
 pub fn wanted_login(device: &Device) -> Option<&Login> {
     let credentials = &device.profile.credentials;
-    credentials.next.as_ref().or(credentials.current.as_ref())
+    credentials.next.as_ref().or(credentials.taken.as_ref()).or(credentials.current.as_ref())
 }
 
 fn named(username: Option<&str>) -> Option<&str> {

@@ -50,7 +50,8 @@ impl Configure {
                 self.write(desk, cx, &leaves.map(|(leaf, value)| (leaf, value, XsdType::String)))
             }
             (Setting::UpdateFrequency, Some(Wanted::Interval { secs: Some(secs), .. })) => {
-                self.write_interval(desk, cx, *secs)
+                let known = cx.known.get(path(cx, "PeriodicInformEnable").as_str());
+                self.write_interval(desk, cx, *secs, known.and_then(|known| known.value.as_deref()))
             }
             (Setting::UpdateFrequency, Some(Wanted::Interval { secs: None, fallback_secs })) => {
                 self.look(cx, *fallback_secs)
@@ -115,14 +116,14 @@ impl Configure {
         let interval = value(".PeriodicInformInterval").and_then(|text| text.trim().parse::<u32>().ok());
         match (enabled, interval) {
             (true, Some(1..)) => faults::complete(),
-            (true | false, _) => self.write_interval(desk, cx, fallback_secs),
+            (true | false, _) => self.write_interval(desk, cx, fallback_secs, value(".PeriodicInformEnable")),
         }
     }
 
-    fn write_interval(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, secs: u32) -> Step {
+    /// `enabled` is the device's own spelling of the switch, as far as it is known.
+    fn write_interval(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, secs: u32, enabled: Option<&str>) -> Step {
         let secs = secs.to_string();
-        let known = cx.known.get(path(cx, "PeriodicInformEnable").as_str()).and_then(|known| known.value.as_deref());
-        let enable = set::lexical(XsdType::Boolean, "1", known, cx.boolean_form);
+        let enable = set::lexical(XsdType::Boolean, "1", enabled, cx.boolean_form);
         let leaves = [
             ("PeriodicInformInterval", secs.as_str(), XsdType::UnsignedInt),
             ("PeriodicInformEnable", enable.as_str(), XsdType::Boolean),

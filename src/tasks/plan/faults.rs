@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cwmp::fault::{CpeFaultCode, Remedy};
 use crate::cwmp::message::Fault;
 use crate::cwmp::session::Answer;
+use crate::model::device::TreePatch;
 use crate::model::transaction::{Transaction, TransactionFault};
 use crate::types::time::Timestamp;
 
@@ -60,6 +61,22 @@ pub(super) fn own(message: impl Into<String>) -> TransactionFault {
     TransactionFault { code: OWN_VERDICT, message: message.into() }
 }
 
+/// A fault with the parameter it is about in its words.
+pub(super) fn named(path: &str, fault: TransactionFault) -> TransactionFault {
+    if fault.message.contains(path) {
+        return fault;
+    }
+    TransactionFault { message: format!("{path}: {}", fault.message), ..fault }
+}
+
+/// Takes a path out of the known tree, with whatever was learned below it just before.
+pub(super) fn forget(learned: &mut TreePatch, path: &str) {
+    learned
+        .learn
+        .retain(|patch| if path.ends_with('.') { !patch.path.starts_with(path) } else { *patch.path != *path });
+    learned.forget.push(path.into());
+}
+
 /// Fails for good.
 pub(super) fn fail(fault: TransactionFault) -> Step {
     Step::End(Ending::Failed(fault))
@@ -91,6 +108,21 @@ pub(super) fn react(transaction: &mut Transaction, cx: &Context<'_>, trouble: Tr
     transaction.progress.reread_types |= fault.code == CpeFaultCode::INVALID_TYPE.0;
     transaction.progress.in_flight = None;
     Step::Release { not_before: Some(cx.now + backoff(transaction.attempts, cx.jitter, cx.limits)) }
+}
+
+/// As [`react`], but what is in flight stays noted: the next attempt looks into its outcome first.
+pub(super) fn react_unresolved(transaction: &mut Transaction, cx: &Context<'_>, trouble: Trouble) -> Step {
+    let in_flight = transaction.progress.in_flight.take();
+    let step = react(transaction, cx, trouble);
+    let unresolved = in_flight.is_some();
+    transaction.progress.in_flight = in_flight;
+    match step {
+        Step::End(Ending::Failed(fault)) if unresolved => {
+            let message = format!("{}; whether the change was made is unknown", fault.message);
+            fail(TransactionFault { message, ..fault })
+        }
+        other => other,
+    }
 }
 
 /// The session broke off. The first time the next session takes the transaction up at once; when that happens again it

@@ -13,7 +13,7 @@ use crate::model::transaction::{TransactionFault, VariableResult, Work};
 use crate::types::path::ReadPath;
 
 use super::faults::{self, Trouble};
-use super::{Context, Desk, Save, Step};
+use super::{Context, Desk, Ending, Save, Step};
 
 /// Most calls one read may take: a device that multiplies its tree must not keep a session for ever.
 const CALLS_MAX: u32 = 5_000;
@@ -34,7 +34,7 @@ impl Get {
         } else {
             Reader::of_paths(paths, cx.limits.batch)
         };
-        self.advance(reader, desk)
+        self.advance(reader, desk, cx)
     }
 
     pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
@@ -42,24 +42,30 @@ impl Get {
             return faults::fail(faults::own("an answer came that nobody asked for"));
         };
         match reader.take_in(answer, desk.learned) {
-            Ok(()) => self.advance(reader, desk),
+            Ok(()) => self.advance(reader, desk, cx),
             Err(trouble) => {
                 *desk.results = reader.results;
+                desk.results.sort_by_key(|result| result.variable);
                 faults::react(desk.transaction, cx, trouble)
             }
         }
     }
 
-    fn advance(&mut self, mut reader: Reader, desk: &mut Desk<'_>) -> Step {
+    fn advance(&mut self, mut reader: Reader, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
         if let Some(request) = reader.next_call() {
             self.reader = Some(reader);
             return Step::Call { request, save: Save::NotNeeded };
         }
         let mut results = reader.results;
         results.sort_by_key(|result| result.variable);
-        let fault = results.iter().find_map(|result| result.fault.clone());
+        let fault = results.iter().find_map(|result| Some(faults::named(&result.path, result.fault.clone()?)));
+        let nothing = results.is_empty();
         *desk.results = results;
-        fault.map_or_else(faults::complete, faults::fail)
+        match (fault, reader.skipped) {
+            (Some(fault), _) => faults::fail(fault),
+            (None, Some(skipped)) if nothing => faults::react(desk.transaction, cx, Trouble::Fault(skipped.first)),
+            (None, skipped) => Step::End(Ending::Completed { note: skipped.map(|skipped| skipped.note()) }),
+        }
     }
 }
 
@@ -72,6 +78,25 @@ pub(super) struct Reader {
     calls: u32,
     /// What was read, and what could not be.
     pub(super) results: Vec<VariableResult>,
+    /// Names below an object that the device lists but does not let be read (quirk 21).
+    skipped: Option<Skipped>,
+}
+
+#[derive(Debug)]
+struct Skipped {
+    names: u32,
+    /// The fault of the first, which it names.
+    first: TransactionFault,
+}
+
+impl Skipped {
+    fn note(&self) -> String {
+        let (names, first) = (self.names, &self.first);
+        format!(
+            "left out {names} that the device lists but does not let be read; the first: {} {}",
+            first.code, first.message
+        )
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +107,16 @@ enum Read {
     Subtree(Want),
     /// The children of an object, to be read one by one.
     Children(Want),
+}
+
+impl Read {
+    /// Whether it is only about names that the device listed itself.
+    fn is_found(&self) -> bool {
+        match self {
+            Self::Names(wants) => wants.iter().all(|want| want.origin == Origin::Found),
+            Self::Subtree(want) | Self::Children(want) => want.origin == Origin::Found,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -125,7 +160,7 @@ impl Reader {
     }
 
     fn empty(batch: usize) -> Self {
-        Self { todo: VecDeque::new(), current: None, batch: batch.max(1), calls: 0, results: Vec::new() }
+        Self { todo: VecDeque::new(), current: None, batch: batch.max(1), calls: 0, results: Vec::new(), skipped: None }
     }
 
     /// The next call, or `None` when everything is read.
@@ -231,8 +266,10 @@ impl Reader {
     fn refused(&mut self, read: Read, fault: &TransactionFault, learned: &mut TreePatch) -> Result<(), Trouble> {
         let code = CpeFaultCode(fault.code);
         let too_much = code == CpeFaultCode::RESOURCES_EXCEEDED || code == CpeFaultCode::INTERNAL_ERROR;
+        // One name that the device listed itself must not spoil the rest of the tree, whatever is wrong with it.
+        let may_skip = read.is_found() && code != CpeFaultCode::METHOD_NOT_SUPPORTED;
         match read {
-            Read::Names(wants) if wants.len() > 1 && (code == CpeFaultCode::INVALID_NAME || too_much) => {
+            Read::Names(wants) if wants.len() > 1 && (code == CpeFaultCode::INVALID_NAME || too_much || may_skip) => {
                 self.bisect(wants, &fault.message);
                 Ok(())
             }
@@ -246,8 +283,18 @@ impl Reader {
                 self.denied(&want, fault, learned);
                 Ok(())
             }
-            Read::Subtree(want) if too_much => {
+            Read::Subtree(want) if too_much || may_skip => {
                 self.todo.push_front(Read::Children(want));
+                Ok(())
+            }
+            Read::Names(wants) if may_skip => {
+                for want in &wants {
+                    self.skip(want, fault);
+                }
+                Ok(())
+            }
+            Read::Children(want) if may_skip => {
+                self.skip(&want, fault);
                 Ok(())
             }
             Read::Names(_) | Read::Subtree(_) | Read::Children(_) => Err(Trouble::Fault(fault.clone())),
@@ -255,10 +302,17 @@ impl Reader {
     }
 
     fn denied(&mut self, want: &Want, fault: &TransactionFault, learned: &mut TreePatch) {
-        learned.forget.push(want.path.as_str().into());
-        if want.origin == Origin::Asked {
-            self.results.push(failed(want, fault.clone()));
+        faults::forget(learned, &want.path);
+        match want.origin {
+            Origin::Asked => self.results.push(failed(want, fault.clone())),
+            Origin::Found => self.skip(want, fault),
         }
+    }
+
+    fn skip(&mut self, want: &Want, fault: &TransactionFault) {
+        let first = || Skipped { names: 0, first: faults::named(&want.path, fault.clone()) };
+        let skipped = self.skipped.get_or_insert_with(first);
+        skipped.names = skipped.names.saturating_add(1);
     }
 
     /// Splits a refused batch: at the name that the fault's text mentions, else in the middle.

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::cwmp::fault::Remedy;
 use crate::cwmp::message::acs::{GetParameterValues, Reboot};
 use crate::cwmp::message::inform::EventStruct;
 use crate::cwmp::message::{Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::procedure::InFlight;
-use crate::model::transaction::{Transaction, WaitReason, Work};
+use crate::model::transaction::{Phase, Transaction, WaitReason, Work};
 use crate::types::event::EventCode;
 use crate::types::ident::TransactionId;
 use crate::types::time::Timestamp;
@@ -34,11 +35,11 @@ enum Stage {
 
 impl Restart {
     pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
-        let sent = match desk.transaction.progress.in_flight {
-            Some(InFlight::Reboot { at } | InFlight::FactoryReset { at }) => Some(at),
-            _ => None,
+        // A factory reset that was carried out reports `0 BOOTSTRAP`, which would have ended the transaction; the up time
+        // says only that the device restarted.
+        let Some(InFlight::Reboot { at: sent }) = desk.transaction.progress.in_flight else {
+            return self.call(desk, cx);
         };
-        let Some(sent) = sent else { return self.call(desk, cx) };
         let path = format!("{}DeviceInfo.UpTime", cx.data_model.root());
         self.stage = Stage::UpTime { sent };
         Step::Call {
@@ -50,31 +51,38 @@ impl Restart {
     pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
         match (std::mem::take(&mut self.stage), answer) {
             (Stage::UpTime { sent }, Answer::Response(Response::GetParameterValues(values))) => {
-                let up = values.parameters.first().and_then(|parameter| parameter.value.trim().parse::<u64>().ok());
-                match up {
+                let up = values.parameters.iter().find(|parameter| parameter.name.ends_with("DeviceInfo.UpTime"));
+                match up.and_then(|parameter| parameter.value.trim().parse::<u64>().ok()) {
                     Some(secs) if cx.now - Duration::from_secs(secs) > sent => {
                         Step::End(Ending::Completed { note: Some("seen by the device's up time".to_owned()) })
                     }
-                    // It has been up since before the call, and reported no boot: the call never arrived.
-                    Some(_) | None => self.call(desk, cx),
+                    // It has been up since before the call: the call never arrived.
+                    Some(_) => self.call(desk, cx),
+                    None => self.by_last_boot(desk, cx, sent),
                 }
             }
-            // A device that hides its up time still has to report a boot; it has not.
-            (Stage::UpTime { .. }, _) => self.call(desk, cx),
+            (Stage::UpTime { sent }, Answer::Fault(fault)) if fault.code.remedy() != Remedy::Retry => {
+                self.by_last_boot(desk, cx, sent)
+            }
+            // Not known yet: nothing is repeated before it is.
+            (Stage::UpTime { .. }, answer) => faults::react_unresolved(desk.transaction, cx, Trouble::of(answer)),
             (Stage::Called, Answer::Response(Response::Reboot | Response::FactoryReset) | Answer::Missing) => {
                 // An empty POST in place of the answer: agents that reboot at once do that. The boot will tell.
                 Step::Wait { reason: reason(&desk.transaction.work), until: cx.now + cx.limits.restart }
             }
             (Stage::Called, Answer::Fault(_)) => faults::react(desk.transaction, cx, Trouble::of(answer)),
-            (Stage::Called, answer) => {
-                // Unknown whether it was carried out: the next attempt looks at the up time first.
-                let in_flight = desk.transaction.progress.in_flight.take();
-                let step = faults::react(desk.transaction, cx, Trouble::of(answer));
-                desk.transaction.progress.in_flight = in_flight;
-                step
-            }
+            // Unknown whether it was carried out: the next attempt looks at the up time first.
+            (Stage::Called, answer) => faults::react_unresolved(desk.transaction, cx, Trouble::of(answer)),
             (Stage::Start, _) => faults::fail(faults::own("an answer came that nobody asked for")),
         }
+    }
+
+    /// A device that hides its up time still has to report a boot.
+    fn by_last_boot(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, sent: Timestamp) -> Step {
+        if cx.last_boot.is_some_and(|boot| boot > sent) {
+            return Step::End(Ending::Completed { note: Some("seen by the boot the device reported".to_owned()) });
+        }
+        self.call(desk, cx)
     }
 
     fn call(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
@@ -105,15 +113,19 @@ fn reason(work: &Work) -> WaitReason {
 
 /// Whether an Inform with these events shows that a restart, sent earlier, has happened. Asked of every live transaction
 /// before the session goes on.
+///
+/// A boot without our key (some devices lose it over the reboot) proves a reboot only when the device had confirmed the
+/// call. When the session broke off instead, the boot may be the one that opened that very session, reported once more;
+/// the procedure then looks at the up time.
 #[must_use]
 pub fn confirmed_by_inform(transaction: &Transaction, events: &[EventStruct<'_>]) -> Option<Ending> {
     let has = |code| events.iter().any(|event| event.code == code);
     let confirmed = match transaction.progress.in_flight {
         Some(InFlight::Reboot { .. }) => {
             let key = command_key(transaction.id);
-            let ours = events.iter().any(|event| event.code == EventCode::MReboot && event.command_key == key);
-            // Some devices lose the key over the reboot.
-            ours || has(EventCode::Boot) || has(EventCode::Bootstrap)
+            let ours = events.iter().any(|event| event.code == EventCode::MReboot && event.command_key.trim() == key);
+            let awaited = matches!(transaction.phase, Phase::Waiting { .. });
+            ours || awaited && (has(EventCode::Boot) || has(EventCode::Bootstrap) || has(EventCode::MReboot))
         }
         Some(InFlight::FactoryReset { .. }) => has(EventCode::Bootstrap),
         Some(InFlight::Set | InFlight::Add { .. } | InFlight::Fill { .. } | InFlight::Delete { .. }) | None => false,

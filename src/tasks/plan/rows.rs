@@ -34,19 +34,32 @@ enum AddStage {
     /// `AddObject` is out.
     Adding { item: u32, before: Vec<u32> },
     /// The answer was lost, or named no row: the table is listed again.
-    Compare { item: u32, before: Vec<u32> },
+    Compare { item: u32, before: Vec<u32>, lost: Lost },
     /// Types of the new row's parameters are read.
     Types { item: u32, instance: u32, reader: Reader },
     /// The new row's values are out.
     Filling { item: u32, instance: u32 },
     /// The values were refused: the row is taken away again.
-    Undo { fault: TransactionFault },
+    Undo { item: u32, instance: u32, fault: TransactionFault },
+}
+
+/// Why an `AddObject` has to be looked into. A call that shows no effect is not repeated in the session it was made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// An earlier session broke off.
+    Earlier,
+    /// This session goes on, but the answer did not come.
+    Unanswered,
+    /// The answer named no row (quirks 51 and 70).
+    Unnumbered,
 }
 
 impl Add {
     pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
         match desk.transaction.progress.in_flight.clone() {
-            Some(InFlight::Add { item, before }) => self.list(desk, AddStage::Compare { item, before }, item),
+            Some(InFlight::Add { item, before }) => {
+                self.list(desk, AddStage::Compare { item, before, lost: Lost::Earlier }, item)
+            }
             Some(InFlight::Fill { item, instance }) => self.fill(desk, cx, item, instance),
             _ => self.next_item(desk),
         }
@@ -87,7 +100,7 @@ impl Add {
                     self.later = Applied::Later;
                 }
                 match response.instance_number {
-                    0 => self.list(desk, AddStage::Compare { item, before }, item),
+                    0 => self.list(desk, AddStage::Compare { item, before, lost: Lost::Unnumbered }, item),
                     instance => self.fill(desk, cx, item, instance),
                 }
             }
@@ -95,17 +108,21 @@ impl Add {
                 desk.transaction.progress.in_flight = None;
                 self.refused(desk, cx, Trouble::Fault(faults::fault_of(fault)))
             }
-            // Unknown whether there is a row: the next attempt compares.
-            (AddStage::Adding { .. }, answer) => self.keep_in_flight(desk, cx, Trouble::of(answer)),
-            (AddStage::Compare { item, before }, Answer::Response(Response::GetParameterNames(names))) => {
-                self.compare(desk, cx, item, &before, names)
+            // Unknown whether there is a row, but the session goes on: the table tells.
+            (AddStage::Adding { item, before }, _) => {
+                self.list(desk, AddStage::Compare { item, before, lost: Lost::Unanswered }, item)
             }
-            (AddStage::Compare { item, before }, Answer::Fault(fault)) if fault.code == CpeFaultCode::INVALID_NAME => {
-                self.compare(desk, cx, item, &before, &ParameterNames::default())
+            (AddStage::Compare { item, before, lost }, Answer::Response(Response::GetParameterNames(names))) => {
+                self.compare(desk, cx, item, (&before, lost), names)
+            }
+            (AddStage::Compare { item, before, lost }, Answer::Fault(fault))
+                if fault.code == CpeFaultCode::INVALID_NAME =>
+            {
+                self.compare(desk, cx, item, (&before, lost), &ParameterNames::default())
             }
             (AddStage::Compare { .. }, answer) => self.keep_in_flight(desk, cx, Trouble::of(answer)),
             (AddStage::Types { item, instance, mut reader }, answer) => match reader.take_in(answer, desk.learned) {
-                Err(trouble) => self.keep_in_flight(desk, cx, trouble),
+                Err(trouble) => self.not_filled(desk, cx, item, instance, trouble),
                 Ok(()) => match reader.next_call() {
                     Some(request) => {
                         self.stage = AddStage::Types { item, instance, reader };
@@ -115,12 +132,7 @@ impl Add {
                 },
             },
             (AddStage::Filling { item, instance }, answer) => self.filled(desk, cx, item, instance, answer),
-            (AddStage::Undo { fault }, _) => {
-                desk.transaction.progress.in_flight = None;
-                *desk.results = added_results(desk);
-                let words = format!("{}; the new row was removed again", fault.message);
-                faults::fail(TransactionFault { message: words, ..fault })
-            }
+            (AddStage::Undo { item, instance, fault }, answer) => undone(desk, item, instance, &fault, answer),
             (AddStage::Before { .. }, answer) => self.refused(desk, cx, Trouble::of(answer)),
             (AddStage::Start, _) => faults::fail(faults::own("an answer came that nobody asked for")),
         }
@@ -145,15 +157,24 @@ impl Add {
         desk: &mut Desk<'_>,
         cx: &Context<'_>,
         item: u32,
-        before: &[u32],
+        (before, lost): (&[u32], Lost),
         names: &ParameterNames<'_>,
     ) -> Step {
         let after = object(desk, item).map(|object| instances(&object.table, names)).unwrap_or_default();
-        let new: Vec<u32> = after.into_iter().filter(|instance| !before.contains(instance)).collect();
-        match new.as_slice() {
-            [] => self.add(desk, item, before.to_vec()),
-            [instance] => self.fill(desk, cx, item, *instance),
-            several => {
+        let new: Vec<u32> = after.iter().copied().filter(|instance| !before.contains(instance)).collect();
+        match (new.as_slice(), lost) {
+            // The rows as they are now: a number may be used again.
+            ([], Lost::Earlier) => self.add(desk, item, after),
+            ([], Lost::Unanswered) => {
+                desk.transaction.progress.in_flight = None;
+                self.refused(desk, cx, Trouble::NoAnswer("the device did not answer AddObject, and added no row"))
+            }
+            ([], Lost::Unnumbered) => {
+                let words = "the device answered AddObject without an instance number, and added no row";
+                self.refused(desk, cx, Trouble::Fault(faults::own(words)))
+            }
+            ([instance], _) => self.fill(desk, cx, item, *instance),
+            (several, _) => {
                 let words = format!(
                     "the answer to AddObject was lost and the table has {} new rows ({several:?}): which is ours cannot be told",
                     several.len()
@@ -213,16 +234,16 @@ impl Add {
         let mut parameters = Vec::new();
         for value in &object.values {
             let Ok(path) = row.leaf(&value.leaf) else {
-                return self.undo(desk, &row, faults::own(format!("{}{} is no path", row, value.leaf)));
+                let fault = faults::own(format!("{}{} is no path", row, value.leaf));
+                return self.undo(desk, item, instance, fault);
             };
             let seen = read.iter().find(|result| *result.path == *path.as_str());
             if let Some(fault) = seen.and_then(|result| result.fault.clone()) {
-                let named = TransactionFault { message: format!("{path}: {}", fault.message), ..fault };
-                return self.undo(desk, &row, named);
+                return self.undo(desk, item, instance, faults::named(path.as_str(), fault));
             }
             let ty = set::choose_type(value.ty, seen.and_then(|result| result.ty)).unwrap_or_default();
             if let Err(reason) = ty.check(&value.value) {
-                return self.undo(desk, &row, faults::own(format!("{path}: the value {reason}")));
+                return self.undo(desk, item, instance, faults::own(format!("{path}: the value {reason}")));
             }
             let known = seen.and_then(|result| result.value.as_deref());
             let text = set::lexical(ty, &value.value, known, cx.boolean_form);
@@ -244,15 +265,9 @@ impl Add {
                 }
                 self.item_done(desk, instance)
             }
-            Answer::Fault(fault) => {
-                let Some(object) = object(desk, item) else {
-                    return faults::fail(faults::own("the work has no such row"));
-                };
-                let row = object.table.instance(instance);
-                self.undo(desk, &row, set::refusal(fault))
-            }
+            Answer::Fault(fault) => self.not_filled(desk, cx, item, instance, Trouble::Fault(set::refusal(fault))),
             // Writing the same values again does no harm: the next attempt fills the same row.
-            other => self.keep_in_flight(desk, cx, Trouble::of(other)),
+            other => self.not_filled(desk, cx, item, instance, Trouble::of(other)),
         }
     }
 
@@ -262,36 +277,85 @@ impl Add {
         self.next_item(desk)
     }
 
+    /// The row has not got its values. The next attempt fills the same row; when there is none, the row goes.
+    fn not_filled(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        item: u32,
+        instance: u32,
+        trouble: Trouble,
+    ) -> Step {
+        match self.keep_in_flight(desk, cx, trouble) {
+            Step::End(Ending::Failed(fault)) => self.undo(desk, item, instance, fault),
+            other => other,
+        }
+    }
+
     /// A row without its values is of no use to anybody.
-    fn undo(&mut self, desk: &mut Desk<'_>, row: &ObjectPath, fault: TransactionFault) -> Step {
-        desk.learned.forget.push(row.as_str().into());
+    fn undo(&mut self, desk: &mut Desk<'_>, item: u32, instance: u32, fault: TransactionFault) -> Step {
+        let Some(object) = object(desk, item) else {
+            return faults::fail(faults::own("the work has no such row"));
+        };
+        let row = object.table.instance(instance);
         let request = Request::DeleteObject(DeleteObject {
             object_name: Cow::Owned(row.as_str().to_owned()),
             parameter_key: desk.transaction.id.to_string().into(),
         });
-        self.stage = AddStage::Undo { fault };
+        self.stage = AddStage::Undo { item, instance, fault };
         Step::Call { request, save: Save::NotNeeded }
     }
 
     fn refused(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
+        self.note_refusal(desk, &trouble);
+        faults::react(desk.transaction, cx, trouble)
+    }
+
+    fn keep_in_flight(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
+        self.note_refusal(desk, &trouble);
+        let in_flight = desk.transaction.progress.in_flight.clone();
+        let step = match in_flight {
+            Some(InFlight::Add { .. }) => faults::react_unresolved(desk.transaction, cx, trouble),
+            _ => faults::react(desk.transaction, cx, trouble),
+        };
+        desk.transaction.progress.in_flight = in_flight;
+        step
+    }
+
+    fn note_refusal(&mut self, desk: &mut Desk<'_>, trouble: &Trouble) {
         self.stage = AddStage::Start;
         *desk.results = added_results(desk);
-        if let Trouble::Fault(fault) = &trouble {
+        if let Trouble::Fault(fault) = trouble {
             let item = u32::try_from(desk.transaction.progress.done.len()).unwrap_or(u32::MAX);
             if let Some(object) = object(desk, item) {
                 let failed = bare(item, object.table.as_str(), Some(fault.clone()));
                 desk.results.push(failed);
             }
         }
-        faults::react(desk.transaction, cx, trouble)
     }
+}
 
-    fn keep_in_flight(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
-        let in_flight = desk.transaction.progress.in_flight.take();
-        let step = self.refused(desk, cx, trouble);
-        desk.transaction.progress.in_flight = in_flight;
-        step
-    }
+/// The row whose values were refused is gone again, or not: then the operator has to know its number.
+fn undone(desk: &mut Desk<'_>, item: u32, instance: u32, fault: &TransactionFault, answer: &Answer<'_>) -> Step {
+    *desk.results = added_results(desk);
+    let Some(table) = object(desk, item).map(|object| object.table.clone()) else {
+        return faults::fail(faults::own("the work has no such row"));
+    };
+    let row = table.instance(instance);
+    let gone = match answer {
+        Answer::Response(Response::DeleteObject(_)) => true,
+        Answer::Fault(fault) => fault.code == CpeFaultCode::INVALID_NAME,
+        Answer::Response(_) | Answer::Mismatch | Answer::Missing => false,
+    };
+    let (path, instance_number, fate) = if gone {
+        faults::forget(desk.learned, row.as_str());
+        (table.as_str(), None, "the new row was removed again".to_owned())
+    } else {
+        (row.as_str(), Some(instance), format!("the new row {row} could not be removed again"))
+    };
+    let failed = VariableResult { instance_number, ..bare(item, path, Some(fault.clone())) };
+    desk.results.push(failed);
+    faults::fail(TransactionFault { code: fault.code, message: format!("{}; {fate}", fault.message) })
 }
 
 /// The procedure `del.obj`.
@@ -305,8 +369,8 @@ pub(super) struct Delete {
 enum DeleteStage {
     #[default]
     Start,
-    /// The answer was lost: is the row still there?
-    Look { item: u32 },
+    /// The answer was lost, in an earlier session or in this one: is the row still there?
+    Look { item: u32, lost: Lost },
     /// `DeleteObject` is out.
     Deleting { item: u32 },
 }
@@ -317,7 +381,7 @@ impl Delete {
             && let Some(row) = row(desk, item)
         {
             let request = list_call(row);
-            self.stage = DeleteStage::Look { item };
+            self.stage = DeleteStage::Look { item, lost: Lost::Earlier };
             return Step::Call { request, save: Save::NotNeeded };
         }
         self.next_item(desk)
@@ -347,17 +411,21 @@ impl Delete {
                 self.item_done(desk, item)
             }
             // What is not there need not be deleted.
-            (DeleteStage::Deleting { item } | DeleteStage::Look { item }, Answer::Fault(fault))
+            (DeleteStage::Deleting { item } | DeleteStage::Look { item, .. }, Answer::Fault(fault))
                 if fault.code == CpeFaultCode::INVALID_NAME =>
             {
                 self.item_done(desk, item)
             }
-            (DeleteStage::Look { .. }, Answer::Response(Response::GetParameterNames(names))) => {
-                desk.transaction.progress.in_flight = None;
-                if names.parameters.is_empty() {
-                    desk.transaction.progress.done.push(DoneItem::Deleted);
+            (DeleteStage::Look { item, lost }, Answer::Response(Response::GetParameterNames(names))) => {
+                match (names.parameters.is_empty(), lost) {
+                    (true, _) => self.item_done(desk, item),
+                    (false, Lost::Earlier) => self.next_item(desk),
+                    (false, Lost::Unanswered | Lost::Unnumbered) => {
+                        let words = "the device did not answer DeleteObject, and the row is still there";
+                        *desk.results = deleted_results(desk);
+                        faults::react(desk.transaction, cx, Trouble::NoAnswer(words))
+                    }
                 }
-                self.next_item(desk)
             }
             (DeleteStage::Deleting { item }, Answer::Fault(fault)) => {
                 let fault = faults::fault_of(fault);
@@ -370,19 +438,25 @@ impl Delete {
                 faults::react(desk.transaction, cx, Trouble::Fault(fault))
             }
             (DeleteStage::Start, _) => faults::fail(faults::own("an answer came that nobody asked for")),
-            (DeleteStage::Deleting { .. } | DeleteStage::Look { .. }, answer) => {
-                let in_flight = desk.transaction.progress.in_flight.take();
-                let step = faults::react(desk.transaction, cx, Trouble::of(answer));
-                desk.transaction.progress.in_flight = in_flight;
-                step
+            (DeleteStage::Deleting { item }, _) => match row(desk, item) {
+                Some(row) => {
+                    let request = list_call(row);
+                    self.stage = DeleteStage::Look { item, lost: Lost::Unanswered };
+                    Step::Call { request, save: Save::NotNeeded }
+                }
+                None => faults::fail(faults::own("the work has no such row")),
+            },
+            (DeleteStage::Look { .. }, answer) => {
+                *desk.results = deleted_results(desk);
+                faults::react_unresolved(desk.transaction, cx, Trouble::of(answer))
             }
         }
     }
 
     fn item_done(&mut self, desk: &mut Desk<'_>, item: u32) -> Step {
         if let Some(row) = row(desk, item) {
-            let path = row.as_str().into();
-            desk.learned.forget.push(path);
+            let path = row.as_str().to_owned();
+            faults::forget(desk.learned, &path);
         }
         desk.transaction.progress.in_flight = None;
         desk.transaction.progress.done.push(DoneItem::Deleted);
@@ -394,10 +468,13 @@ fn list_call(table: &ObjectPath) -> Request<'static> {
     Request::GetParameterNames(GetParameterNames { path: Cow::Owned(table.as_str().to_owned()), next_level: true })
 }
 
-/// The instance numbers among a table's children.
-fn instances(table: &ObjectPath, names: &ParameterNames<'_>) -> Vec<u32> {
-    let number = |name: &str| name.strip_prefix(table.as_str())?.strip_suffix('.')?.parse().ok();
-    names.parameters.iter().filter_map(|info| number(&info.name)).collect()
+/// The instance numbers among what a table lists: some devices leave out the final dot (quirk 20) or ignore `NextLevel`.
+pub(super) fn instances(table: &ObjectPath, names: &ParameterNames<'_>) -> Vec<u32> {
+    let number = |name: &str| name.strip_prefix(table.as_str())?.split('.').next()?.parse().ok();
+    let mut rows: Vec<u32> = names.parameters.iter().filter_map(|info| number(&info.name)).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
 }
 
 fn objects<'d>(desk: &'d Desk<'_>) -> &'d [NewObject] {

@@ -22,6 +22,8 @@ use super::{Context, Desk, Ending, Save, Step};
 #[derive(Debug, Default)]
 pub(super) struct Set {
     stage: Stage,
+    /// Whether the write went out in this session: it is not repeated in the same one.
+    wrote: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,14 +41,7 @@ enum Stage {
 impl Set {
     pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
         if desk.transaction.progress.in_flight == Some(InFlight::Set) {
-            let mut reader = Reader::of_paths(&paths(desk), cx.limits.batch);
-            return match reader.next_call() {
-                Some(request) => {
-                    self.stage = Stage::Confirm(reader);
-                    Step::Call { request, save: Save::NotNeeded }
-                }
-                None => faults::complete(),
-            };
+            return self.confirm(desk, cx);
         }
         let reread = desk.transaction.progress.reread_types;
         let unseen: Vec<ReadPath> = assignments(desk)
@@ -64,6 +59,18 @@ impl Set {
         }
     }
 
+    /// Reads the values back: whether the write was carried out is unknown.
+    fn confirm(&mut self, desk: &Desk<'_>, cx: &Context<'_>) -> Step {
+        let mut reader = Reader::of_paths(&paths(desk), cx.limits.batch);
+        match reader.next_call() {
+            Some(request) => {
+                self.stage = Stage::Confirm(reader);
+                Step::Call { request, save: Save::NotNeeded }
+            }
+            None => faults::complete(),
+        }
+    }
+
     pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
         match std::mem::take(&mut self.stage) {
             Stage::Start => faults::fail(faults::own("an answer came that nobody asked for")),
@@ -78,7 +85,7 @@ impl Set {
                 },
             },
             Stage::Confirm(mut reader) => match reader.take_in(answer, desk.learned) {
-                Err(trouble) => faults::react(desk.transaction, cx, trouble),
+                Err(trouble) => faults::react_unresolved(desk.transaction, cx, trouble),
                 Ok(()) => match reader.next_call() {
                     Some(request) => {
                         self.stage = Stage::Confirm(reader);
@@ -87,7 +94,7 @@ impl Set {
                     None => self.confirmed(desk, cx, &reader.results),
                 },
             },
-            Stage::Write(types) => written(desk, cx, &types, answer),
+            Stage::Write(types) => self.written(desk, cx, &types, answer),
         }
     }
 
@@ -105,7 +112,7 @@ impl Set {
             }
             let ty = resolve(assignment, cx.known, read).unwrap_or_default();
             if let Err(reason) = ty.check(&assignment.value) {
-                let fault = faults::own(format!("{}: the value {reason}", assignment.path));
+                let fault = faults::own(format!("the value {reason}"));
                 refused.push(result_of(variable, assignment, Some(ty), Some(fault)));
                 continue;
             }
@@ -117,7 +124,8 @@ impl Set {
             types.push(ty);
         }
         // All or none: nothing is sent when one of them cannot work.
-        if let Some(fault) = refused.iter().find_map(|result| result.fault.clone()) {
+        let named = |result: &VariableResult| Some(faults::named(&result.path, result.fault.clone()?));
+        if let Some(fault) = refused.iter().find_map(named) {
             *desk.results = refused;
             return faults::fail(fault);
         }
@@ -125,6 +133,7 @@ impl Set {
         desk.transaction.progress.reread_types = false;
         let parameter_key = desk.transaction.id.to_string().into();
         self.stage = Stage::Write(types);
+        self.wrote = true;
         Step::Call {
             request: Request::SetParameterValues(SetParameterValues { parameters, parameter_key }),
             save: Save::Before,
@@ -141,6 +150,10 @@ impl Set {
             })
         });
         desk.transaction.progress.in_flight = None;
+        if !holds && self.wrote {
+            let words = "the device did not answer the write, and does not have the values";
+            return faults::react(desk.transaction, cx, Trouble::NoAnswer(words));
+        }
         if !holds {
             return self.write(desk, cx, read);
         }
@@ -153,60 +166,64 @@ impl Set {
             .collect();
         Step::End(Ending::Completed { note: Some("confirmed by reading back".to_owned()) })
     }
-}
 
-/// The answer to the write itself.
-fn written(desk: &mut Desk<'_>, cx: &Context<'_>, types: &[XsdType], answer: &Answer<'_>) -> Step {
-    match answer {
-        Answer::Response(Response::SetParameterValues(applied)) => {
-            let mut results = Vec::new();
-            for ((variable, assignment), ty) in (0_u32..).zip(assignments(desk)).zip(types) {
-                results.push(result_of(variable, assignment, Some(*ty), None));
+    /// The answer to the write itself.
+    fn written(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, types: &[XsdType], answer: &Answer<'_>) -> Step {
+        match answer {
+            Answer::Response(Response::SetParameterValues(applied)) => {
+                let mut results = Vec::new();
+                for ((variable, assignment), ty) in (0_u32..).zip(assignments(desk)).zip(types) {
+                    results.push(result_of(variable, assignment, Some(*ty), None));
+                }
+                for result in results.iter().filter(|result| !is_secret(&result.path)) {
+                    desk.learned.learn.push(ParameterPatch {
+                        path: result.path.clone(),
+                        value: result.value.clone().zip(result.ty),
+                        writable: Some(true),
+                        notification: None,
+                    });
+                }
+                *desk.results = results;
+                Step::End(Ending::Completed { note: note_of(*applied) })
             }
-            for result in results.iter().filter(|result| !is_secret(&result.path)) {
-                desk.learned.learn.push(ParameterPatch {
-                    path: result.path.clone(),
-                    value: result.value.clone().zip(result.ty),
-                    writable: Some(true),
-                    notification: None,
-                });
+            Answer::Fault(fault) => {
+                let results: Vec<_> = (0_u32..)
+                    .zip(assignments(desk))
+                    .zip(types)
+                    .map(|((variable, assignment), ty)| {
+                        result_of(variable, assignment, Some(*ty), fault_of_parameter(fault, assignment.path.as_str()))
+                    })
+                    .collect();
+                for gone in results.iter().filter(|result| is_invalid_name(result)) {
+                    faults::forget(desk.learned, &gone.path);
+                }
+                *desk.results = results;
+                desk.transaction.progress.in_flight = None;
+                desk.transaction.progress.reread_types |=
+                    fault.parameters.iter().any(|parameter| parameter.code == CpeFaultCode::INVALID_TYPE);
+                faults::react(desk.transaction, cx, Trouble::Fault(refusal(fault)))
             }
-            *desk.results = results;
-            Step::End(Ending::Completed { note: note_of(*applied) })
-        }
-        Answer::Fault(fault) => {
-            *desk.results = (0_u32..)
-                .zip(assignments(desk))
-                .zip(types)
-                .map(|((variable, assignment), ty)| {
-                    result_of(variable, assignment, Some(*ty), fault_of_parameter(fault, assignment.path.as_str()))
-                })
-                .collect();
-            desk.transaction.progress.in_flight = None;
-            faults::react(desk.transaction, cx, Trouble::Fault(refusal(fault)))
-        }
-        Answer::Response(_) | Answer::Mismatch | Answer::Missing => {
-            // Whether it was applied is unknown: the next attempt reads back first.
-            let in_flight = desk.transaction.progress.in_flight.take();
-            let step = faults::react(desk.transaction, cx, Trouble::of(answer));
-            desk.transaction.progress.in_flight = in_flight;
-            step
+            Answer::Response(_) | Answer::Mismatch | Answer::Missing => {
+                // Whether it was applied is unknown, but the session goes on: the device is asked at once.
+                self.confirm(desk, cx)
+            }
         }
     }
 }
 
 /// What a refused write as a whole comes to: the permanent fault of a parameter if there is one, else any parameter's.
-/// The outer code of a `SetParameterValues` fault is 9003 whatever the reason (TR-069 A.3.2.1).
+/// The outer code of a `SetParameterValues` fault is 9003 whatever the reason (TR-069 A.3.2.1); some CPEs put another one
+/// there, and one that cannot be read counts as 9002: the parameter's permanent fault is decisive then too.
 pub(super) fn refusal(fault: &Fault<'_>) -> TransactionFault {
     use crate::cwmp::fault::Remedy;
     let permanent = fault.parameters.iter().find(|parameter| parameter.code.remedy() == Remedy::Permanent);
-    let decisive = permanent.or_else(|| fault.parameters.first());
     let whole = faults::fault_of(fault);
-    match decisive {
-        Some(parameter) if fault.code == CpeFaultCode::INVALID_ARGUMENTS => {
+    match (permanent, fault.parameters.first()) {
+        (Some(parameter), _) => TransactionFault { code: parameter.code.0, ..whole },
+        (None, Some(parameter)) if fault.code == CpeFaultCode::INVALID_ARGUMENTS => {
             TransactionFault { code: parameter.code.0, ..whole }
         }
-        Some(_) | None => whole,
+        (None, _) => whole,
     }
 }
 
@@ -221,6 +238,10 @@ pub(super) fn note_of(applied: Applied) -> Option<String> {
 fn fault_of_parameter(fault: &Fault<'_>, path: &str) -> Option<TransactionFault> {
     let parameter = fault.parameters.iter().find(|parameter| parameter.name.trim() == path)?;
     Some(TransactionFault { code: parameter.code.0, message: faults::words(parameter.code, &parameter.message) })
+}
+
+fn is_invalid_name(result: &VariableResult) -> bool {
+    result.fault.as_ref().is_some_and(|fault| fault.code == CpeFaultCode::INVALID_NAME.0)
 }
 
 fn assignments<'d>(desk: &'d Desk<'_>) -> &'d [Assignment] {

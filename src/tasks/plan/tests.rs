@@ -1,1 +1,10 @@
 //! Each procedure against a scripted device.
+
+mod configure;
+mod device;
+mod get;
+mod interleavings;
+mod restart;
+mod rows;
+mod set;
+mod world;

@@ -195,3 +195,17 @@ async fn a_device_created_ahead_is_met_by_its_serial_and_credentials() {
     assert_eq!(cpe.value("Device.ManagementServer.PeriodicInformInterval").as_deref(), Some("7000000"));
     cpe.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_for_a_device_that_cannot_be_called_says_why_it_waits() {
+    let acs = Acs::start(config()).await;
+    let cpe = Cpe::spawn(acs.cpe("E2E-9")).await;
+    cpe.session(&[]).await.unwrap();
+    // Its port is closed from now on.
+    cpe.finish().await;
+    let id = acs.schedule("E2E-9", "get", json!([{"variable_name": "Device.DeviceInfo.UpTime"}])).await;
+    let words = |row: &Value| row["waiting_for"].as_str().unwrap_or_default().to_owned();
+    let row = acs.row_until(&format!("/transaction/{id}/"), |row| words(row).contains("connection request at")).await;
+    assert!(words(&row).contains("refused"), "{row}");
+    assert_eq!(row["status"], "scheduled");
+}

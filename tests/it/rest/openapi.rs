@@ -1,8 +1,8 @@
 //! The description of the API is complete, and it is served.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::support::{Api, VIEWER};
+use super::support::{ADMIN, Api, DEVICES, HEADLESS, VIEWER, device, operations};
 
 #[tokio::test]
 async fn the_description_has_every_route_and_is_served_without_a_token() {
@@ -47,6 +47,40 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     PUT /api/v1/inventory_device_serial_operation/{serial_number}/
     ");
     check_references(&described, &described);
+}
+
+#[tokio::test]
+async fn every_described_field_is_read() {
+    let api = Api::start().await;
+    api.create(json!({"serial_number": "S"})).await;
+    let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
+    for (schema, method, path, count) in [
+        ("DeviceCreate", "POST", DEVICES.to_owned(), 19),
+        ("DeviceFields", "PUT", device("S"), 17),
+        ("DevicePatch", "PATCH", device("S"), 22),
+        ("OperationOrder", "PUT", operations("S"), 1),
+        ("HeadlessOrder", "POST", HEADLESS.to_owned(), 3),
+        ("TokenCreate", "POST", "/api/v1/api_token/".to_owned(), 4),
+        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 1),
+    ] {
+        let mut names = Vec::new();
+        properties(&described["components"]["schemas"][schema], &mut names);
+        assert_eq!(names.len(), count, "{schema}: {names:?}");
+        // An object is right for none of them: each has to be refused for that, and not for being unknown.
+        let body: Map<String, Value> = names.iter().map(|name| (name.clone(), json!({"no": "object"}))).collect();
+        let errors = api.call_as(ADMIN, method, &path, Value::Object(body)).await.expect(400, schema);
+        for name in names {
+            let reasons = errors[&name].as_array().unwrap_or_else(|| panic!("{schema}.{name} is not read"));
+            assert!(!reasons.contains(&json!("Unknown field.")), "{schema}.{name} is unknown");
+        }
+    }
+}
+
+fn properties(schema: &Value, names: &mut Vec<String>) {
+    names.extend(schema["properties"].as_object().into_iter().flat_map(Map::keys).cloned());
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        properties(part, names);
+    }
 }
 
 /// Every `$ref` leads somewhere.

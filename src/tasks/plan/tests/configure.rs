@@ -1,0 +1,105 @@
+use crate::model::device::Setting;
+use crate::model::transaction::Work;
+use crate::tasks::plan::{Ending, Wanted};
+use crate::types::secret::Secret;
+use crate::types::value::XsdType;
+
+use super::device::{Device, Twist};
+use super::world::World;
+
+const ENABLE: &str = "Device.ManagementServer.PeriodicInformEnable";
+const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
+
+fn device(enable: &str, interval: &str) -> Device {
+    Device::with(&[
+        (ENABLE, enable, XsdType::Boolean),
+        (INTERVAL, interval, XsdType::UnsignedInt),
+        ("Device.ManagementServer.Username", "", XsdType::String),
+        ("Device.ManagementServer.Password", "", XsdType::String),
+        ("Device.ManagementServer.ConnectionRequestUsername", "", XsdType::String),
+        ("Device.ManagementServer.ConnectionRequestPassword", "", XsdType::String),
+    ])
+}
+
+fn world(device: Device, setting: Setting, wanted: Option<Wanted>) -> World {
+    let mut world = World::new(device, Work::Configure(setting));
+    world.wanted = wanted;
+    world
+}
+
+fn login() -> Wanted {
+    Wanted::Login { username: "user".to_owned(), password: Secret::new("word".to_owned()) }
+}
+
+fn interval(secs: Option<u32>) -> Wanted {
+    Wanted::Interval { secs, fallback_secs: 300 }
+}
+
+#[test]
+fn logins_are_written_and_written_again_when_the_answer_is_lost() {
+    let table = [
+        (Setting::Credentials, "Username", "Password"),
+        (Setting::ConnectionRequest, "ConnectionRequestUsername", "ConnectionRequestPassword"),
+    ];
+    for (setting, user, word) in table {
+        for twist in [None, Some(Twist::AnswerLost), Some(Twist::KilledOnTheWay), Some(Twist::Ignored)] {
+            let mut device = device("1", "60");
+            device.script.extend(twist.clone().map(|twist| (0, twist)));
+            let mut world = world(device, setting, Some(login()));
+            world.run().assert_completed();
+            assert_eq!(world.device.value(&format!("Device.ManagementServer.{user}")), "user");
+            assert_eq!(world.device.value(&format!("Device.ManagementServer.{word}")), "word");
+            assert_eq!(world.sessions, 1 + u32::from(twist.is_some()));
+            assert!(world.results.is_empty(), "no secret among the results");
+            assert!(world.learned.iter().all(|patch| patch.learn.is_empty()), "nor in the tree");
+        }
+    }
+}
+
+#[test]
+fn a_wanted_interval_is_written() {
+    let mut world = world(device("false", "86400"), Setting::UpdateFrequency, Some(interval(Some(60)))).knows(
+        ENABLE,
+        "false",
+        XsdType::Boolean,
+    );
+    world.run().assert_completed();
+    assert_eq!(world.device.methods(), ["SetParameterValues"]);
+    assert_eq!((world.device.value(ENABLE), world.device.value(INTERVAL)), ("true", "60"));
+}
+
+#[test]
+fn without_a_wanted_interval_the_device_keeps_its_own() {
+    let table = [
+        (("1", "86400"), ("1", "86400")),
+        (("0", "86400"), ("1", "300")),
+        (("false", "60"), ("true", "300")),
+        (("1", "0"), ("1", "300")),
+    ];
+    for ((enable, secs), want) in table {
+        let mut world = world(device(enable, secs), Setting::UpdateFrequency, Some(interval(None)));
+        world.run().assert_completed();
+        assert_eq!((world.device.value(ENABLE), world.device.value(INTERVAL)), want);
+        assert_eq!(world.sessions, 1);
+    }
+}
+
+#[test]
+fn what_is_no_longer_wanted_ends_quietly() {
+    let mut world = world(device("1", "60"), Setting::Credentials, None);
+    world.run();
+    assert!(matches!(world.ending(), Ending::Completed { note: Some(_) }));
+    assert!(world.device.calls.is_empty());
+}
+
+#[test]
+fn a_refusal_is_told_apart() {
+    for (code, sessions) in [(9008, 1), (9001, 2), (9002, 5)] {
+        let mut device = device("1", "60");
+        device.unwritable.insert("Device.ManagementServer.Password".to_owned(), code);
+        let mut world = world(device, Setting::Credentials, Some(login()));
+        world.run();
+        assert_eq!((world.fault().code, world.sessions), (code, sessions));
+        assert!(!world.fault().message.contains("word;"), "never the password itself");
+    }
+}

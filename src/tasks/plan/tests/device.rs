@@ -1,0 +1,288 @@
+//! A small device: a parameter map that answers calls, and a script of what goes wrong at which call.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::cwmp::fault::CpeFaultCode;
+use crate::cwmp::message::acs::{
+    AddObjectResponse, Applied, ParameterInfoStruct, ParameterNames, ParameterValues, SetParameterValues,
+};
+use crate::cwmp::message::inform::ParameterValueStruct;
+use crate::cwmp::message::{Fault, ParameterFault, Request, Response};
+use crate::cwmp::session::Answer;
+use crate::types::value::XsdType;
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Twist {
+    /// The session breaks before the call arrives.
+    LostOnTheWay,
+    /// The call is carried out, and the session breaks.
+    AnswerLost,
+    /// As `LostOnTheWay`, and acsd is killed: only what was saved is left of the transaction.
+    KilledOnTheWay,
+    /// As `AnswerLost`, and acsd is killed.
+    KilledAfter,
+    /// A fault in place of the answer; nothing is carried out.
+    Fault(u16),
+    /// Another method's response; nothing is carried out.
+    Mismatch,
+    /// An empty POST; nothing is carried out.
+    Ignored,
+    /// An empty POST, but the call is carried out.
+    Silent,
+    /// `AddObject` is carried out, but answered with instance 0.
+    Unnumbered,
+    /// Status 1.
+    Later,
+}
+
+/// What comes back.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Answer(Answer<'static>),
+    /// The session is gone; whether acsd is as well.
+    Gone {
+        killed: bool,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Device {
+    pub(super) parameters: BTreeMap<String, (String, XsdType)>,
+    /// Tables: the number the next row gets.
+    pub(super) tables: BTreeMap<String, u32>,
+    /// Leaves of a new row, relative to it.
+    pub(super) row: Vec<(&'static str, &'static str, XsdType)>,
+    /// Objects that exist without having parameters.
+    pub(super) objects: BTreeSet<String>,
+    /// By the number of the call, from 0.
+    pub(super) script: HashMap<usize, Twist>,
+    /// Fault codes of paths: on a read of them, or of anything that contains them.
+    pub(super) unreadable: BTreeMap<String, u16>,
+    /// Fault codes of paths on a write.
+    pub(super) unwritable: BTreeMap<String, u16>,
+    /// Writes are answered with a bare fault in place of the list.
+    pub(super) bare_faults: bool,
+    /// Most values it returns; more is a 9004.
+    pub(super) values_max: Option<usize>,
+    /// 9005 names what it is about.
+    pub(super) names_the_name: bool,
+    /// What is left out of answers without a fault.
+    pub(super) withheld: BTreeSet<String>,
+    pub(super) calls: Vec<Request<'static>>,
+    /// Restarts and resets that were ordered and carried out.
+    pub(super) restarts: u32,
+    pub(super) adds: u32,
+    pub(super) writes: u32,
+    pub(super) deletes: u32,
+}
+
+impl Device {
+    pub(super) fn with(parameters: &[(&str, &str, XsdType)]) -> Self {
+        let parameters =
+            parameters.iter().map(|(path, value, ty)| ((*path).to_owned(), ((*value).to_owned(), *ty))).collect();
+        Self { parameters, ..Self::default() }
+    }
+
+    pub(super) fn table(mut self, path: &str, rows: &[u32]) -> Self {
+        self.objects.insert(path.to_owned());
+        self.tables.insert(path.to_owned(), rows.iter().max().unwrap_or(&0) + 1);
+        for row in rows {
+            self.objects.insert(format!("{path}{row}."));
+        }
+        self
+    }
+
+    pub(super) fn at(mut self, call: usize, twist: Twist) -> Self {
+        self.script.insert(call, twist);
+        self
+    }
+
+    pub(super) fn value(&self, path: &str) -> &str {
+        self.parameters.get(path).map_or("(none)", |(value, _)| value.as_str())
+    }
+
+    pub(super) fn rows(&self, table: &str) -> Vec<u32> {
+        let number = |path: &String| path.strip_prefix(table)?.strip_suffix('.')?.parse().ok();
+        self.objects.iter().filter_map(number).collect()
+    }
+
+    /// The methods called, in order.
+    pub(super) fn methods(&self) -> Vec<&'static str> {
+        self.calls.iter().map(|call| call.method().name()).collect()
+    }
+
+    /// The names of each `GetParameterValues`.
+    pub(super) fn reads(&self) -> Vec<Vec<String>> {
+        let names = |call: &Request<'static>| match call {
+            Request::GetParameterValues(read) => Some(read.names.iter().map(ToString::to_string).collect()),
+            _ => None,
+        };
+        self.calls.iter().filter_map(names).collect()
+    }
+
+    /// The last `SetParameterValues`.
+    pub(super) fn last_write(&self) -> &SetParameterValues<'static> {
+        let write = |call: &'_ Request<'static>| matches!(call, Request::SetParameterValues(_));
+        match self.calls.iter().rfind(|call| write(call)) {
+            Some(Request::SetParameterValues(write)) => write,
+            _ => panic!("nothing was written"),
+        }
+    }
+
+    pub(super) fn call(&mut self, request: &Request<'static>) -> Reply {
+        let twist = self.script.get(&self.calls.len()).cloned();
+        self.calls.push(request.clone());
+        let refusal = |code, words: &str| {
+            let message = Cow::Owned(words.to_owned());
+            Reply::Answer(Answer::Fault(Fault { code: CpeFaultCode(code), message, parameters: Vec::new() }))
+        };
+        match twist {
+            Some(Twist::LostOnTheWay) => return Reply::Gone { killed: false },
+            Some(Twist::KilledOnTheWay) => return Reply::Gone { killed: true },
+            Some(Twist::Fault(code)) => return refusal(code, ""),
+            Some(Twist::Mismatch) => return Reply::Answer(Answer::Mismatch),
+            Some(Twist::Ignored) => return Reply::Answer(Answer::Missing),
+            _ => {}
+        }
+        let answer = self.carry_out(request);
+        match (twist, answer) {
+            (Some(Twist::AnswerLost), _) => Reply::Gone { killed: false },
+            (Some(Twist::KilledAfter), _) => Reply::Gone { killed: true },
+            (Some(Twist::Silent), _) => Reply::Answer(Answer::Missing),
+            (Some(Twist::Unnumbered), Answer::Response(Response::AddObject(_))) => {
+                Reply::Answer(Answer::Response(Response::AddObject(AddObjectResponse::default())))
+            }
+            (Some(Twist::Later), Answer::Response(Response::SetParameterValues(_))) => {
+                Reply::Answer(Answer::Response(Response::SetParameterValues(Applied::Later)))
+            }
+            (_, answer) => Reply::Answer(answer),
+        }
+    }
+
+    fn carry_out(&mut self, request: &Request<'static>) -> Answer<'static> {
+        let done = match request {
+            Request::GetParameterValues(read) => self.get(&read.names),
+            Request::GetParameterNames(names) => self.names(&names.path),
+            Request::SetParameterValues(write) => self.set(write),
+            Request::AddObject(add) => self.add(&add.object_name),
+            Request::DeleteObject(delete) => self.delete(&delete.object_name),
+            Request::Reboot(_) => {
+                self.restarts += 1;
+                Ok(Response::Reboot)
+            }
+            Request::FactoryReset => {
+                self.restarts += 1;
+                Ok(Response::FactoryReset)
+            }
+            other => panic!("no procedure calls {other:?}"),
+        };
+        done.map_or_else(Answer::Fault, Answer::Response)
+    }
+
+    fn get(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
+        let mut found = Vec::new();
+        for name in names {
+            if let Some(code) = self.unreadable.get(name.as_ref()) {
+                return Err(self.about(*code, name));
+            }
+            let below = name.ends_with('.');
+            let matches = |path: &str| if below { path.starts_with(name.as_ref()) } else { path == name.as_ref() };
+            if below && let Some((path, code)) = self.unreadable.iter().find(|(path, _)| matches(path)) {
+                return Err(self.about(*code, path));
+            }
+            let before = found.len();
+            found.extend(self.parameters.iter().filter(|(path, _)| matches(path)));
+            if found.len() == before && !(below && self.objects.iter().any(|object| object.starts_with(name.as_ref())))
+            {
+                return Err(self.about(9005, name));
+            }
+        }
+        if self.values_max.is_some_and(|most| found.len() > most) {
+            return Err(self.about(9004, ""));
+        }
+        let parameters = found
+            .into_iter()
+            .filter(|(path, _)| !self.withheld.contains(*path))
+            .map(|(path, (value, ty))| ParameterValueStruct::new(path.clone(), value.clone(), *ty))
+            .collect();
+        Ok(Response::GetParameterValues(ParameterValues { parameters }))
+    }
+
+    fn about(&self, code: u16, name: &str) -> Fault<'static> {
+        let message = if self.names_the_name { format!("Invalid parameter {name}.") } else { String::new() };
+        Fault { code: CpeFaultCode(code), message: message.into(), parameters: Vec::new() }
+    }
+
+    /// `NextLevel` is always 1 here.
+    fn names(&self, path: &str) -> Result<Response<'static>, Fault<'static>> {
+        let all = self.parameters.keys().chain(&self.objects).chain(self.unreadable.keys());
+        let mut children = BTreeSet::new();
+        let mut exists = self.objects.contains(path);
+        for rest in all.filter_map(|name| name.strip_prefix(path)) {
+            exists = true;
+            if let Some(child) = rest.split_inclusive('.').next() {
+                children.insert(format!("{path}{child}"));
+            }
+        }
+        if !exists {
+            return Err(self.about(9005, path));
+        }
+        let parameters =
+            children.into_iter().map(|name| ParameterInfoStruct { name: name.into(), writable: true }).collect();
+        Ok(Response::GetParameterNames(ParameterNames { parameters }))
+    }
+
+    fn set(&mut self, write: &SetParameterValues<'static>) -> Result<Response<'static>, Fault<'static>> {
+        let mut refused = Vec::new();
+        for parameter in &write.parameters {
+            let code = match self.parameters.get(parameter.name.as_ref()) {
+                None => Some(9005),
+                Some((_, ty)) if *ty != parameter.ty => Some(9006),
+                Some(_) => self.unwritable.get(parameter.name.as_ref()).copied(),
+            };
+            refused.extend(code.map(|code| ParameterFault {
+                name: parameter.name.clone(),
+                code: CpeFaultCode(code),
+                message: "".into(),
+            }));
+        }
+        if let Some(first) = refused.first() {
+            let code = if self.bare_faults { first.code } else { CpeFaultCode::INVALID_ARGUMENTS };
+            let parameters = if self.bare_faults { Vec::new() } else { refused };
+            return Err(Fault { code, message: "".into(), parameters });
+        }
+        self.writes += 1;
+        for parameter in &write.parameters {
+            let value = (parameter.value.to_string(), parameter.ty);
+            self.parameters.insert(parameter.name.to_string(), value);
+        }
+        Ok(Response::SetParameterValues(Applied::Now))
+    }
+
+    pub(super) fn add(&mut self, table: &str) -> Result<Response<'static>, Fault<'static>> {
+        let Some(next) = self.tables.get_mut(table) else { return Err(self.about(9005, table)) };
+        let instance_number = *next;
+        *next += 1;
+        self.adds += 1;
+        let row = format!("{table}{instance_number}.");
+        for (leaf, value, ty) in &self.row {
+            self.parameters.insert(format!("{row}{leaf}"), ((*value).to_owned(), *ty));
+        }
+        self.objects.insert(row);
+        Ok(Response::AddObject(AddObjectResponse { instance_number, status: Applied::Now }))
+    }
+
+    fn delete(&mut self, row: &str) -> Result<Response<'static>, Fault<'static>> {
+        if let Some(code) = self.unwritable.get(row) {
+            return Err(self.about(*code, row));
+        }
+        if !self.objects.remove(row) {
+            return Err(self.about(9005, row));
+        }
+        self.deletes += 1;
+        self.parameters.retain(|path, _| !path.starts_with(row));
+        Ok(Response::DeleteObject(Applied::Now))
+    }
+}

@@ -1,0 +1,208 @@
+//! What lies between a device and a procedure: sessions, the ledger, the clock.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::cwmp::emission::BooleanForm;
+use crate::cwmp::message::Request;
+use crate::cwmp::message::inform::EventStruct;
+use crate::model::device::{DataModel, Parameter, TreePatch};
+use crate::model::procedure::Progress;
+use crate::model::transaction::{Kind, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, Work};
+use crate::tasks::plan::{Context, Ending, PlanLimits, Running, Save, Step, Wanted, book, confirmed_by_inform};
+use crate::types::event::EventCode;
+use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
+use crate::types::time::Timestamp;
+use crate::types::value::XsdType;
+
+use super::device::{Device, Reply};
+
+/// Most calls of one session: nothing here needs as many.
+const CALLS_MAX: u32 = 500;
+
+pub(super) struct World {
+    pub(super) device: Device,
+    /// The row as the ledger has it.
+    pub(super) transaction: Transaction,
+    pub(super) now: Timestamp,
+    pub(super) known: HashMap<Box<str>, Parameter>,
+    pub(super) wanted: Option<Wanted>,
+    pub(super) limits: PlanLimits,
+    pub(super) boolean_form: BooleanForm,
+    pub(super) last_boot: Option<Timestamp>,
+    /// Of the settled transaction.
+    pub(super) results: Vec<VariableResult>,
+    pub(super) learned: Vec<TreePatch>,
+    pub(super) sessions: u32,
+}
+
+impl World {
+    pub(super) fn new(device: Device, work: Work) -> Self {
+        let now = Timestamp::from_secs(1_000_000);
+        let transaction = Transaction {
+            id: TransactionId(7),
+            device: DeviceKey(1),
+            kind: Kind::Headless,
+            work,
+            status: TransactionStatus::Scheduled,
+            phase: Phase::Ready { not_before: None },
+            created_at: now,
+            expires_at: None,
+            started_at: None,
+            completed_at: None,
+            attempts: 0,
+            history: Vec::new(),
+            fault: None,
+            note: None,
+            requested_by: "test".to_owned(),
+            progress: Progress::default(),
+        };
+        Self {
+            device,
+            transaction,
+            now,
+            known: HashMap::new(),
+            wanted: None,
+            limits: PlanLimits::default(),
+            boolean_form: BooleanForm::Learned,
+            last_boot: None,
+            results: Vec::new(),
+            learned: Vec::new(),
+            sessions: 0,
+        }
+    }
+
+    /// What acsd has seen of a parameter before.
+    pub(super) fn knows(mut self, path: &str, value: &str, ty: XsdType) -> Self {
+        let parameter = Parameter {
+            path: path.into(),
+            value: Some(value.into()),
+            ty: Some(ty),
+            writable: None,
+            notification: None,
+            updated_at: self.now,
+        };
+        self.known.insert(path.into(), parameter);
+        self
+    }
+
+    /// One session. Time goes on by a second for each call.
+    pub(super) fn session(&mut self) {
+        self.sessions += 1;
+        if let Phase::Ready { not_before: Some(at) } = self.transaction.phase {
+            self.now = self.now.max(at);
+        }
+        self.transaction.status = TransactionStatus::InProgress;
+        self.transaction.phase = Phase::Running;
+        self.transaction.attempts += 1;
+        let (wanted, limits, known) = (self.wanted.clone(), self.limits.clone(), self.known.clone());
+        let context = |world: &Self| Context {
+            now: world.now,
+            data_model: DataModel::Device,
+            last_boot: world.last_boot,
+            boolean_form: world.boolean_form,
+            jitter: 500,
+            known: &known,
+            wanted: wanted.as_ref(),
+            limits: &limits,
+        };
+        let (mut running, mut step) = Running::begin(self.transaction.clone(), &context(self));
+        let mut calls = 0;
+        while let Step::Call { request, save } = step {
+            calls += 1;
+            assert!(calls < CALLS_MAX, "a session without end: {:?}", self.device.methods());
+            if save == Save::Before {
+                self.transaction = running.transaction.clone();
+            } else {
+                assert!(!matches!(request, Request::AddObject(_) | Request::Reboot(_) | Request::FactoryReset));
+            }
+            self.now = self.now + Duration::from_secs(1);
+            match self.device.call(&request) {
+                Reply::Answer(answer) => step = running.answer(&answer, &context(self)),
+                Reply::Gone { killed: true } => {
+                    self.transaction.phase = Phase::Ready { not_before: None };
+                    return;
+                }
+                Reply::Gone { killed: false } => {
+                    step = running.lost(self.now, 500, &self.limits);
+                    assert!(!matches!(step, Step::Call { .. } | Step::Wait { .. }));
+                }
+            }
+        }
+        self.learned.push(running.learned);
+        self.results = running.results;
+        self.transaction = running.transaction;
+    }
+
+    /// Sessions until the transaction has ended or waits.
+    pub(super) fn run(&mut self) -> &mut Self {
+        while matches!(self.transaction.phase, Phase::Ready { .. }) {
+            assert!(self.sessions < 40, "never ends: {:?}", self.transaction);
+            self.session();
+        }
+        self
+    }
+
+    /// The device Informs with these events, and then holds sessions as before.
+    pub(super) fn inform(&mut self, events: &[(EventCode, &str)]) {
+        let events: Vec<_> = events
+            .iter()
+            .map(|(code, key)| EventStruct {
+                code: *code,
+                raw_code: code.as_str().into(),
+                command_key: (*key).to_owned().into(),
+            })
+            .collect();
+        if events.iter().any(|event| event.code == EventCode::Boot) {
+            self.last_boot = Some(self.now);
+        }
+        if let Some(ending) = confirmed_by_inform(&self.transaction, &events) {
+            book(&mut self.transaction, &Step::End(ending), self.now);
+        }
+    }
+
+    /// Back-off that the transaction waits for now, in seconds.
+    pub(super) fn backoff(&self) -> u64 {
+        match self.transaction.phase {
+            Phase::Ready { not_before: Some(at) } => at.since(self.now).as_secs(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn ending(&self) -> Ending {
+        match self.transaction.status {
+            TransactionStatus::Completed => Ending::Completed { note: self.transaction.note.clone() },
+            TransactionStatus::Failed => Ending::Failed(self.fault().clone()),
+            other => panic!("it is {other:?}: {:?}", self.transaction),
+        }
+    }
+
+    pub(super) fn fault(&self) -> &TransactionFault {
+        self.transaction.fault.as_ref().expect("a fault")
+    }
+
+    pub(super) fn assert_completed(&self) {
+        assert!(matches!(self.ending(), Ending::Completed { .. }), "{:?}", self.transaction.fault);
+    }
+
+    /// Path, value and fault code of each result.
+    pub(super) fn outcome(&self) -> Vec<(&str, Option<&str>, Option<u16>)> {
+        self.results
+            .iter()
+            .map(|result| (&*result.path, result.value.as_deref(), result.fault.as_ref().map(|fault| fault.code)))
+            .collect()
+    }
+}
+
+pub(super) fn parameter(path: &str) -> ParameterPath {
+    ParameterPath::try_from(path).unwrap()
+}
+
+pub(super) fn object(path: &str) -> ObjectPath {
+    ObjectPath::try_from(path).unwrap()
+}
+
+pub(super) fn get(paths: &[&str]) -> Work {
+    Work::Get { paths: paths.iter().map(|path| ReadPath::try_from(*path).unwrap()).collect() }
+}
