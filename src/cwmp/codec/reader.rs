@@ -17,6 +17,9 @@ use crate::cwmp::message::Text;
 use super::text::{Hygiene, is_xml_char, without_illegal};
 use super::{DecodeError, Limits};
 
+/// Room that a list begins with: most Informs report fewer parameters.
+const ENTRIES_EXPECTED: usize = 16;
+
 /// One opening tag.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag<'a> {
@@ -230,6 +233,9 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         self.entries += 1;
         if self.entries > self.limits.parameters {
             return Err(DecodeError::TooManyParameters { limit: self.limits.parameters });
+        }
+        if list.is_empty() {
+            list.reserve(ENTRIES_EXPECTED);
         }
         list.push(entry);
         Ok(())
