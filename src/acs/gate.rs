@@ -312,8 +312,8 @@ mod tests {
 
     use super::*;
     use crate::devices::onboard::fresh_profile;
-    use crate::model::device::{Credentials, State};
-    use crate::types::ident::{DeviceKey, SerialNumber};
+    use crate::model::device::Credentials;
+    use crate::types::ident::SerialNumber;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -329,14 +329,14 @@ mod tests {
     }
 
     /// A device with these logins of its own: the one in use, and the one on its way.
-    fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Device {
+    fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Profile {
         let mut profile = fresh_profile(SerialNumber::try_from("1").expect("valid"), NOW);
         profile.credentials = Credentials {
             current: current.map(|password| login(gate, password)),
             next: next.map(|password| login(gate, password)),
             ..Credentials::default()
         };
-        Device { key: DeviceKey(1), profile, state: State::unseen(NOW) }
+        profile
     }
 
     fn basic(username: &str, password: &str) -> String {
@@ -344,7 +344,7 @@ mod tests {
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both))
     }
 
-    fn judge(gate: &Gate, device: Option<&Device>, authorization: Option<&str>, bootstrap: bool) -> Passage {
+    fn judge(gate: &Gate, device: Option<&Profile>, authorization: Option<&str>, bootstrap: bool) -> Passage {
         gate.judge(Claim { authorization, device, bootstrap }, NOW)
     }
 
@@ -369,7 +369,7 @@ mod tests {
     fn the_shared_login_serves_those_without_one_of_their_own() {
         let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
         let shared = basic("shared", "onboard");
-        let judge = |device: Option<&Device>, bootstrap| judge(&gate, device, Some(&shared), bootstrap);
+        let judge = |device: Option<&Profile>, bootstrap| judge(&gate, device, Some(&shared), bootstrap);
         assert_eq!(judge(None, false), Passage::Granted(Principal::Shared));
         assert_eq!(judge(Some(&device(&gate, None, None)), false), Passage::Granted(Principal::Shared));
         let settled = device(&gate, Some("own"), None);
