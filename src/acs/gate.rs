@@ -382,7 +382,7 @@ mod tests {
         let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
         // The session with the bootstrap was lost; the next Inform no longer reports one.
         let mut reset = device(&gate, Some("before the reset"), Some("on its way"));
-        reset.profile.credentials.on_shared = true;
+        reset.credentials.on_shared = true;
         let passage = judge(&gate, Some(&reset), Some(&basic("shared", "onboard")), false);
         assert_eq!(passage, Passage::Granted(Principal::Shared));
         // An operator's new login alone opens nothing to those who know the shared one.
