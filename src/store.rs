@@ -105,6 +105,10 @@ pub trait DeviceStore: Send + Sync {
     /// The device with this identity.
     fn find<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<Device>>;
 
+    /// The device with this identity without its state: what has to be known of a caller before its Inform is recorded,
+    /// which reads the state anyway.
+    fn identify<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<(DeviceKey, Profile)>>;
+
     /// The device the API addresses by this serial.
     fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>>;
 

@@ -37,7 +37,7 @@ pub fn run() {
     let addresses = runtime.block_on(async {
         let mut addresses = Vec::new();
         for workload in Workload::ALL {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+            let listener = acsd::acs::listen::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
             addresses.push(listener.local_addr().expect("bound"));
             tokio::spawn(serve(listener, script(workload)));
         }

@@ -231,7 +231,7 @@ impl Inner {
             return None;
         }
         let now = self.now();
-        match self.gate.continues(post.authorization.as_deref(), &live.snapshot, live.opened_by, now) {
+        match self.gate.continues(post.authorization.as_deref(), &live.snapshot.profile, live.opened_by, now) {
             Passage::Granted(_) => {
                 self.sessions.bind(post.connection, live.token);
                 live.connection = post.connection;

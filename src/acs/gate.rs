@@ -11,7 +11,7 @@ use crate::auth::authorization::Authorization;
 use crate::auth::basic;
 use crate::auth::digest::{DigestServer, DigestVerdict, Stale};
 use crate::auth::seal::Sealer;
-use crate::model::device::{Device, Login};
+use crate::model::device::{Login, Profile};
 use crate::types::network::Network;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -97,7 +97,7 @@ pub struct Claim<'a> {
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
     /// The device that the Inform's identity belongs to, if there is one.
-    pub device: Option<&'a Device>,
+    pub device: Option<&'a Profile>,
     /// Whether the Inform has a `0 BOOTSTRAP`.
     pub bootstrap: bool,
 }
@@ -204,7 +204,7 @@ impl Gate {
     pub fn continues(
         &self,
         authorization: Option<&str>,
-        device: &Device,
+        device: &Profile,
         opened_by: Principal,
         now: Timestamp,
     ) -> Passage {
@@ -230,18 +230,15 @@ impl Gate {
         self.failures.count(address, now);
     }
 
-    fn may_come_unchallenged(&self, device: Option<&Device>) -> bool {
+    fn may_come_unchallenged(&self, device: Option<&Profile>) -> bool {
         self.onboarding == OnboardingMode::Open
-            && device.is_none_or(|device| {
-                let credentials = &device.profile.credentials;
-                credentials.current.is_none() && credentials.taken.is_none()
-            })
+            && device.is_none_or(|device| device.credentials.current.is_none() && device.credentials.taken.is_none())
     }
 
     /// The logins that would do, of those with this user name.
     fn candidates(&self, claim: &Claim<'_>, username: &str) -> Vec<(Principal, Secret)> {
         let mut candidates = Vec::new();
-        let credentials = claim.device.map(|device| &device.profile.credentials);
+        let credentials = claim.device.map(|device| &device.credentials);
         let mut own = |principal, login: Option<&Login>| {
             let Some(login) = login.filter(|login| login.username == username) else { return };
             match self.sealer.open(&login.password) {
@@ -337,8 +334,8 @@ mod tests {
 
     use super::*;
     use crate::devices::onboard::fresh_profile;
-    use crate::model::device::{Credentials, State};
-    use crate::types::ident::{DeviceKey, SerialNumber};
+    use crate::model::device::Credentials;
+    use crate::types::ident::SerialNumber;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -354,14 +351,14 @@ mod tests {
     }
 
     /// A device with these logins of its own: the one in use, and the one on its way.
-    fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Device {
+    fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Profile {
         let mut profile = fresh_profile(SerialNumber::try_from("1").expect("valid"), NOW);
         profile.credentials = Credentials {
             current: current.map(|password| login(gate, password)),
             next: next.map(|password| login(gate, password)),
             ..Credentials::default()
         };
-        Device { key: DeviceKey(1), profile, state: State::unseen(NOW) }
+        profile
     }
 
     fn basic(username: &str, password: &str) -> String {
@@ -369,7 +366,7 @@ mod tests {
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both))
     }
 
-    fn judge(gate: &Gate, device: Option<&Device>, authorization: Option<&str>, bootstrap: bool) -> Passage {
+    fn judge(gate: &Gate, device: Option<&Profile>, authorization: Option<&str>, bootstrap: bool) -> Passage {
         gate.judge(Claim { authorization, device, bootstrap }, NOW)
     }
 
@@ -394,7 +391,7 @@ mod tests {
     fn the_shared_login_serves_those_without_one_of_their_own() {
         let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
         let shared = basic("shared", "onboard");
-        let judge = |device: Option<&Device>, bootstrap| judge(&gate, device, Some(&shared), bootstrap);
+        let judge = |device: Option<&Profile>, bootstrap| judge(&gate, device, Some(&shared), bootstrap);
         assert_eq!(judge(None, false), Passage::Granted(Principal::Shared));
         assert_eq!(judge(Some(&device(&gate, None, None)), false), Passage::Granted(Principal::Shared));
         let settled = device(&gate, Some("own"), None);
@@ -407,7 +404,7 @@ mod tests {
         let gate = gate(AuthMode::Basic, OnboardingMode::Shared);
         // The session with the bootstrap was lost; the next Inform no longer reports one.
         let mut reset = device(&gate, Some("before the reset"), Some("on its way"));
-        reset.profile.credentials.on_shared = true;
+        reset.credentials.on_shared = true;
         let passage = judge(&gate, Some(&reset), Some(&basic("shared", "onboard")), false);
         assert_eq!(passage, Passage::Granted(Principal::Shared));
         // An operator's new login alone opens nothing to those who know the shared one.

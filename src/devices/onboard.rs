@@ -65,12 +65,13 @@ impl Onboarding {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn lookup(&self, identity: &DeviceIdentity) -> Result<Option<Device>, StoreError> {
-        if let Some(device) = self.store.find(identity).await? {
-            return Ok(Some(device));
+    pub async fn lookup(&self, identity: &DeviceIdentity) -> Result<Option<Caller>, StoreError> {
+        if let Some((key, profile)) = self.store.identify(identity).await? {
+            return Ok(Some(Caller { key, profile, binding: Binding::Bound }));
         }
         let awaited = self.store.by_serial(identity.serial_number.as_str()).await?;
-        Ok(awaited.filter(|device| device.state.identity.is_none()))
+        let awaited = awaited.filter(|device| device.state.identity.is_none());
+        Ok(awaited.map(Caller::from))
     }
 
     /// Registers an unknown device, with the logins it is to get.
@@ -122,7 +123,7 @@ impl Onboarding {
     ///
     /// # Errors
     /// [`OnboardError`].
-    pub async fn bind(&self, device: &Device, identity: &DeviceIdentity) -> Result<(), OnboardError> {
+    pub async fn bind(&self, device: &Caller, identity: &DeviceIdentity) -> Result<(), OnboardError> {
         self.store.bind(device.key, identity).await?;
         tracing::info!(device.id = %device.key, %identity, "first contact of {identity}, created ahead");
         if device.profile.credentials.connection_request.is_none() {
@@ -269,6 +270,33 @@ impl Onboarding {
         let username = identity.username().chars().take(USERNAME_MAX_CHARS).collect();
         Ok(Login { username, password })
     }
+}
+
+/// A device that calls, as far as it is known before its Inform is recorded.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its key.
+    pub key: DeviceKey,
+    /// Its profile.
+    pub profile: Profile,
+    /// Whether its identity is on record.
+    pub binding: Binding,
+}
+
+impl From<Device> for Caller {
+    fn from(device: Device) -> Self {
+        let binding = if device.state.identity.is_some() { Binding::Bound } else { Binding::CreatedAhead };
+        Self { key: device.key, profile: device.profile, binding }
+    }
+}
+
+/// Whether a device has Informed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// Under this identity.
+    Bound,
+    /// Not yet: an operator has created it ahead, and only its serial number is known.
+    CreatedAhead,
 }
 
 /// Which of the logins given to a device it has used for the first time.

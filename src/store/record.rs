@@ -1,7 +1,11 @@
 //! Persisted forms: a format byte, then what that format says. A new form gets a new byte; old ones stay readable.
 
+use std::io;
+
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::model::device::Parameter;
 use crate::types::time::Timestamp;
@@ -21,6 +25,8 @@ const COMPRESS_FROM_BYTES: usize = 4096;
 /// What one record may grow to when it is unpacked.
 const CONTENT_MAX_BYTES: usize = 256 << 20;
 const ZSTD_LEVEL: i32 = 3;
+/// Most contexts of a kind that are kept: about a megabyte each.
+const CONTEXTS_MAX: usize = 8;
 
 /// Writes a record; `hint`: how large it may become.
 pub(super) fn encode<T: Serialize>(value: &T, hint: usize) -> Result<Vec<u8>, StoreError> {
@@ -42,6 +48,17 @@ pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T,
         Some((&COMPRESSED, packed)) => {
             let content = decompress(what, packed)?;
             postcard::from_bytes(&content).map_err(|error| unreadable(what, &error))
+        }
+        Some((other, _)) => Err(unreadable(what, &format!("unknown format {other}"))),
+        None => Err(unreadable(what, &"it is empty")),
+    }
+}
+
+/// Reads the first field of a record that is never compressed, without the rest.
+pub(super) fn decode_head<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&PLAIN, content)) => {
+            postcard::take_from_bytes(content).map(|(head, _)| head).map_err(|error| unreadable(what, &error))
         }
         Some((other, _)) => Err(unreadable(what, &format!("unknown format {other}"))),
         None => Err(unreadable(what, &"it is empty")),
@@ -125,7 +142,9 @@ fn split_shared<'a>(before: &str, path: &'a str) -> (usize, &'a str) {
 
 fn compress(format: u8, content: &[u8]) -> Result<Vec<u8>, StoreError> {
     let length = u32::try_from(content.len()).map_err(|error| refused(&error))?;
-    let packed = zstd::bulk::compress(content, ZSTD_LEVEL).map_err(|error| refused(&error))?;
+    let packed = COMPRESSORS
+        .with(|| Compressor::new(ZSTD_LEVEL), |zstd| zstd.compress(content))
+        .map_err(|error| refused(&error))?;
     Ok([&[format][..], &length.to_be_bytes(), &packed].concat())
 }
 
@@ -135,7 +154,33 @@ fn decompress(what: &str, packed: &[u8]) -> Result<Vec<u8>, StoreError> {
     if length > CONTENT_MAX_BYTES {
         return Err(unreadable(what, &format!("it claims {length} bytes")));
     }
-    zstd::bulk::decompress(packed, length).map_err(|error| unreadable(what, &error))
+    DECOMPRESSORS
+        .with(Decompressor::new, |zstd| zstd.decompress(packed, length))
+        .map_err(|error| unreadable(what, &error))
+}
+
+static COMPRESSORS: Pool<Compressor<'static>> = Pool(Mutex::new(Vec::new()));
+static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool(Mutex::new(Vec::new()));
+
+/// Contexts of zstd at rest: to make one costs more than to pack the parameters that an ordinary `get` brings.
+struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T> Pool<T> {
+    /// Lends a context, made now if none is at rest.
+    fn with<R>(
+        &self,
+        make: impl FnOnce() -> io::Result<T>,
+        work: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let resting = self.0.lock().pop();
+        let mut context = resting.map_or_else(make, Ok)?;
+        let done = work(&mut context)?;
+        let mut resting = self.0.lock();
+        if resting.len() < CONTEXTS_MAX {
+            resting.push(context);
+        }
+        Ok(done)
+    }
 }
 
 /// A record that is there but does not say what it should.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
 use crate::cwmp::session::{Outcome, Session};
-use crate::devices::onboard::{Handed, OnboardError, OwnLogin};
+use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
 use crate::telemetry::names;
@@ -92,7 +92,7 @@ impl Inner {
         inform: &Inform<'_>,
         identity: &DeviceIdentity,
         now: Timestamp,
-    ) -> Result<(Option<Device>, Principal), Refusal> {
+    ) -> Result<(Option<Caller>, Principal), Refusal> {
         if post.authorization.is_some() && self.gate.is_shut_to(post.peer.ip(), now) {
             metrics::counter!(names::REFUSED, "reason" => "login_rate").increment(1);
             return Err(Answer::Busy { retry_after: SHUT_OUT });
@@ -103,7 +103,11 @@ impl Inner {
         };
         self.shed(inform, device.as_ref().map(|device| device.key), now)?;
         let bootstrap = has(inform, EventCode::Bootstrap);
-        let claim = Claim { authorization: post.authorization.as_deref(), device: device.as_ref(), bootstrap };
+        let claim = Claim {
+            authorization: post.authorization.as_deref(),
+            device: device.as_ref().map(|device| &device.profile),
+            bootstrap,
+        };
         match self.gate.judge(claim, now) {
             Passage::Granted(principal) => Ok((device, principal)),
             Passage::Challenge { www_authenticate, failed } => {
@@ -150,19 +154,19 @@ impl Inner {
         envelope: &Envelope<'_>,
         inform: &Inform<'_>,
         identity: &DeviceIdentity,
-        (known, principal): (Option<Device>, Principal),
+        (known, principal): (Option<Caller>, Principal),
         cwmp_version: crate::cwmp::version::CwmpVersion,
         now: Timestamp,
     ) -> Result<Device, OnboardError> {
         let onboarding = &self.services.onboarding;
         let device = match known {
             Some(device) => {
-                if device.state.identity.is_none() {
+                if device.binding == Binding::CreatedAhead {
                     onboarding.bind(&device, identity).await?;
                 }
                 device
             }
-            None => onboarding.register(identity, now).await?,
+            None => Caller::from(onboarding.register(identity, now).await?),
         };
         match principal {
             Principal::Taken => onboarding.complete_hand_over(device.key, Handed::Taken).await?,
@@ -196,7 +200,7 @@ impl Inner {
         if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
             self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
         }
-        let mut device = Device { state, ..device };
+        let mut device = Device { key: device.key, profile: device.profile, state };
         if learned.first_contact || learned.bootstrapped {
             let own_login = match principal {
                 Principal::Own | Principal::Taken | Principal::Next => OwnLogin::InUse,
@@ -272,7 +276,7 @@ fn has_own_login(device: &Device) -> bool {
 }
 
 /// What an operator would want to read in the log.
-fn report(device: &Device, learned: &Learned) {
+fn report(device: &Caller, learned: &Learned) {
     let key = device.key;
     if learned.bootstrap_loop {
         tracing::warn!(device.id = %key, "device {key} bootstraps again and again: this one counts as a boot");

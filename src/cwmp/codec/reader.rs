@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use quick_xml::Reader;
 use quick_xml::errors::SyntaxError;
 use quick_xml::events::{BytesStart, Event};
@@ -15,6 +16,9 @@ use crate::cwmp::message::Text;
 
 use super::text::{Hygiene, is_xml_char, without_illegal};
 use super::{DecodeError, Limits};
+
+/// Room that a list begins with: most Informs report fewer parameters.
+const ENTRIES_EXPECTED: usize = 16;
 
 /// One opening tag.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +166,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     /// The next child of the open element, or `None` where the element ends. Text between children is passed over.
     pub(super) fn child(&mut self) -> Result<Option<Tag<'a>>, DecodeError> {
         loop {
+            self.skip_blanks();
             match self.next()? {
                 Node::Child(tag) => return Ok(Some(tag)),
                 Node::Text(_) | Node::Reference(_) => {}
@@ -182,6 +187,9 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     /// The text of the element just opened, blanks included. Elements in it are passed over; a `<` that opens no
     /// well-formed element is text (quirk 3).
     pub(super) fn text(&mut self) -> Result<Text<'a>, DecodeError> {
+        if let Some(text) = self.plain_text() {
+            return Ok(self.normalised(Cow::Borrowed(text)));
+        }
         let mut text = Text::Borrowed("");
         loop {
             let at = self.offset();
@@ -226,8 +234,37 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         if self.entries > self.limits.parameters {
             return Err(DecodeError::TooManyParameters { limit: self.limits.parameters });
         }
+        if list.is_empty() {
+            list.reserve(ENTRIES_EXPECTED);
+        }
         list.push(entry);
         Ok(())
+    }
+
+    /// Passes over blanks between elements before quick-xml makes an event of them: in many messages that is every other
+    /// event.
+    fn skip_blanks(&mut self) {
+        if !self.empty {
+            let rest = self.events.get_mut();
+            *rest = rest.trim_ascii_start();
+        }
+    }
+
+    /// The text of the element just opened when there is nothing but plain text up to its end tag: then two events are
+    /// saved. `None`, and nothing is read, when there is anything else.
+    fn plain_text(&mut self) -> Option<&'a str> {
+        if self.empty {
+            return None;
+        }
+        let rest = self.text.get(self.offset()..)?;
+        let (text, markup) = rest.split_at_checked(memchr2(b'<', b'&', rest.as_bytes())?)?;
+        let behind = markup.strip_prefix("</")?.strip_prefix(*self.open.last()?)?.strip_prefix('>')?;
+        if text.len() > self.limits.text_bytes {
+            return None;
+        }
+        *self.events.get_mut() = behind.as_bytes();
+        self.open.pop();
+        Some(text)
     }
 
     fn opened(&mut self, at: usize, start: &BytesStart<'_>) -> Result<Tag<'a>, DecodeError> {

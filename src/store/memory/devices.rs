@@ -1,6 +1,6 @@
 //! The inventory in memory.
 
-use crate::model::device::{Device, Parameter, State, Status, TreePatch};
+use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
 use crate::model::learn::{InformFacts, Learned};
 use crate::store::queue::QueueDocument;
 use crate::store::{
@@ -65,6 +65,13 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
 impl DeviceStore for MemoryStore {
     fn find<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<Device>> {
         ready(self.step(|inner| inner.position(|entry| entry.state.identity.as_ref() == Some(identity))))
+    }
+
+    fn identify<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<(DeviceKey, Profile)>> {
+        ready(self.step(|inner| {
+            let bearer = inner.devices.iter().find(|(_, entry)| entry.state.identity.as_ref() == Some(identity));
+            bearer.map(|(key, entry)| (*key, entry.profile.clone()))
+        }))
     }
 
     fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>> {

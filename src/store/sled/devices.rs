@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::model::device::{Device, Parameter, State, Status, TreePatch};
+use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
 use crate::model::learn::{InformFacts, Learned};
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
@@ -29,6 +29,21 @@ impl Core {
                 && let Some(profile) = self.profile(key)?
             {
                 return Ok(Some(Device { key, profile, state }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn identify(&self, identity: &DeviceIdentity) -> Result<Option<(DeviceKey, Profile)>, StoreError> {
+        let candidates = self.devices.read().by_identity(identity);
+        for key in candidates {
+            let Some(bytes) = self.database.get(Table::Devices, &key::device(key))? else { continue };
+            // The first field of a state.
+            let bearer: Option<DeviceIdentity> = record::decode_head("device state", &bytes)?;
+            if bearer.as_ref() == Some(identity)
+                && let Some(profile) = self.profile(key)?
+            {
+                return Ok(Some((key, profile)));
             }
         }
         Ok(None)
@@ -214,6 +229,10 @@ impl SledStore {
 impl DeviceStore for SledStore {
     fn find<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<Device>> {
         Box::pin(async move { self.core.find(identity) })
+    }
+
+    fn identify<'a>(&'a self, identity: &'a DeviceIdentity) -> StoreFuture<'a, Option<(DeviceKey, Profile)>> {
+        Box::pin(async move { self.core.identify(identity) })
     }
 
     fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>> {
