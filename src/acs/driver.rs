@@ -206,10 +206,15 @@ impl Inner {
     }
 
     /// A POST of no session. Stragglers of a session that has just ended get one more 204 (quirks 36, 61).
+    ///
+    /// An empty one on a connection that has not been heard of is challenged, even with the cookie of some session long
+    /// over: libcurl fetches the challenge that way in front of an Inform, and takes a 204 for "no login needed".
     fn stray(&self, post: &Post, incoming: &Incoming<'_>) -> Answer {
         match incoming {
             Incoming::Empty
-                if post.cookie.is_none() && post.authorization.is_none() && self.gate.challenges_unread() =>
+                if post.authorization.is_none()
+                    && self.gate.challenges_unread()
+                    && !self.sessions.has_served(post.connection) =>
             {
                 let www_authenticate = self.gate.challenge(self.now());
                 Answer::Challenge { www_authenticate, connection: Connection::Keep }
@@ -291,7 +296,7 @@ impl Inner {
     }
 
     fn forget(&self, live: &Live, outcome: Outcome) {
-        self.sessions.remove(live.token, live.connection);
+        self.sessions.remove(live.token);
         self.services.presence.leave(live.device, live.token.0);
         let now = self.now();
         self.meters.count_session(outcome, now.since(live.opened_at).as_secs_f64());

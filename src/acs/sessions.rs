@@ -119,10 +119,17 @@ impl SessionTable {
         }
     }
 
-    /// The session that a connection belongs to (quirk 63).
+    /// The open session that a connection belongs to (quirk 63).
     #[must_use]
     pub fn of_connection(&self, connection: ConnectionId) -> Option<SessionToken> {
-        self.by_connection.lock().get(&connection).copied()
+        let token = self.by_connection.lock().get(&connection).copied()?;
+        self.slots.lock().contains_key(&token).then_some(token)
+    }
+
+    /// Whether a session has been held over a connection, be it over or not.
+    #[must_use]
+    pub fn has_served(&self, connection: ConnectionId) -> bool {
+        self.by_connection.lock().contains_key(&connection)
     }
 
     /// The one session from this address whose CPE has never returned a cookie; `None` when there are several
@@ -153,13 +160,9 @@ impl SessionTable {
         }
     }
 
-    /// Ends a session that the caller holds.
-    pub fn remove(&self, token: SessionToken, connection: ConnectionId) {
+    /// Ends a session that the caller holds. Its connection stays known until it is gone.
+    pub fn remove(&self, token: SessionToken) {
         self.slots.lock().remove(&token);
-        let mut by_connection = self.by_connection.lock();
-        if by_connection.get(&connection) == Some(&token) {
-            by_connection.remove(&connection);
-        }
     }
 
     /// A newer session of the device has begun: hands out this one to be wound up, or marks it so that whoever works on

@@ -60,7 +60,8 @@ const AGENTS: [Style; 8] = [
                  <cwmp:SupportedCWMPVersions soap_env:mustUnderstand=\"0\">1.0,1.1,1.2,1.3,1.4</cwmp:SupportedCWMPVersions>",
         ..Style::PLAIN
     },
-    // With Digest alone libcurl fetches the challenge by a POST without body, in front of the Inform.
+    // With Digest alone libcurl fetches the challenge by a POST without body, in front of the Inform; its jar keeps the
+    // cookie of the session before.
     Style {
         name: "curl-digest",
         headers: "Accept: */*\r\nContent-Type: application/x-www-form-urlencoded\r\n",

@@ -21,7 +21,7 @@ pub(super) enum Login {
     Digest,
     /// As after each message it had forgotten the challenge.
     DigestForgotten,
-    /// Asks for the challenge by an empty POST.
+    /// Asks for the challenge by an empty POST, at the start of each session; an old cookie goes with it.
     DigestEmptyFirst,
     /// Basic until challenged; then Digest, with `nc` 1 for ever.
     BasicUnasked,
@@ -126,8 +126,11 @@ impl<'s> Client<'s> {
     /// From Inform to 204: what acsd called, in order.
     pub(super) async fn session(&mut self, event: &str) -> Vec<String> {
         let inform = self.inform(event);
-        if self.style.login == Login::DigestEmptyFirst && self.challenge.is_none() {
-            self.post("").await;
+        if self.style.login == Login::DigestEmptyFirst {
+            self.challenge = None;
+            let probe = self.exchange("").await;
+            let expected = if self.auth == AuthMode::Digest { 401 } else { 204 };
+            assert_eq!(probe.status, expected, "{}: else it would not authenticate at all", self.serial);
         }
         let opened = self.post(&inform).await;
         assert_eq!(opened.status, 200, "{}: {}", self.serial, opened.body);
@@ -224,9 +227,7 @@ impl<'s> Client<'s> {
             self.challenge = None;
         }
         let mut reply = self.exchange(body).await;
-        // The empty POST of `DigestEmptyFirst` only fetches the challenge.
-        let fetches = body.is_empty() && self.style.login == Login::DigestEmptyFirst && self.cookie.is_none();
-        if reply.status == 401 && !fetches {
+        if reply.status == 401 {
             reply = self.exchange(body).await;
         }
         if reply.status == 200 {
