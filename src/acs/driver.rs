@@ -183,11 +183,15 @@ impl Inner {
 
     /// Goes on with the session that a POST belongs to.
     async fn resume(self: &Arc<Self>, post: &Post, incoming: Incoming<'_>) -> Answer {
-        let token = post
-            .cookie
-            .or_else(|| self.sessions.of_connection(post.connection))
-            .or_else(|| self.sessions.of_address(post.peer.ip()));
-        let taken = token.map_or(Taken::Unknown, |token| self.sessions.take(token));
+        let taken = match post.cookie.map(|token| self.sessions.take(token)) {
+            Some(Taken::Unknown) => self.sessions.take_ignorant(post.connection),
+            Some(taken) => taken,
+            None => {
+                let token = self.sessions.of_connection(post.connection);
+                let token = token.or_else(|| self.sessions.of_address(post.peer.ip()));
+                token.map_or(Taken::Unknown, |token| self.sessions.take(token))
+            }
+        };
         let live = match taken {
             Taken::Live(live) => live,
             Taken::Busy => {

@@ -126,6 +126,17 @@ impl SessionTable {
         self.slots.lock().contains_key(&token).then_some(token)
     }
 
+    /// Takes out the session of a connection if its CPE has never returned its cookie: agents that keep the cookie of a
+    /// session before it (quirk 10). One that has returned it is not meant by a cookie of another session.
+    pub fn take_ignorant(&self, connection: ConnectionId) -> Taken {
+        let Some(token) = self.by_connection.lock().get(&connection).copied() else { return Taken::Unknown };
+        let ignorant = match self.slots.lock().get(&token) {
+            Some(Slot::Idle(live)) => !live.cookie_seen,
+            Some(Slot::Busy | Slot::Superseded) | None => false,
+        };
+        if ignorant { self.take(token) } else { Taken::Unknown }
+    }
+
     /// Whether a session has been held over a connection, be it over or not.
     #[must_use]
     pub fn has_served(&self, connection: ConnectionId) -> bool {

@@ -12,7 +12,7 @@ use crate::support::{Acs, config};
 const UP_TIME: &str = "DeviceInfo.UpTime";
 
 /// Scripted agents on libcurl, Node.js, Go, Python, Java and plain sockets.
-const AGENTS: [Style; 8] = [
+const AGENTS: [Style; 9] = [
     // Offers Basic unasked, sends back the cookie with its attributes, and types its empty POSTs.
     Style {
         name: "node",
@@ -89,6 +89,8 @@ const AGENTS: [Style; 8] = [
         id: None,
         ..Style::PLAIN
     },
+    // Takes a cookie once in its life.
+    Style { name: "first-cookie", headers: "SOAPAction: \"\"\r\n", cookies: Cookies::First, ..Style::PLAIN },
     // Header names in lower case, a line feed behind each body, RFC 2965 cookies.
     Style {
         name: "lower-case",

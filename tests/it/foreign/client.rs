@@ -36,6 +36,8 @@ pub(super) enum Cookies {
     /// With its attributes.
     Verbatim,
     Rfc2965,
+    /// The first one it ever got, for ever.
+    First,
     Never,
 }
 
@@ -322,6 +324,7 @@ impl<'s> Client<'s> {
             Cookies::Pair => Some(pair.to_owned()),
             Cookies::Verbatim => Some(value.to_owned()),
             Cookies::Rfc2965 => Some(format!("$Version=\"1\"; {name}=\"{text}\"; $Path=\"/\"")),
+            Cookies::First => Some(self.cookie.take().unwrap_or_else(|| pair.to_owned())),
             Cookies::Never => None,
         };
     }
