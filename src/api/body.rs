@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
@@ -36,12 +37,17 @@ impl FromRequest<Arc<ApiState>> for JsonObject {
 }
 
 async fn read(body: Body, limit_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    let too_large = || ApiError::Detail {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        detail: format!("The body is larger than {limit_bytes} bytes.").into(),
+    };
+    // A client that announces its body and waits is spared sending it.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|announced| announced > limit_bytes) {
+        return Err(too_large());
+    }
     match Limited::new(body, limit_bytes).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::Detail {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            detail: format!("The body is larger than {limit_bytes} bytes.").into(),
-        }),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_broken_off) => Err(ApiError::bad_request("The body broke off.")),
     }
 }
