@@ -99,6 +99,9 @@ pub const LINE_MAX_CHARS: usize = 256;
 /// Longest free text of several lines, in characters.
 pub const TEXT_MAX_CHARS: usize = 8192;
 
+/// An element of a list of objects.
+pub type Element = Result<Map<String, Value>, FieldErrors>;
+
 /// Takes the fields of an object one by one. What is absent gives `None`; what is wrong gives `None` and an error; what
 /// is left at [`finish`](Self::finish) is unknown.
 #[derive(Debug)]
@@ -249,27 +252,19 @@ impl Fields {
         if ids.is_none() { self.wrong(field, "Expected a list of integers.") } else { ids }
     }
 
-    /// A list of objects.
-    pub fn objects(&mut self, field: &str) -> Option<Vec<Map<String, Value>>> {
+    /// A list of objects; in the place of an element that is none, what is to be said of it.
+    pub fn objects(&mut self, field: &str) -> Option<Vec<Element>> {
         let Value::Array(items) = self.take(field)? else {
             return self.wrong(field, "Expected a list of objects.");
         };
-        let mut objects = Vec::with_capacity(items.len());
-        let mut errors = Vec::with_capacity(items.len());
-        for item in items {
-            match item {
-                Value::Object(object) => {
-                    objects.push(object);
-                    errors.push(FieldErrors::default());
-                }
-                other => errors.push(FieldErrors::one(
-                    "non_field_errors",
-                    format!("Invalid data. Expected an object, but got {}.", kind_of(&other)),
-                )),
-            }
-        }
-        self.errors.add_elements(field, errors);
-        Some(objects)
+        let element = |item| match item {
+            Value::Object(object) => Ok(object),
+            other => Err(FieldErrors::one(
+                "non_field_errors",
+                format!("Invalid data. Expected an object, but got {}.", kind_of(&other)),
+            )),
+        };
+        Some(items.into_iter().map(element).collect())
     }
 
     /// The names that are left, for bodies whose keys are data.
