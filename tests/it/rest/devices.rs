@@ -67,7 +67,7 @@ async fn a_new_device_has_every_field_and_its_default() {
         "type_short_name": "generic", "software_version": "", "hardware_version": "", "manufacturer": "",
         "unique_identifier": "", "product_class": "", "serial_number": "ZN-1", "serial_number_alt": "",
         "description": "", "organization_id": 1, "firmware_image": null, "firmware_image_is_pending": false,
-        "location_name": "", "location": null, "location_short_name": null, "latitude": null, "longitude": null,
+        "location_name": "", "location": null, "location_short_name": "", "latitude": null, "longitude": null,
         "username": "", "update_frequency": 300, "address": "", "last_connection": null,
         "last_configuration": null, "last_change": null, "debug": false, "pending_settings": null, "tags": []
     });
