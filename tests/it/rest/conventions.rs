@@ -93,6 +93,8 @@ async fn organizations_outside_a_token_are_not_there() {
     }
     stranger("GET", format!("{DEVICES}?organization=1"), Value::Null).await.refused(403, "a named organization");
     stranger("POST", DEVICES.into(), json!({"serial_number": "T"})).await.refused(403, "the default organization");
+    let unknown = json!({"serial_number": "T", "organization_id": 9});
+    stranger("POST", DEVICES.into(), unknown).await.refused(403, "outside, and none that exists");
     let list = stranger("GET", DEVICES.into(), Value::Null).await.expect(200, "the list");
     assert_eq!(list["count"], 0);
     let list = stranger("GET", TRANSACTIONS.into(), Value::Null).await.expect(200, "transactions");
