@@ -501,3 +501,14 @@ async fn update_status_turns_the_silent_down() {
     let list = api.get(&format!("{DEVICES}?update_status=1")).await.expect(200, "list");
     assert_eq!(list["results"][1]["status"], "Down");
 }
+
+#[tokio::test]
+async fn update_status_calls_those_that_move_up_into_the_page() {
+    let api = Api::start().await;
+    for serial in ["S", "T", "U"] {
+        api.create(json!({"serial_number": serial})).await;
+        api.inform(serial, &[]).await;
+    }
+    let list = api.get(&format!("{DEVICES}?status=true&limit=1&update_status=true")).await.expect(200, "list");
+    assert_eq!((&list["count"], &list["results"]), (&json!(0), &json!([])), "nobody is shown Up who was not asked");
+}
