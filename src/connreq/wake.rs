@@ -63,7 +63,7 @@ impl Default for WakeConfig {
             limits: CallLimits::default(),
             policy: AddressPolicy::default(),
             concurrency: 128,
-            burst: 10,
+            burst: 60,
             window: Duration::from_mins(1),
         }
     }
