@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::cwmp::emission::BooleanForm;
 use crate::cwmp::message::Request;
 use crate::cwmp::session::Answer;
-use crate::model::device::{DataModel, Parameter, TreePatch};
+use crate::model::device::{DataModel, Parameter, Setting, TreePatch};
 use crate::model::transaction::{
     Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, WaitReason, Work,
 };
@@ -26,6 +26,12 @@ use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
 pub use restart::confirmed_by_inform;
+
+/// The parameters that a setting concerns, in a tree with this root.
+#[must_use]
+pub fn setting_paths(root: &str, setting: Setting) -> Vec<String> {
+    configure::setting_paths(root, setting)
+}
 
 /// What the driver does next with a procedure.
 #[derive(Debug, Clone, PartialEq)]

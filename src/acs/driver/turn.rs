@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
-use crate::model::device::{Device, Login, Profile, Setting, State};
+use crate::model::device::{DataModel, Device, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, Work};
 use crate::store::StoreError;
-use crate::tasks::plan::{Context, Running, Save, Step, Wanted};
+use crate::tasks::plan::{self, Context, Running, Save, Step, Wanted};
 use crate::telemetry::names;
 use crate::types::ident::DeviceKey;
 use crate::types::time::Timestamp;
@@ -75,16 +75,18 @@ impl Inner {
         live.known.clear();
         (live.wanted, live.wanted_login) = (None, None);
         let root = live.snapshot.state.data_model.root();
-        let enable = format!("{root}ManagementServer.PeriodicInformEnable");
+        let setting_paths;
         let paths: Vec<&str> = match &transaction.work {
             Work::Set { assignments } => assignments.iter().map(|assignment| assignment.path.as_str()).collect(),
-            Work::Configure(Setting::UpdateFrequency) => vec![&enable],
+            Work::Configure(setting) => {
+                setting_paths = plan::setting_paths(root, *setting);
+                setting_paths.iter().map(String::as_str).collect()
+            }
             Work::Get { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset
-            | Work::Configure(_) => Vec::new(),
+            | Work::FactoryReset => Vec::new(),
         };
         if !paths.is_empty() {
             let known = store.known(live.device, &paths).await?;
@@ -184,6 +186,9 @@ impl Inner {
         if patch.forget.is_empty() && patch.learn.is_empty() {
             return;
         }
+        if let (Work::Configure(_), Some(learned)) = (&running.transaction.work, patch.learn.first()) {
+            self.note_data_model(device, DataModel::of_path(&learned.path)).await;
+        }
         let interval = patch.learn.iter().find_map(|learned| {
             let (value, _) = learned.value.as_ref()?;
             learned.path.ends_with(".ManagementServer.PeriodicInformInterval").then(|| value.trim().parse::<u32>())
@@ -194,6 +199,18 @@ impl Inner {
         }
         if let Err(error) = store.patch_parameters(device, patch, now).await {
             tracing::error!(%error, device.id = %device, "the parameters of device {device} were not kept");
+        }
+    }
+
+    /// The Inform may not have told which tree the device has.
+    async fn note_data_model(&self, device: DeviceKey, found: DataModel) {
+        let edit = Box::new(move |state: &mut State| {
+            if state.data_model == DataModel::Unknown {
+                state.data_model = found;
+            }
+        });
+        if let Err(error) = self.services.store.edit_state(device, edit).await {
+            tracing::error!(%error, device.id = %device, "the data model of device {device} was not kept");
         }
     }
 

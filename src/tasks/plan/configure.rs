@@ -3,11 +3,12 @@
 //! Writing the same value twice has the effect of once, and passwords cannot be read back: an unknown outcome is
 //! resolved by writing again.
 
-use crate::cwmp::message::acs::SetParameterValues;
+use crate::cwmp::fault::CpeFaultCode;
+use crate::cwmp::message::acs::{GetParameterNames, SetParameterValues};
 use crate::cwmp::message::inform::ParameterValueStruct;
 use crate::cwmp::message::{Request, Response};
 use crate::cwmp::session::Answer;
-use crate::model::device::Setting;
+use crate::model::device::{DataModel, ParameterPatch, Setting};
 use crate::model::transaction::{VariableResult, Work};
 use crate::types::path::{ParameterPath, ReadPath};
 use crate::types::value::{XsdType, parse_boolean};
@@ -20,12 +21,16 @@ use super::{Context, Desk, Ending, Save, Step, Wanted, set};
 #[derive(Debug, Default)]
 pub(super) struct Configure {
     stage: Stage,
+    /// The tree that was found where the Inform did not tell.
+    found: Option<DataModel>,
 }
 
 #[derive(Debug, Default)]
 enum Stage {
     #[default]
     Start,
+    /// Which parameters does the device have? Some agents die of a name that they do not know (quirk 71).
+    Names,
     /// What interval does the device have?
     Look { reader: Reader, fallback_secs: u32 },
     /// The write is out.
@@ -37,6 +42,62 @@ impl Configure {
         let Work::Configure(setting) = desk.transaction.work else {
             return faults::fail(faults::own("the transaction configures nothing"));
         };
+        let is_known = |leaf: &&str| cx.known.contains_key(self.path(cx, leaf).as_str());
+        if cx.wanted.is_none() || leaves(setting).iter().all(is_known) {
+            return self.proceed(desk, cx, setting);
+        }
+        self.list(cx)
+    }
+
+    fn list(&mut self, cx: &Context<'_>) -> Step {
+        self.stage = Stage::Names;
+        let path = self.path(cx, "").into();
+        Step::Call {
+            request: Request::GetParameterNames(GetParameterNames { path, next_level: true }),
+            save: Save::NotNeeded,
+        }
+    }
+
+    /// What the device has, or that it does not say.
+    fn listed(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        let Work::Configure(setting) = desk.transaction.work else {
+            return faults::fail(faults::own("the transaction configures nothing"));
+        };
+        match answer {
+            Answer::Response(Response::GetParameterNames(names)) => {
+                desk.learned.learn.extend(names.parameters.iter().map(|info| ParameterPatch {
+                    path: info.name.as_ref().into(),
+                    value: None,
+                    writable: Some(info.writable),
+                    notification: None,
+                }));
+                let missing = leaves(setting)
+                    .iter()
+                    .map(|leaf| self.path(cx, leaf))
+                    .find(|path| !names.parameters.iter().any(|info| info.name == *path));
+                match missing {
+                    Some(path) => faults::fail(faults::own(format!("the device has no {path}"))),
+                    None => self.proceed(desk, cx, setting),
+                }
+            }
+            Answer::Fault(fault)
+                if fault.code == CpeFaultCode::INVALID_NAME
+                    && cx.data_model == DataModel::Unknown
+                    && self.found.is_none() =>
+            {
+                // Nothing in its Inform told which tree it has: then it is the other one.
+                self.found = Some(DataModel::InternetGatewayDevice);
+                self.list(cx)
+            }
+            // A device that cannot list its names is asked without.
+            Answer::Fault(_) => self.proceed(desk, cx, setting),
+            Answer::Response(_) | Answer::Mismatch | Answer::Missing => {
+                faults::react(desk.transaction, cx, Trouble::of(answer))
+            }
+        }
+    }
+
+    fn proceed(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, setting: Setting) -> Step {
         match (setting, cx.wanted) {
             (Setting::Credentials, Some(Wanted::Login { username, password })) => {
                 let leaves = [("Username", username.as_str()), ("Password", password.expose())];
@@ -50,7 +111,7 @@ impl Configure {
                 self.write(desk, cx, &leaves.map(|(leaf, value)| (leaf, value, XsdType::String)))
             }
             (Setting::UpdateFrequency, Some(Wanted::Interval { secs: Some(secs), .. })) => {
-                let known = cx.known.get(path(cx, "PeriodicInformEnable").as_str());
+                let known = cx.known.get(self.path(cx, "PeriodicInformEnable").as_str());
                 self.write_interval(desk, cx, *secs, known.and_then(|known| known.value.as_deref()))
             }
             (Setting::UpdateFrequency, Some(Wanted::Interval { secs: None, fallback_secs })) => {
@@ -65,7 +126,7 @@ impl Configure {
         let leaves = ["PeriodicInformEnable", "PeriodicInformInterval"];
         let paths: Vec<ReadPath> = leaves
             .iter()
-            .filter_map(|leaf| ParameterPath::try_from(path(cx, leaf).as_str()).ok())
+            .filter_map(|leaf| ParameterPath::try_from(self.path(cx, leaf).as_str()).ok())
             .map(ReadPath::Parameter)
             .collect();
         let mut reader = Reader::of_paths(&paths, cx.limits.batch);
@@ -80,6 +141,7 @@ impl Configure {
 
     pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
         match (std::mem::take(&mut self.stage), answer) {
+            (Stage::Names, answer) => self.listed(desk, cx, answer),
             (Stage::Look { mut reader, fallback_secs }, answer) => match reader.take_in(answer, desk.learned) {
                 Err(trouble) => faults::react(desk.transaction, cx, trouble),
                 Ok(()) => match reader.next_call() {
@@ -134,7 +196,7 @@ impl Configure {
     fn write(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, leaves: &[(&str, &str, XsdType)]) -> Step {
         let parameters = leaves
             .iter()
-            .map(|(leaf, value, ty)| ParameterValueStruct::new(path(cx, leaf), (*value).to_owned(), *ty))
+            .map(|(leaf, value, ty)| ParameterValueStruct::new(self.path(cx, leaf), (*value).to_owned(), *ty))
             .collect();
         let parameter_key = desk.transaction.id.to_string().into();
         self.stage = Stage::Write;
@@ -143,8 +205,23 @@ impl Configure {
             save: Save::NotNeeded,
         }
     }
+
+    fn path(&self, cx: &Context<'_>, leaf: &str) -> String {
+        format!("{}ManagementServer.{leaf}", self.found.unwrap_or(cx.data_model).root())
+    }
 }
 
-fn path(cx: &Context<'_>, leaf: &str) -> String {
-    format!("{}ManagementServer.{leaf}", cx.data_model.root())
+/// What a setting writes or reads, below `ManagementServer.`.
+fn leaves(setting: Setting) -> &'static [&'static str] {
+    match setting {
+        Setting::Credentials => &["Username", "Password"],
+        Setting::ConnectionRequest => &["ConnectionRequestUsername", "ConnectionRequestPassword"],
+        Setting::UpdateFrequency => &["PeriodicInformEnable", "PeriodicInformInterval"],
+        Setting::LocationUpdate | Setting::FirmwareUpgrade => &[],
+    }
+}
+
+/// Where a setting is in a tree with this root: for whoever looks up what is known of it.
+pub(super) fn setting_paths(root: &str, setting: Setting) -> Vec<String> {
+    leaves(setting).iter().map(|leaf| format!("{root}ManagementServer.{leaf}")).collect()
 }

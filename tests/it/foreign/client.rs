@@ -206,6 +206,26 @@ impl<'s> Client<'s> {
                 assert!(call.contains("</ParameterList><ParameterKey>"), "{call}");
                 "<Status>0</Status>".to_owned()
             }
+            "GetParameterNames" => {
+                assert!(call.contains("<NextLevel>1</NextLevel>"), "{call}");
+                let (_, rest) = call.split_once("<ParameterPath>").unwrap();
+                let (path, _) = rest.split_once("</ParameterPath>").unwrap();
+                let leaves = ["URL", "Username", "Password", "PeriodicInformEnable", "PeriodicInformInterval"];
+                let hidden = ["ConnectionRequestUsername", "ConnectionRequestPassword"];
+                let infos: String = leaves
+                    .iter()
+                    .chain(&hidden)
+                    .map(|leaf| {
+                        format!(
+                            "<ParameterInfoStruct><Name>{path}{leaf}</Name><Writable>1</Writable></ParameterInfoStruct>"
+                        )
+                    })
+                    .collect();
+                let (encoding, count) = (self.style.encoding, leaves.len() + hidden.len());
+                format!(
+                    "<ParameterList {encoding}:arrayType=\"cwmp:ParameterInfoStruct[{count}]\">{infos}</ParameterList>"
+                )
+            }
             other => panic!("nobody asked for {other}"),
         };
         self.wrapped(Some(id), "", &format!("<cwmp:{method}Response>{body}</cwmp:{method}Response>"))

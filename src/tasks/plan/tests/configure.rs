@@ -44,27 +44,26 @@ fn logins_are_written_and_written_again_when_the_answer_is_lost() {
     for (setting, user, word) in table {
         for twist in [None, Some(Twist::AnswerLost), Some(Twist::KilledOnTheWay), Some(Twist::Ignored)] {
             let mut device = device("1", "60");
-            device.script.extend(twist.clone().map(|twist| (0, twist)));
+            device.script.extend(twist.clone().map(|twist| (1, twist)));
             let mut world = world(device, setting, Some(login()));
             world.run().assert_completed();
             assert_eq!(world.device.value(&format!("Device.ManagementServer.{user}")), "user");
             assert_eq!(world.device.value(&format!("Device.ManagementServer.{word}")), "word");
             assert_eq!(world.sessions, 1 + u32::from(twist.is_some()));
             assert!(world.results.is_empty(), "no secret among the results");
-            assert!(world.learned.iter().all(|patch| patch.learn.is_empty()), "nor in the tree");
+            let learned = world.learned.iter().flat_map(|patch| &patch.learn);
+            assert!(learned.into_iter().all(|it| it.value.is_none()), "nor in the tree");
         }
     }
 }
 
 #[test]
 fn a_wanted_interval_is_written() {
-    let mut world = world(device("false", "86400"), Setting::UpdateFrequency, Some(interval(Some(60)))).knows(
-        ENABLE,
-        "false",
-        XsdType::Boolean,
-    );
+    let mut world = world(device("false", "86400"), Setting::UpdateFrequency, Some(interval(Some(60))))
+        .knows(ENABLE, "false", XsdType::Boolean)
+        .knows(INTERVAL, "86400", XsdType::UnsignedInt);
     world.run().assert_completed();
-    assert_eq!(world.device.methods(), ["SetParameterValues"]);
+    assert_eq!(world.device.methods(), ["SetParameterValues"], "what is known is not listed again");
     assert_eq!((world.device.value(ENABLE), world.device.value(INTERVAL)), ("true", "60"));
 }
 
@@ -102,4 +101,14 @@ fn a_refusal_is_told_apart() {
         assert_eq!((world.fault().code, world.sessions), (code, sessions));
         assert!(!world.fault().message.contains("word;"), "never the password itself");
     }
+}
+
+#[test]
+fn a_device_without_the_parameter_is_never_told_its_name() {
+    let mut bare = device("1", "60");
+    bare.parameters.remove("Device.ManagementServer.Password");
+    let mut world = world(bare, Setting::Credentials, Some(login()));
+    world.run();
+    assert!(world.fault().message.contains("Device.ManagementServer.Password"), "{:?}", world.fault());
+    assert_eq!(world.device.methods(), ["GetParameterNames"]);
 }
