@@ -60,7 +60,7 @@ impl Default for CallLimits {
             response_timeout_secs: 8,
             total_timeout_secs: 20,
             max_answer_bytes: 8 << 10,
-            basic: BasicPolicy::Forbid,
+            basic: BasicPolicy::default(),
         }
     }
 }

@@ -58,9 +58,10 @@ fn is_special(address: IpAddr) -> bool {
 #[serde(rename_all = "lowercase")]
 pub enum BasicPolicy {
     /// Only HTTP Digest is answered.
-    #[default]
     Forbid,
-    /// HTTP Basic too, when the device offers nothing better.
+    /// HTTP Basic too, when the device offers nothing better. The default: what goes in clear is a password that acsd made
+    /// up for nothing but these calls, and that opens nothing but a session with acsd itself.
+    #[default]
     Allow,
 }
 

@@ -24,7 +24,7 @@ use crate::types::secret::Secret;
 use crate::types::time::Clock;
 
 use super::http::{self, CallLimits, Target};
-use super::policy::AddressPolicy;
+use super::policy::{AddressPolicy, BasicPolicy};
 use super::verdict::CallVerdict;
 
 /// How long after an accepted call an Inform is waited for: 30 s by the standard, and the way here.
@@ -285,11 +285,19 @@ impl Waker {
         let policy = &self.config.policy;
         let mut verdict = CallVerdict::NeedsCredentials;
         let mut presented = false;
-        for login in [credentials.connection_request.as_ref(), credentials.current.as_ref()].into_iter().flatten() {
-            let Some((username, password)) = self.open(login) else { continue };
+        // What acsd made up for these calls may go in clear where policy lets it, the device's own login never.
+        let careful = CallLimits { basic: BasicPolicy::Forbid, ..self.config.limits.clone() };
+        let logins =
+            [(credentials.connection_request.as_ref(), &self.config.limits), (credentials.current.as_ref(), &careful)];
+        for (login, limits) in logins {
+            let Some((username, password)) = login.and_then(|login| self.open(login)) else { continue };
             presented = true;
             let target = Target { url, credentials: Some((username, &password)), cpe_address, policy };
-            verdict = http::call(&target, &self.config.limits).await;
+            let second = http::call(&target, limits).await;
+            // Of two refusals the first one is the telling one.
+            if second != CallVerdict::BasicForbidden || verdict == CallVerdict::NeedsCredentials {
+                verdict = second;
+            }
             if verdict != CallVerdict::BadCredentials {
                 break;
             }
