@@ -38,12 +38,13 @@ pub fn serial(device: usize) -> String {
 
 /// The body of an Inform.
 pub fn inform(device: usize, events: &[&str]) -> String {
-    let mut list = String::new();
-    for event in events {
-        list.push_str(&format!(
-            "<EventStruct>\n<EventCode>{event}</EventCode>\n<CommandKey></CommandKey>\n</EventStruct>\n"
-        ));
-    }
+    let list: Vec<String> = events
+        .iter()
+        .map(|event| {
+            format!("<EventStruct>\n<EventCode>{event}</EventCode>\n<CommandKey></CommandKey>\n</EventStruct>\n")
+        })
+        .collect();
+    let list = list.concat();
     let mut parameters = String::new();
     for (name, ty, value) in REPORTED {
         parameters.push_str(&value_struct(name, ty, value));
