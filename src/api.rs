@@ -14,6 +14,7 @@ pub mod paging;
 pub mod parameter;
 pub mod query;
 pub mod refresh;
+mod remainder;
 pub mod router;
 pub mod serve;
 pub mod shell;

@@ -44,6 +44,8 @@ const REALM: &str = "acsd";
 /// The key file in the data folder.
 const KEY_FILE: &str = "key";
 
+/// How often the store is asked whether it still works.
+const STORE_WATCH: Duration = Duration::from_secs(1);
 /// How often gathered histograms are folded.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -265,7 +267,8 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
     let digest = DigestServer::new(nonce_key, REALM, Duration::from_secs(cwmp.nonce_lifetime_secs));
     let shared = shared.filter(|_| cwmp.onboarding != OnboardingMode::Open || cwmp.onboarding_username.is_some());
     let sealer = Arc::clone(&parts.sealer);
-    let gate = Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute);
+    let gate = Gate::new(cwmp.auth, cwmp.onboarding, digest, REALM, shared, sealer, cwmp.failed_logins_per_minute)
+        .sparing(cwmp.limits.unlimited_networks.clone());
     let hand_out = match cwmp.auth {
         AuthMode::Digest | AuthMode::Basic => HandOut::OwnLogin,
         AuthMode::None => HandOut::Nothing,
@@ -332,8 +335,19 @@ fn spawn_api(
     });
 }
 
+/// Ends when the store is broken for good: only a new process can open it again.
+async fn watch(store: Arc<dyn Store>, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(STORE_WATCH);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error @ StoreError::Broken { .. }) = store.health() {
+            tracing::error!("{error}: ending, so that a supervisor can start acsd anew");
+            return;
+        }
+    }
+}
+
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
-    let Parts { waker, wake_queue, queue, expiry, .. } = parts;
+    let Parts { store, waker, wake_queue, queue, expiry, .. } = parts;
     let calling = waker.run(wake_queue, shutdown.clone());
     loops.spawn(async move {
         calling.await;
@@ -343,6 +357,11 @@ fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Drive
     loops.spawn(async move {
         tending.await;
         "the queue's timer"
+    });
+    let watching = watch(store, shutdown.clone());
+    loops.spawn(async move {
+        watching.await;
+        "the store"
     });
     let sweeping = driver.sweep(shutdown.clone());
     loops.spawn(async move {

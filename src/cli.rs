@@ -75,14 +75,30 @@ async fn tokens(command: TokenCommand) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(problems) => return Ok(report(&problems)),
     };
-    let open = async || match app::open(&config).await {
-        Ok((store, _)) => Ok(store),
-        Err(error) => Err(error.into()),
+    let open = async || {
+        // Opening would make a new, empty one: hardly what is meant where tokens are looked for.
+        if !tokio::fs::try_exists(&config.data_dir).await? {
+            return Err(format!("there is no folder {}", config.data_dir.display()).into());
+        }
+        match app::open(&config).await {
+            Ok((store, _)) => Ok(store),
+            Err(error) => Err(error.into()),
+        }
     };
     let (mut result, mut notes) = (std::io::stdout(), std::io::stderr());
     let output = token::Output { result: &mut result, notes: &mut notes };
-    token::run(token, open, &SystemClock, output).await?;
-    Ok(ExitCode::SUCCESS)
+    match token::run(token, open, &SystemClock, output).await {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+/// Says what is wrong with the command line.
+#[expect(clippy::print_stderr, reason = "this is what the command has to say")]
+fn misused(error: &token::TokenError) -> ExitCode {
+    eprintln!("acsd: {error}");
+    ExitCode::from(EXIT_USAGE)
 }
 
 fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -2,9 +2,10 @@
 
 pub mod args;
 mod check;
+mod file;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -291,7 +292,7 @@ impl Config {
     pub fn load(args: &ServeArgs) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut config = match args.config_file() {
-            Some(path) => from_file(&path, &mut problems),
+            Some(path) => file::read(&path, &mut problems),
             None => Self::default(),
         };
         args.apply(&mut config, &mut problems);
@@ -346,67 +347,6 @@ impl Config {
     }
 }
 
-/// The file's own shape at the top.
-fn from_file(path: &Path, problems: &mut Vec<Problem>) -> Config {
-    let mut config = Config::default();
-    let place = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.push(Problem::new(place, format!("cannot be read: {error}")));
-            return config;
-        }
-    };
-    let table: toml::Table = match text.parse() {
-        Ok(table) => table,
-        Err(error) => {
-            problems.push(Problem::new(place, error.to_string().trim().to_owned()));
-            return config;
-        }
-    };
-    // Each key by itself, so that one mistake does not hide the others.
-    for (key, value) in table {
-        let read = match key.as_str() {
-            "data_dir" => set(&mut config.data_dir, value),
-            "public_url" => set(&mut config.public_url, value),
-            "store" => value.as_str().map_or_else(
-                || Err("must be text".to_owned()),
-                |text| args::parse_store(text).map(|store| config.store = store),
-            ),
-            "tls" => set_tls(&mut config, value),
-            "cwmp" => set(&mut config.cwmp, value),
-            "api" => set(&mut config.api, value),
-            "connection_request" => set(&mut config.connection_request, value),
-            "transactions" => set(&mut config.transactions, value),
-            "sled" => set(&mut config.sled, value),
-            "log" => set(&mut config.log, value),
-            _ => Err("is no known key".to_owned()),
-        };
-        if let Err(problem) = read {
-            problems.push(Problem::new(format!("{place}: {key}"), problem));
-        }
-    }
-    config
-}
-
-fn set<T: serde::de::DeserializeOwned>(field: &mut T, value: toml::Value) -> Result<(), String> {
-    *field = value.try_into().map_err(|error: toml::de::Error| error.to_string().trim().to_owned())?;
-    Ok(())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsSection {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-fn set_tls(config: &mut Config, value: toml::Value) -> Result<(), String> {
-    let section: TlsSection = value.try_into().map_err(|error: toml::de::Error| error.to_string().trim().to_owned())?;
-    config.tls = Some(TlsFiles { certificate: section.certificate, key: section.key });
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,7 +356,7 @@ mod tests {
         let path = folder.path().join("acsd.toml");
         std::fs::write(&path, text).expect("writes");
         let mut problems = Vec::new();
-        let config = from_file(&path, &mut problems);
+        let config = file::read(&path, &mut problems);
         check::check(&config, &mut problems);
         (config, problems.iter().map(ToString::to_string).collect())
     }
@@ -428,6 +368,22 @@ mod tests {
         for (problem, word) in problems.iter().zip(["api", "cwmp", "nonsense", "store"]) {
             assert!(problem.contains(word), "{problem} should name {word}");
         }
+    }
+
+    #[test]
+    fn one_mistake_does_not_hide_another_of_its_section() {
+        let (config, problems) = read(
+            "[cwmp]\nlisten = \"nope\"\nauth = \"magic\"\nmax_sessions = -1\nonboarding = \"open\"\n[cwmp.limits]\n\
+             max_connections = 7\nodd = 1\n[cwmp.emission]\nsoap_prefix = \"zzz\"\n[tls]\ncertificate = \"x\"\nodd = 1\n",
+        );
+        for place in
+            ["cwmp.listen", "cwmp.auth", "cwmp.max_sessions", "cwmp.limits.odd", "cwmp.emission.soap_prefix", "tls"]
+        {
+            let named = problems.iter().filter(|problem| problem.contains(&format!(": {place}: "))).count();
+            assert_eq!(named, 1, "{place}: {problems:?}");
+        }
+        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(config.cwmp.limits.max_connections, 7, "what is right is taken");
     }
 
     #[test]

@@ -27,15 +27,30 @@ pub const QUEUE_MAX: usize = 256;
 /// Most ended transactions kept, unless configured.
 pub const HISTORY_MAX: usize = 1_000_000;
 
+/// Histogram: seconds from handing a change over until it is durable.
+pub const COMMIT_SECONDS: &str = "acsd_store_commit_seconds";
+/// Histogram: changes that shared one flush.
+pub const BATCH_SIZE: &str = "acsd_store_commit_batch_size";
+/// Counter: flushes.
+pub const FLUSHES: &str = "acsd_store_flushes_total";
+/// Gauge: syncs that reached the disk since the process began.
+pub const SYNCS: &str = "acsd_store_syncs";
+
 /// What a store method returns.
 pub type StoreFuture<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// The store itself failed. Nothing that was being written counts as written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It no longer takes writes (I/O error, disk full, closed): stop acknowledging.
+    /// It takes no writes just now (disk full): stop acknowledging.
     #[error("the store takes no writes: {reason}")]
     Unavailable {
+        /// For the log and `/readyz`.
+        reason: String,
+    },
+    /// It takes no writes any more (I/O error, closed): stop acknowledging, and start the process anew.
+    #[error("the store takes no writes any more: {reason}")]
+    Broken {
         /// For the log and `/readyz`.
         reason: String,
     },

@@ -38,13 +38,12 @@ pub fn serial(device: usize) -> String {
 
 /// The body of an Inform.
 pub fn inform(device: usize, events: &[&str]) -> String {
-    let list: Vec<String> = events
-        .iter()
-        .map(|event| {
-            format!("<EventStruct>\n<EventCode>{event}</EventCode>\n<CommandKey></CommandKey>\n</EventStruct>\n")
-        })
-        .collect();
-    let list = list.concat();
+    let mut list = String::new();
+    for event in events {
+        for part in ["<EventStruct>\n<EventCode>", event, "</EventCode>\n<CommandKey></CommandKey>\n</EventStruct>\n"] {
+            list.push_str(part);
+        }
+    }
     let mut parameters = String::new();
     for (name, ty, value) in REPORTED {
         parameters.push_str(&value_struct(name, ty, value));

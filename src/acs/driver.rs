@@ -27,6 +27,7 @@ use crate::devices::presence::Presence;
 use crate::store::Store;
 use crate::tasks::plan::PlanLimits;
 use crate::tasks::queue::Queue;
+use crate::telemetry::names;
 use crate::types::time::{Clock, Timestamp};
 
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
@@ -122,7 +123,7 @@ impl Driver {
             for live in self.inner.sessions.take_overdue(now, Duration::ZERO) {
                 self.inner.wind_up(live, Outcome::TimedOut).await;
             }
-            metrics::gauge!("acsd_sessions_open").set(count(self.inner.sessions.len()));
+            metrics::gauge!(names::SESSIONS_OPEN).set(count(self.inner.sessions.len()));
         }
         for live in self.inner.sessions.take_all() {
             self.inner.wind_up(live, Outcome::TimedOut).await;
@@ -140,7 +141,7 @@ impl Exchange for Driver {
     async fn post(&self, post: Post) -> Answer {
         let inner = &self.inner;
         let Some(_place) = Place::take(&inner.exchanges, inner.config.exchanges_max) else {
-            metrics::counter!("acsd_cwmp_refused_total", "reason" => "overload").increment(1);
+            metrics::counter!(names::REFUSED, "reason" => "overload").increment(1);
             return Answer::Busy { retry_after: retry_after() };
         };
         let text = codec::to_text(&post.body, post.charset.as_deref());
@@ -154,7 +155,7 @@ impl Exchange for Driver {
         let envelope = match codec::decode(&text, &inner.config.decode) {
             Ok(envelope) => envelope,
             Err(error) => {
-                metrics::counter!("acsd_cwmp_malformed_total", "kind" => error.kind().as_str()).increment(1);
+                metrics::counter!(names::MALFORMED, "kind" => error.kind().as_str()).increment(1);
                 tracing::debug!(peer = %post.peer, %error, "what {} sent is no CWMP", post.peer);
                 return Answer::Malformed { reason: error.to_string() };
             }
@@ -182,11 +183,15 @@ impl Inner {
 
     /// Goes on with the session that a POST belongs to.
     async fn resume(self: &Arc<Self>, post: &Post, incoming: Incoming<'_>) -> Answer {
-        let token = post
-            .cookie
-            .or_else(|| self.sessions.of_connection(post.connection))
-            .or_else(|| self.sessions.of_address(post.peer.ip()));
-        let taken = token.map_or(Taken::Unknown, |token| self.sessions.take(token));
+        let taken = match post.cookie.map(|token| self.sessions.take(token)) {
+            Some(Taken::Unknown) => self.sessions.take_ignorant(post.connection),
+            Some(taken) => taken,
+            None => {
+                let token = self.sessions.of_connection(post.connection);
+                let token = token.or_else(|| self.sessions.of_address(post.peer.ip()));
+                token.map_or(Taken::Unknown, |token| self.sessions.take(token))
+            }
+        };
         let live = match taken {
             Taken::Live(live) => live,
             Taken::Busy => {
@@ -205,10 +210,15 @@ impl Inner {
     }
 
     /// A POST of no session. Stragglers of a session that has just ended get one more 204 (quirks 36, 61).
+    ///
+    /// An empty one on a connection that has not been heard of is challenged, even with the cookie of some session long
+    /// over: libcurl fetches the challenge that way in front of an Inform, and takes a 204 for "no login needed".
     fn stray(&self, post: &Post, incoming: &Incoming<'_>) -> Answer {
         match incoming {
             Incoming::Empty
-                if post.cookie.is_none() && post.authorization.is_none() && self.gate.challenges_unread() =>
+                if post.authorization.is_none()
+                    && self.gate.challenges_unread()
+                    && !self.sessions.has_served(post.connection) =>
             {
                 let www_authenticate = self.gate.challenge(self.now());
                 Answer::Challenge { www_authenticate, connection: Connection::Keep }
@@ -216,7 +226,7 @@ impl Inner {
             Incoming::Empty => Answer::Empty { connection: Connection::Keep },
             Incoming::Message { .. } if post.cookie.is_some() => Answer::Empty { connection: Connection::Close },
             Incoming::Message { .. } => {
-                metrics::counter!("acsd_cwmp_malformed_total", "kind" => "not_an_inform").increment(1);
+                metrics::counter!(names::MALFORMED, "kind" => "not_an_inform").increment(1);
                 Answer::Malformed { reason: "the first message of a session has to be an Inform".into() }
             }
         }
@@ -230,7 +240,7 @@ impl Inner {
             return None;
         }
         let now = self.now();
-        match self.gate.continues(post.authorization.as_deref(), &live.snapshot.profile, now) {
+        match self.gate.continues(post.authorization.as_deref(), &live.snapshot.profile, live.opened_by, now) {
             Passage::Granted(_) => {
                 self.sessions.bind(post.connection, live.token);
                 live.connection = post.connection;
@@ -248,7 +258,7 @@ impl Inner {
             Failed::No => Connection::Keep,
             Failed::Yes => {
                 self.gate.count_failure(post.peer.ip(), now);
-                metrics::counter!("acsd_cwmp_refused_total", "reason" => "credentials").increment(1);
+                metrics::counter!(names::REFUSED, "reason" => "credentials").increment(1);
                 tracing::info!(peer = %post.peer, "a login from {} was refused", post.peer);
                 Connection::Close
             }
@@ -259,9 +269,10 @@ impl Inner {
     /// Feeds the engine and carries out what it says, until there is an answer.
     async fn advance(&self, live: &mut Live, incoming: Incoming<'_>) -> Answer {
         let now = self.now();
+        let called = live.session.outstanding();
         match live.session.on_post(now, incoming) {
             Action::Poll => self.take_turn(live).await,
-            Action::Answered(answer) => self.answered(live, &answer).await,
+            Action::Answered(answer) => self.answered(live, called, &answer).await,
             Action::Serve { id, request } => self.serve(live, id, &request).await,
             Action::Unsupported { id, method } => Self::unsupported(live, id, &method),
             Action::Resend => Answer::Envelope { body: live.sent.clone(), cookie: None },
@@ -289,7 +300,7 @@ impl Inner {
     }
 
     fn forget(&self, live: &Live, outcome: Outcome) {
-        self.sessions.remove(live.token, live.connection);
+        self.sessions.remove(live.token);
         self.services.presence.leave(live.device, live.token.0);
         let now = self.now();
         self.meters.count_session(outcome, now.since(live.opened_at).as_secs_f64());

@@ -12,6 +12,7 @@ use crate::auth::basic;
 use crate::auth::digest::{DigestServer, DigestVerdict, Stale};
 use crate::auth::seal::Sealer;
 use crate::model::device::{Login, Profile};
+use crate::types::network::Network;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -124,7 +125,7 @@ impl Gate {
         sealer: Arc<Sealer>,
         failures_per_minute: u32,
     ) -> Self {
-        let failures = Failures { limit: failures_per_minute, by_address: Mutex::default() };
+        let failures = Failures { limit: failures_per_minute, spared: Vec::new(), by_address: Mutex::default() };
         Self { mode, onboarding, realm, digest, shared, sealer, failures }
     }
 
@@ -158,7 +159,13 @@ impl Gate {
                 Passage::Challenge { www_authenticate: self.challenge(now), failed: Failed::No }
             };
         };
-        let Some(presented) = Authorization::parse(header) else { return self.refuse(now) };
+        let Some(presented) = Authorization::parse(header) else {
+            return if self.may_come_unchallenged(claim.device) {
+                Passage::Granted(Principal::Unchallenged)
+            } else {
+                self.refuse(now)
+            };
+        };
         if !self.speaks(&presented) && !self.may_come_unchallenged(claim.device) {
             // Some agents send Basic unasked; that is no failed try, only the wrong scheme.
             return Passage::Challenge { www_authenticate: self.challenge(now), failed: Failed::No };
@@ -191,11 +198,25 @@ impl Gate {
         self.refuse(now)
     }
 
-    /// Whether a POST that continues a device's session on a new connection carries the device's proof.
+    /// Whether a POST that continues a device's session on a new connection carries the device's proof. `opened_by` is how
+    /// the session was opened: that is still good.
     #[must_use]
-    pub fn continues(&self, authorization: Option<&str>, device: &Profile, now: Timestamp) -> Passage {
-        // The Inform of this session has been judged: whatever got it in is still good.
-        self.judge(Claim { authorization, device: Some(device), bootstrap: true }, now)
+    pub fn continues(
+        &self,
+        authorization: Option<&str>,
+        device: &Profile,
+        opened_by: Principal,
+        now: Timestamp,
+    ) -> Passage {
+        let bootstrap = opened_by == Principal::Shared;
+        self.judge(Claim { authorization, device: Some(device), bootstrap }, now)
+    }
+
+    /// Lets these networks fail as often as they like: whole fleets come from there, by way of proxies.
+    #[must_use]
+    pub fn sparing(mut self, networks: Vec<Network>) -> Self {
+        self.failures.spared = networks;
+        self
     }
 
     /// Whether this address has failed too often within the minute to be heard at all.
@@ -274,6 +295,7 @@ const ADDRESSES_MAX: usize = 65_536;
 /// Failed logins per address, in windows of a minute.
 struct Failures {
     limit: u32,
+    spared: Vec<Network>,
     by_address: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
 }
 
@@ -288,7 +310,7 @@ impl Failures {
     }
 
     fn count(&self, address: IpAddr, now: Timestamp) {
-        if self.limit == 0 {
+        if self.limit == 0 || self.spared.iter().any(|network| network.contains(address)) {
             return;
         }
         let mut by_address = self.by_address.lock();
@@ -412,7 +434,7 @@ mod tests {
 
     #[test]
     fn an_address_is_shut_out_for_the_rest_of_its_minute() {
-        let failures = Failures { limit: 2, by_address: Mutex::default() };
+        let failures = Failures { limit: 2, spared: Vec::new(), by_address: Mutex::default() };
         let (address, start) = (IpAddr::from([192, 0, 2, 1]), Timestamp::from_secs(100));
         failures.count(address, start);
         assert!(!failures.reached(address, start));

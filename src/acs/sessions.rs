@@ -17,6 +17,7 @@ use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
 use super::exchange::{ConnectionId, SessionToken};
+use super::gate::Principal;
 
 /// A session with everything that belongs to it.
 pub struct Live {
@@ -28,6 +29,8 @@ pub struct Live {
     pub session: Session,
     /// The connection that last proved itself.
     pub connection: ConnectionId,
+    /// How its device proved itself.
+    pub opened_by: Principal,
     /// Where it came from.
     pub address: IpAddr,
     /// Whether the CPE has returned the cookie.
@@ -116,10 +119,28 @@ impl SessionTable {
         }
     }
 
-    /// The session that a connection belongs to (quirk 63).
+    /// The open session that a connection belongs to (quirk 63).
     #[must_use]
     pub fn of_connection(&self, connection: ConnectionId) -> Option<SessionToken> {
-        self.by_connection.lock().get(&connection).copied()
+        let token = self.by_connection.lock().get(&connection).copied()?;
+        self.slots.lock().contains_key(&token).then_some(token)
+    }
+
+    /// Takes out the session of a connection if its CPE has never returned its cookie: agents that keep the cookie of a
+    /// session before it (quirk 10). One that has returned it is not meant by a cookie of another session.
+    pub fn take_ignorant(&self, connection: ConnectionId) -> Taken {
+        let Some(token) = self.by_connection.lock().get(&connection).copied() else { return Taken::Unknown };
+        let ignorant = match self.slots.lock().get(&token) {
+            Some(Slot::Idle(live)) => !live.cookie_seen,
+            Some(Slot::Busy | Slot::Superseded) | None => false,
+        };
+        if ignorant { self.take(token) } else { Taken::Unknown }
+    }
+
+    /// Whether a session has been held over a connection, be it over or not.
+    #[must_use]
+    pub fn has_served(&self, connection: ConnectionId) -> bool {
+        self.by_connection.lock().contains_key(&connection)
     }
 
     /// The one session from this address whose CPE has never returned a cookie; `None` when there are several
@@ -150,13 +171,9 @@ impl SessionTable {
         }
     }
 
-    /// Ends a session that the caller holds.
-    pub fn remove(&self, token: SessionToken, connection: ConnectionId) {
+    /// Ends a session that the caller holds. Its connection stays known until it is gone.
+    pub fn remove(&self, token: SessionToken) {
         self.slots.lock().remove(&token);
-        let mut by_connection = self.by_connection.lock();
-        if by_connection.get(&connection) == Some(&token) {
-            by_connection.remove(&connection);
-        }
     }
 
     /// A newer session of the device has begun: hands out this one to be wound up, or marks it so that whoever works on

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
@@ -36,12 +37,17 @@ impl FromRequest<Arc<ApiState>> for JsonObject {
 }
 
 async fn read(body: Body, limit_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    let too_large = || ApiError::Detail {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        detail: format!("The body is larger than {limit_bytes} bytes.").into(),
+    };
+    // A client that announces its body and waits is spared sending it.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|announced| announced > limit_bytes) {
+        return Err(too_large());
+    }
     match Limited::new(body, limit_bytes).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::Detail {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            detail: format!("The body is larger than {limit_bytes} bytes.").into(),
-        }),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_broken_off) => Err(ApiError::bad_request("The body broke off.")),
     }
 }
@@ -92,6 +98,9 @@ fn kind_of(value: &Value) -> &'static str {
 pub const LINE_MAX_CHARS: usize = 256;
 /// Longest free text of several lines, in characters.
 pub const TEXT_MAX_CHARS: usize = 8192;
+
+/// An element of a list of objects.
+pub type Element = Result<Map<String, Value>, FieldErrors>;
 
 /// Takes the fields of an object one by one. What is absent gives `None`; what is wrong gives `None` and an error; what
 /// is left at [`finish`](Self::finish) is unknown.
@@ -243,27 +252,19 @@ impl Fields {
         if ids.is_none() { self.wrong(field, "Expected a list of integers.") } else { ids }
     }
 
-    /// A list of objects.
-    pub fn objects(&mut self, field: &str) -> Option<Vec<Map<String, Value>>> {
+    /// A list of objects; in the place of an element that is none, what is to be said of it.
+    pub fn objects(&mut self, field: &str) -> Option<Vec<Element>> {
         let Value::Array(items) = self.take(field)? else {
             return self.wrong(field, "Expected a list of objects.");
         };
-        let mut objects = Vec::with_capacity(items.len());
-        let mut errors = Vec::with_capacity(items.len());
-        for item in items {
-            match item {
-                Value::Object(object) => {
-                    objects.push(object);
-                    errors.push(FieldErrors::default());
-                }
-                other => errors.push(FieldErrors::one(
-                    "non_field_errors",
-                    format!("Invalid data. Expected an object, but got {}.", kind_of(&other)),
-                )),
-            }
-        }
-        self.errors.add_elements(field, errors);
-        Some(objects)
+        let element = |item| match item {
+            Value::Object(object) => Ok(object),
+            other => Err(FieldErrors::one(
+                "non_field_errors",
+                format!("Invalid data. Expected an object, but got {}.", kind_of(&other)),
+            )),
+        };
+        Some(items.into_iter().map(element).collect())
     }
 
     /// The names that are left, for bodies whose keys are data.

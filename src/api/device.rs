@@ -65,12 +65,8 @@ pub(super) async fn list(
     let page = query.page(PageRule::LIST);
     let filter = read_filter(&mut query, &caller)?;
     let links = query.finish()?;
-    let mut listing = state.store.list(&filter, page).await?;
-    if update_status {
-        state.refresh_devices(&listing.items).await;
-        // Asked again, so that the page and its count agree with what the calls have brought to light.
-        listing = state.store.list(&filter, page).await?;
-    }
+    let listing =
+        if update_status { state.refresh_page(&filter, page).await? } else { state.store.list(&filter, page).await? };
     let mut rows = Vec::with_capacity(listing.items.len());
     for device in listing.items {
         rows.push(DeviceRow::of(device, shown, &*state.store).await?);

@@ -2,7 +2,7 @@
 //!
 //! Everything runs within the request's own future: a client that goes away takes the calls with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,36 @@ use super::{ApiState, Services};
 use crate::connreq::wake::Reached;
 use crate::model::device::{Device, State, Status};
 use crate::model::transaction::Transaction;
+use crate::store::{DeviceFilter, Listing, Page, StoreError};
 use crate::types::ident::DeviceKey;
 
 impl ApiState {
     /// Calls each device and waits until it has Informed, within the configured time for all of them. Who did not is
     /// Down from then on.
     pub(super) async fn refresh_devices(&self, devices: &[Device]) {
-        let wait = self.config.update_status_wait();
+        self.refresh_devices_until(devices, Instant::now() + self.config.update_status_wait()).await;
+    }
+
+    /// A page of devices of which each has been called. Where a filter lets go of those who did not Inform, others move up
+    /// into the page: they are called in their turn, as long as the time lasts.
+    pub(super) async fn refresh_page(&self, filter: &DeviceFilter, page: Page) -> Result<Listing<Device>, StoreError> {
+        let end = Instant::now() + self.config.update_status_wait();
+        let mut called = HashSet::new();
+        loop {
+            let listing = self.store.list(filter, page).await?;
+            let new: Vec<Device> = listing.items.iter().filter(|device| called.insert(device.key)).cloned().collect();
+            if new.is_empty() || Instant::now() >= end {
+                return Ok(listing);
+            }
+            self.refresh_devices_until(&new, end).await;
+        }
+    }
+
+    async fn refresh_devices_until(&self, devices: &[Device], end: Instant) {
+        let wait = end.saturating_duration_since(Instant::now());
         let patience = share(wait, devices.len(), self.config.update_status_concurrency);
         // Dropped with the request, and with it every call that is still out.
         let mut calls = JoinSet::new();
-        let end = Instant::now() + wait;
         for device in devices {
             let call = Call { key: device.key, seen: device.state.informs, patience, end };
             calls.spawn(call.run(self.services.clone(), Arc::clone(&self.calls)));

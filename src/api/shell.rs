@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::ApiState;
 use super::error::{ApiError, Cause};
+use super::remainder::Remainder;
 use crate::telemetry::{self, names};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,6 +29,7 @@ pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Re
     let id = request_id(&request);
     let method = request.method().clone();
     canonicalise(&mut request);
+    let (request, remainder) = Remainder::of(request);
     let patience = Duration::from_secs(state.config.request_time_secs.into());
     let limited = tokio::time::timeout(patience, catch_panic(next.run(request)));
     let mut response = match limited.await {
@@ -42,6 +44,7 @@ pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Re
         }
         .into_response(),
     };
+    remainder.discard().await;
     count(&method, &response);
     response = complete(response, &id);
     if let Ok(value) = HeaderValue::from_str(&id) {

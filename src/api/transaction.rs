@@ -176,6 +176,9 @@ pub(super) async fn is_visible(state: &ApiState, caller: &Caller, transaction: &
 /// Why a transaction waits, and what came of calling its device since then.
 fn waiting_for(device: &Device, transaction: &Transaction) -> Option<String> {
     let reason = transaction.waiting_for()?;
+    if !device.profile.is_active {
+        return Some(format!("the device to be made active, then {reason}"));
+    }
     let DeviceState { connection_request_verdict, connection_request_at, .. } = &device.state;
     match (connection_request_verdict, connection_request_at) {
         (Some(verdict), Some(at)) if *at >= transaction.created_at => {

@@ -1,4 +1,4 @@
-//! API tokens: how they are made, kept and compared, and what their bearers may do.
+//! API tokens: how they are made, shown and compared.
 
 use std::fmt;
 
@@ -15,60 +15,6 @@ const MARK: &str = "acsd_";
 const RANDOM_CHARS: usize = 32;
 /// How much of the random part is shown to tell tokens apart: 35 bits of 190.
 const SHOWN_CHARS: usize = 6;
-
-/// What the bearer of a token may do. Each role may do all that the ones before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Reads.
-    Viewer,
-    /// Reads, and schedules work on devices.
-    Operator,
-    /// Everything, tokens and settings included.
-    Admin,
-}
-
-impl Role {
-    /// Whether this role covers what needs `required`.
-    #[must_use]
-    pub fn allows(self, required: Self) -> bool {
-        self >= required
-    }
-
-    /// The role's name as the API and the command line write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// No role of that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no role: viewer, operator and admin are")]
-pub struct UnknownRole {
-    given: Box<str>,
-}
-
-impl std::str::FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        [Self::Viewer, Self::Operator, Self::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| UnknownRole { given: text.into() })
-    }
-}
 
 /// A new token in clear: shown once, never kept.
 pub fn generate() -> Result<Secret, RandomError> {
@@ -112,14 +58,6 @@ impl fmt::Debug for TokenHash {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn roles_cover_the_ones_below() {
-        assert!(Role::Admin.allows(Role::Operator) && Role::Operator.allows(Role::Viewer));
-        assert!(!Role::Viewer.allows(Role::Operator) && !Role::Operator.allows(Role::Admin));
-        assert_eq!("operator".parse(), Ok(Role::Operator));
-        assert!("root".parse::<Role>().is_err());
-    }
 
     #[test]
     fn a_token_is_marked_random_and_known_by_its_hash() {

@@ -24,7 +24,7 @@ const RAMP: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     /// Simulated CPEs
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     /// Where the API is
     #[arg(long, env = "ACSD_API_LISTEN", default_value = "127.0.0.1:8080")]

@@ -35,7 +35,7 @@ pub(super) struct SimulateArgs {
     pub acs_url: String,
 
     /// How many CPEs
-    #[arg(long, env = "ACSD_SIMULATE_COUNT", value_name = "N", default_value_t = 1)]
+    #[arg(long, env = "ACSD_SIMULATE_COUNT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
 
     /// tr181, tr098, mixed (both in turn), or a CSV or JSON file: path,type,writable,value,flags
@@ -418,5 +418,6 @@ mod tests {
         let line = "simulate --acs-url http://acs/ --connection-request-listen off";
         assert!(fleet_config(&parse(line)).expect("valid").connection_request_listen.is_none());
         assert!(Cli::try_parse_from(["simulate"]).is_err());
+        assert!(Cli::try_parse_from(["simulate", "--acs-url", "http://acs/", "--count", "0"]).is_err());
     }
 }

@@ -132,6 +132,14 @@ pub enum TokenError {
     Print(#[source] io::Error),
 }
 
+impl TokenError {
+    /// Whether the command line itself is wrong: nothing was tried.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Past | Self::Client(ClientError::Url { .. } | ClientError::NoTrust))
+    }
+}
+
 /// Where the command prints.
 pub struct Output<'a> {
     /// What scripts want: the token, the list.

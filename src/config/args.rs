@@ -22,10 +22,10 @@ pub struct ServeArgs {
     /// Folder of the embedded store and the key file [default: ./acsd-data]
     #[arg(long, env = "ACSD_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Where CPEs call over HTTP [default: [::]:7547]
+    /// Where CPEs call over HTTP [default: `[::]:7547`]
     #[arg(long, env = "ACSD_CWMP_LISTEN", value_name = "ADDRESS")]
     pub cwmp_listen: Option<SocketAddr>,
-    /// Where CPEs call over HTTPS, when a certificate is configured [default: [::]:7548]
+    /// Where CPEs call over HTTPS, when a certificate is configured [default: `[::]:7548`]
     #[arg(long, env = "ACSD_CWMP_TLS_LISTEN", value_name = "ADDRESS")]
     pub cwmp_tls_listen: Option<SocketAddr>,
     /// Where the REST API is [default: 127.0.0.1:8080]

@@ -18,6 +18,7 @@ use crate::auth::seal::Sealer;
 use crate::devices::presence::Presence;
 use crate::model::device::{Device, Login, State};
 use crate::store::Store;
+use crate::telemetry::names;
 use crate::types::ident::DeviceKey;
 use crate::types::secret::Secret;
 use crate::types::time::Clock;
@@ -62,7 +63,7 @@ impl Default for WakeConfig {
             limits: CallLimits::default(),
             policy: AddressPolicy::default(),
             concurrency: 128,
-            burst: 10,
+            burst: 60,
             window: Duration::from_mins(1),
         }
     }
@@ -141,7 +142,7 @@ impl Waker {
         if self.wanted.try_send(key).is_err() {
             // Full: the work stays in the queue, and the device's own next Inform finds it.
             self.pending.lock().remove(&key);
-            metrics::counter!("acsd_connection_requests_total", "verdict" => "backlog_full").increment(1);
+            metrics::counter!(names::CONNECTION_REQUESTS, "verdict" => "backlog_full").increment(1);
         }
     }
 
@@ -255,7 +256,7 @@ impl Waker {
             return Ended::NoUrl;
         };
         if !self.may_call(key) {
-            metrics::counter!("acsd_connection_requests_total", "verdict" => "throttled").increment(1);
+            metrics::counter!(names::CONNECTION_REQUESTS, "verdict" => "throttled").increment(1);
             return Ended::Throttled;
         }
         let Ok(line) = Arc::clone(&self.lines).acquire_owned().await else { return Ended::NoUrl };
@@ -326,7 +327,7 @@ impl Waker {
     }
 
     async fn record(&self, key: DeviceKey, words: &str, label: &'static str) {
-        metrics::counter!("acsd_connection_requests_total", "verdict" => label).increment(1);
+        metrics::counter!(names::CONNECTION_REQUESTS, "verdict" => label).increment(1);
         let (at, words) = (self.clock.now(), Box::<str>::from(words));
         let edit = Box::new(move |state: &mut State| {
             state.connection_request_verdict = Some(words);

@@ -10,6 +10,7 @@ use crate::model::device::{Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, Devi
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::transaction::{Kind, NewTransaction, Work};
 use crate::store::{Durability, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
+use crate::telemetry::names;
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
@@ -100,7 +101,7 @@ impl Onboarding {
                 Ok(device) => {
                     if taken.is_some() {
                         tracing::warn!(device.id = %device.key, %identity, "serial number {raw} is taken: the device is {serial} here");
-                        metrics::counter!("acsd_identity_conflicts_total").increment(1);
+                        metrics::counter!(names::IDENTITY_CONFLICTS).increment(1);
                     }
                     tracing::info!(device.id = %device.key, %identity, "first contact of {identity}");
                     return Ok(device);

@@ -132,6 +132,19 @@ pub enum TransactionStatus {
 }
 
 impl TransactionStatus {
+    /// The API's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Canceled => "canceled",
+        }
+    }
+
     /// Whether nothing more will happen.
     #[must_use]
     pub const fn is_final(self) -> bool {

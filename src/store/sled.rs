@@ -70,7 +70,6 @@ use stripe::{Locks, Stripes};
 use tokens::TokenTable;
 use watch::Watch;
 
-pub use committer::{BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
 pub use open::OpenError;
 
 /// Version of the layout; see [`OpenError::SchemaTooNew`].

@@ -11,6 +11,7 @@ use crate::devices::presence::Presence;
 use crate::model::device::Device;
 use crate::model::transaction::{NewTransaction, Transaction, TransactionFault, VariableResult, Work};
 use crate::store::{CancelError, EnqueueError, Merge, Store, StoreError};
+use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::{Clock, Timestamp};
 
@@ -61,8 +62,7 @@ impl Queue {
             return Err(ScheduleError::Inactive);
         }
         let transaction = self.store.enqueue(device.key, new, merge, self.clock.now()).await?;
-        metrics::counter!("acsd_transactions_scheduled_total", "operation" => transaction.work.operation())
-            .increment(1);
+        metrics::counter!(names::TRANSACTIONS_SCHEDULED, "operation" => transaction.work.operation()).increment(1);
         self.waker.wake(device.key);
         Ok(transaction)
     }
@@ -73,6 +73,7 @@ impl Queue {
     /// [`CancelError`].
     pub async fn cancel(&self, id: TransactionId) -> Result<Transaction, CancelError> {
         let transaction = self.store.cancel(id, self.clock.now()).await?;
+        count_end(&transaction);
         self.presence.ended.fire(id);
         Ok(transaction)
     }
@@ -83,6 +84,7 @@ impl Queue {
     /// [`StoreError`]; the transaction is then still live.
     pub async fn settle(&self, transaction: &Transaction, results: &[VariableResult]) -> Result<(), StoreError> {
         self.store.settle(transaction, results).await?;
+        count_end(transaction);
         self.presence.ended.fire(transaction.id);
         Ok(())
     }
@@ -130,6 +132,7 @@ impl Queue {
     async fn tend_to(&self, overdue: Vec<Transaction>, now: Timestamp) {
         for mut transaction in overdue {
             if transaction.status.is_final() {
+                count_end(&transaction);
                 self.presence.ended.fire(transaction.id);
                 continue;
             }
@@ -160,4 +163,9 @@ impl Queue {
         tracing::trace!(%id, signalled, "waited for a transaction");
         self.store.transaction(id).await
     }
+}
+
+fn count_end(transaction: &Transaction) {
+    let (operation, status) = (transaction.work.operation(), transaction.status.as_str());
+    metrics::counter!(names::TRANSACTIONS_ENDED, "operation" => operation, "status" => status).increment(1);
 }

@@ -1,19 +1,30 @@
-//! Names of all metrics, each with what it says; and the label values, closed sets that grow only here.
+//! Names of all metrics, each with what it says.
 //!
-//! Counters pair what acsd answered with why. No label is ever a serial number, an address or a path of a device.
+//! Counters pair what acsd answered with why. Labels are closed sets, each the `as_str` or `label` of an enum; no label is
+//! ever a serial number, an address or a path of a device.
+
+use crate::store::{BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
 
 /// Requests to the API, by `method`, `route` (the pattern, not the path) and `status`.
 pub const API_REQUESTS: &str = "acsd_api_requests_total";
-/// CWMP sessions that ended, by [`SessionOutcome`] as `outcome`.
+/// CWMP sessions that ended, by `outcome` ([`crate::cwmp::session::Outcome`]).
 pub const SESSIONS: &str = "acsd_sessions_total";
-/// Informs that were accepted, by `event` (the code, `vendor` for vendors' own).
+/// Events of Informs, by `event` (the code, `X vendor` for vendors' own).
 pub const INFORMS: &str = "acsd_informs_total";
-/// RPCs sent to CPEs and answered, by `rpc` and [`RpcResult`] as `result`.
+/// RPCs sent to CPEs, by `rpc` and `result` (`ok`, `fault`, `mismatch`, `missing`).
 pub const RPCS: &str = "acsd_rpcs_total";
+/// RPCs that CPEs called, by `rpc` and `result`.
+pub const CPE_CALLS: &str = "acsd_cpe_calls_total";
 /// Faults that CPEs answered, by `code`.
 pub const FAULTS: &str = "acsd_cpe_faults_total";
-/// What was refused before it cost much, by [`Refusal`] as `reason`.
+/// What was refused before it cost much, by `reason`.
 pub const REFUSED: &str = "acsd_cwmp_refused_total";
+/// What CPEs sent that was no CWMP, by `kind`.
+pub const MALFORMED: &str = "acsd_cwmp_malformed_total";
+/// Devices registered under another serial because theirs was taken.
+pub const IDENTITY_CONFLICTS: &str = "acsd_identity_conflicts_total";
+/// Factory resets that nobody ordered here.
+pub const UNORDERED_BOOTSTRAPS: &str = "acsd_unordered_bootstraps_total";
 /// Connection requests that ended, by `verdict`.
 pub const CONNECTION_REQUESTS: &str = "acsd_connection_requests_total";
 /// Transactions accepted, by `operation`.
@@ -22,6 +33,8 @@ pub const TRANSACTIONS_SCHEDULED: &str = "acsd_transactions_scheduled_total";
 pub const TRANSACTIONS_ENDED: &str = "acsd_transactions_ended_total";
 /// Sessions open now.
 pub const SESSIONS_OPEN: &str = "acsd_sessions_open";
+/// Connections of CPEs open now.
+pub const CONNECTIONS: &str = "acsd_cwmp_connections";
 /// Registered devices.
 pub const DEVICES: &str = "acsd_devices";
 /// Devices that are Up.
@@ -32,113 +45,42 @@ pub const QUEUE_DEPTH: &str = "acsd_queue_depth";
 pub const QUEUE_OLDEST: &str = "acsd_queue_oldest_seconds";
 /// Bytes of the store on disk.
 pub const STORE_BYTES: &str = "acsd_store_disk_bytes";
-/// Time of one store call, by `call`.
-pub const STORE_SECONDS: &str = "acsd_store_call_seconds";
 /// Time from an Inform to the end of its session.
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 9] = [
+pub const COUNTERS: [(&str, &str); 14] = [
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
-    (INFORMS, "Informs accepted, by event code"),
+    (INFORMS, "Events of Informs, by event code"),
     (RPCS, "RPCs sent to CPEs, by RPC and result"),
+    (CPE_CALLS, "RPCs that CPEs called besides Inform, by RPC and result"),
     (FAULTS, "Faults answered by CPEs, by code"),
     (REFUSED, "Requests of CPEs refused early, by reason"),
+    (MALFORMED, "POSTs of CPEs that were no CWMP, by kind"),
+    (IDENTITY_CONFLICTS, "Devices registered under another serial because theirs was taken"),
+    (UNORDERED_BOOTSTRAPS, "Factory resets that were not ordered here"),
     (CONNECTION_REQUESTS, "Connection requests by verdict"),
     (TRANSACTIONS_SCHEDULED, "Transactions accepted, by operation"),
     (TRANSACTIONS_ENDED, "Transactions ended, by operation and final status"),
+    (FLUSHES, "Flushes of the store"),
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 6] = [
+pub const GAUGES: [(&str, &str); 8] = [
     (SESSIONS_OPEN, "CWMP sessions open now"),
+    (CONNECTIONS, "TCP connections of CPEs open now"),
     (DEVICES, "Registered devices"),
     (DEVICES_UP, "Devices that are Up"),
     (QUEUE_DEPTH, "Transactions that have not ended"),
     (QUEUE_OLDEST, "Age of the oldest transaction that has not ended, in seconds"),
     (STORE_BYTES, "Bytes of the store on disk"),
+    (SYNCS, "Syncs to disk since the start"),
 ];
 
 /// Histograms and what they say.
-pub const HISTOGRAMS: [(&str, &str); 2] = [
-    (STORE_SECONDS, "Time of a store call in seconds, by call"),
+pub const HISTOGRAMS: [(&str, &str); 3] = [
     (SESSION_SECONDS, "Length of a CWMP session in seconds"),
+    (COMMIT_SECONDS, "Time from handing a durable write to the store until it is on disk, in seconds"),
+    (BATCH_SIZE, "Writes that shared one flush"),
 ];
-
-/// A closed set of label values.
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant),+
-        }
-
-        impl $name {
-            /// The label's value.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text),+
-                }
-            }
-        }
-    };
-}
-
-label! {
-    /// How a session ended.
-    SessionOutcome {
-        /// As TR-069 has it: nothing was left to do.
-        Completed = "completed",
-        /// A newer Inform of the same device took its place.
-        Superseded = "superseded",
-        /// The CPE went silent.
-        TimedOut = "timed_out",
-        /// The CPE broke the protocol.
-        OutOfTurn = "out_of_turn",
-        /// acsd stopped.
-        Stopped = "stopped",
-        /// acsd failed.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// What became of an RPC.
-    RpcResult {
-        /// Answered.
-        Answered = "answered",
-        /// Answered with a fault.
-        Fault = "fault",
-        /// The answer never came.
-        Unknown = "unknown",
-    }
-}
-
-label! {
-    /// Why something was refused before it cost much.
-    Refusal {
-        /// Too many sessions.
-        Sessions = "sessions",
-        /// Too many sockets in all.
-        Sockets = "sockets",
-        /// Too many sockets of one address.
-        SocketsPerAddress = "sockets_per_address",
-        /// Too many failed logins of one address.
-        Logins = "logins",
-        /// Wrong or missing credentials.
-        Unauthorized = "unauthorized",
-        /// A body or header over its limit.
-        TooLarge = "too_large",
-        /// Slower than the limit for a whole request.
-        TooSlow = "too_slow",
-        /// No CWMP.
-        Malformed = "malformed",
-        /// Overload: a periodic Inform without work.
-        IdlePeriodic = "idle_periodic",
-        /// acsd is stopping.
-        Draining = "draining",
-    }
-}

@@ -17,6 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::sync::broadcast::error::TryRecvError;
 
 pub(crate) const ADMIN: &str = "e2e-admin-token-0001";
 pub(crate) const USER: &str = "factory";
@@ -111,7 +112,13 @@ impl Cpe {
     pub(crate) async fn finish(mut self) {
         self.handle.stop().await;
         let mut sent = Vec::new();
-        while let Ok(report) = self.reports.try_recv() {
+        loop {
+            let report = match self.reports.try_recv() {
+                Ok(report) => report,
+                // After many sessions the first ones are no longer kept.
+                Err(TryRecvError::Lagged(_)) => continue,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            };
             assert!(report.violations.is_empty(), "{:?}", report.violations);
             sent.extend(report.messages.iter().cloned());
         }

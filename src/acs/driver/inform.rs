@@ -12,6 +12,7 @@ use crate::cwmp::session::{Outcome, Session};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
+use crate::telemetry::names;
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceIdentity, DeviceKey};
 use crate::types::time::Timestamp;
@@ -60,10 +61,11 @@ impl Inner {
                 return Answer::Envelope { body, cookie: None };
             }
         };
+        let opened_by = admitted.1;
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
-                self.establish(post, device, session, body, now).await
+                self.establish(post, (device, opened_by), session, body, now).await
             }
             Err(error) => Self::unavailable(&error),
         }
@@ -92,7 +94,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<(Option<Caller>, Principal), Refusal> {
         if post.authorization.is_some() && self.gate.is_shut_to(post.peer.ip(), now) {
-            metrics::counter!("acsd_cwmp_refused_total", "reason" => "login_rate").increment(1);
+            metrics::counter!(names::REFUSED, "reason" => "login_rate").increment(1);
             return Err(Answer::Busy { retry_after: SHUT_OUT });
         }
         let device = match self.services.onboarding.lookup(identity).await {
@@ -112,7 +114,7 @@ impl Inner {
                 Err(self.challenged(post, www_authenticate, failed, now))
             }
             Passage::Forbidden(reason) => {
-                metrics::counter!("acsd_cwmp_refused_total", "reason" => "forbidden").increment(1);
+                metrics::counter!(names::REFUSED, "reason" => "forbidden").increment(1);
                 tracing::info!(%identity, peer = %post.peer, "{identity} from {} was turned away: {reason}", post.peer);
                 Err(Answer::Forbidden { reason })
             }
@@ -135,7 +137,7 @@ impl Inner {
         } else {
             return Ok(());
         };
-        metrics::counter!("acsd_cwmp_refused_total", "reason" => reason).increment(1);
+        metrics::counter!(names::REFUSED, "reason" => reason).increment(1);
         Err(Answer::Busy { retry_after: retry_after() })
     }
 
@@ -219,7 +221,7 @@ impl Inner {
     async fn establish(
         self: &Arc<Self>,
         post: &Post,
-        device: Device,
+        (device, opened_by): (Device, Principal),
         session: Session,
         body: Bytes,
         now: Timestamp,
@@ -237,6 +239,7 @@ impl Inner {
             device: device.key,
             session,
             connection: post.connection,
+            opened_by,
             address: post.peer.ip(),
             cookie_seen: false,
             running: None,
@@ -258,7 +261,7 @@ impl Inner {
     pub(super) fn unavailable(error: &OnboardError) -> Answer {
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         tracing::error!(%error, cause, "an Inform was refused");
-        metrics::counter!("acsd_cwmp_refused_total", "reason" => "store").increment(1);
+        metrics::counter!(names::REFUSED, "reason" => "store").increment(1);
         Answer::Busy { retry_after: retry_after() }
     }
 }
@@ -281,7 +284,7 @@ fn report(device: &Caller, learned: &Learned) {
         let ordered = device.profile.credentials.reset_ordered.is_some();
         tracing::info!(device.id = %key, ordered, "device {key} comes back from a factory reset");
         if !ordered {
-            metrics::counter!("acsd_unordered_bootstraps_total").increment(1);
+            metrics::counter!(names::UNORDERED_BOOTSTRAPS).increment(1);
         }
     }
     if let Some(was) = &learned.software_was {

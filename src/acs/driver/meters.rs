@@ -4,9 +4,8 @@
 use metrics::{Counter, Histogram};
 
 use crate::cwmp::session::Outcome;
+use crate::telemetry::names;
 use crate::types::event::EventCode;
-
-const INFORMS: &str = "acsd_informs_total";
 
 /// Handles of the process-wide recorder: to be made after it is installed.
 pub(super) struct Meters {
@@ -18,9 +17,9 @@ pub(super) struct Meters {
 impl Meters {
     pub(super) fn new() -> Self {
         Self {
-            periodic_informs: metrics::counter!(INFORMS, "event" => EventCode::Periodic.as_str()),
+            periodic_informs: metrics::counter!(names::INFORMS, "event" => EventCode::Periodic.as_str()),
             completed: sessions(Outcome::Completed),
-            session_seconds: metrics::histogram!("acsd_session_seconds"),
+            session_seconds: metrics::histogram!(names::SESSION_SECONDS),
         }
     }
 
@@ -28,7 +27,7 @@ impl Meters {
     pub(super) fn count_event(&self, code: EventCode) {
         match code {
             EventCode::Periodic => self.periodic_informs.increment(1),
-            rare => metrics::counter!(INFORMS, "event" => rare.as_str()).increment(1),
+            rare => metrics::counter!(names::INFORMS, "event" => rare.as_str()).increment(1),
         }
     }
 
@@ -43,5 +42,5 @@ impl Meters {
 }
 
 fn sessions(outcome: Outcome) -> Counter {
-    metrics::counter!("acsd_sessions_total", "outcome" => outcome.as_str())
+    metrics::counter!(names::SESSIONS, "outcome" => outcome.as_str())
 }

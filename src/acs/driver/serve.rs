@@ -6,6 +6,7 @@ use crate::cwmp::fault::AcsFault;
 use crate::cwmp::message::acs::MethodList;
 use crate::cwmp::message::cpe::KickedResponse;
 use crate::cwmp::message::{Body, Fault, Header, Method, Request, Response, Text};
+use crate::telemetry::names;
 
 use super::super::exchange::Answer;
 use super::super::sessions::Live;
@@ -53,14 +54,14 @@ impl Inner {
             _ => Body::Fault(Fault::from(AcsFault::MethodNotSupported)),
         };
         let result = if matches!(body, Body::Fault(_)) { "fault" } else { "ok" };
-        metrics::counter!("acsd_cpe_calls_total", "method" => method.name(), "result" => result).increment(1);
+        metrics::counter!(names::CPE_CALLS, "rpc" => method.name(), "result" => result).increment(1);
         reply(live, id, &body)
     }
 
     /// A method that no CWMP version has.
     pub(super) fn unsupported(live: &Live, id: Option<Text<'_>>, method: &str) -> Answer {
         tracing::info!(device.id = %live.device, method, "device {} calls the unknown method {method:?}", live.device);
-        metrics::counter!("acsd_cpe_calls_total", "method" => "unknown", "result" => "fault").increment(1);
+        metrics::counter!(names::CPE_CALLS, "rpc" => "unknown", "result" => "fault").increment(1);
         reply(live, id, &Body::Fault(Fault::from(AcsFault::MethodNotSupported)))
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use crate::cwmp::message::{Body, Fault, Header, Request};
+use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::model::device::{Device, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, Work};
 use crate::store::StoreError;
 use crate::tasks::plan::{Context, Running, Save, Step, Wanted};
+use crate::telemetry::names;
 use crate::types::ident::DeviceKey;
 use crate::types::time::Timestamp;
 
@@ -26,10 +27,10 @@ impl Inner {
     }
 
     /// The outstanding call has its answer.
-    pub(super) async fn answered(&self, live: &mut Live, reply: &Reply<'_>) -> Answer {
+    pub(super) async fn answered(&self, live: &mut Live, called: Option<Method>, reply: &Reply<'_>) -> Answer {
         let now = self.now();
         if let Some(running) = live.running.as_mut() {
-            count_reply(reply);
+            count_reply(called, reply);
             let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
             let step = running.answer(reply, &cx);
             if let Some(answer) = self.carry_out(live, step).await {
@@ -318,17 +319,18 @@ fn jitter() -> u32 {
     fastrand::u32(0..1000)
 }
 
-fn count_reply(reply: &Reply<'_>) {
-    let (method, result) = match reply {
-        Reply::Response(response) => (response.method().name(), "ok"),
+fn count_reply(called: Option<Method>, reply: &Reply<'_>) {
+    let result = match reply {
+        Reply::Response(_) => "ok",
         Reply::Fault(fault) => {
             count_fault(fault);
-            ("any", "fault")
+            "fault"
         }
-        Reply::Mismatch => ("any", "mismatch"),
-        Reply::Missing => ("any", "missing"),
+        Reply::Mismatch => "mismatch",
+        Reply::Missing => "missing",
     };
-    metrics::counter!("acsd_rpcs_total", "method" => method, "result" => result).increment(1);
+    let rpc = called.map_or("none", Method::name);
+    metrics::counter!(names::RPCS, "rpc" => rpc, "result" => result).increment(1);
 }
 
 fn count_fault(fault: &Fault<'_>) {
@@ -337,5 +339,5 @@ fn count_fault(fault: &Fault<'_>) {
         code @ 9000..=9032 => code.to_string(),
         _ => "other".to_owned(),
     };
-    metrics::counter!("acsd_cpe_faults_total", "code" => code).increment(1);
+    metrics::counter!(names::FAULTS, "code" => code).increment(1);
 }

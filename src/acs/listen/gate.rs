@@ -9,12 +9,11 @@ use parking_lot::Mutex;
 
 use super::config::ListenConfig;
 use super::refusal::Refusal;
+use crate::telemetry::names;
 use crate::types::network::Network;
 
 /// A household's IPv6 addresses are one /64.
 const SITE_PREFIX: u8 = 64;
-/// The gauge of open connections.
-const CONNECTIONS: &str = "acsd_cwmp_connections";
 
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -40,7 +39,7 @@ impl Gate {
             max_per_address: config.max_connections_per_address,
             unlimited: config.unlimited_networks.clone(),
             open: Mutex::default(),
-            open_gauge: metrics::gauge!(CONNECTIONS),
+            open_gauge: metrics::gauge!(names::CONNECTIONS),
             max_bodies_bytes: config.max_bodies_bytes,
             bodies_bytes: AtomicUsize::new(0),
         }

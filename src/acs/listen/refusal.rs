@@ -1,9 +1,7 @@
 //! Why the HTTP edge sent somebody away: the closed label set of one counter.
 
+use crate::telemetry::names;
 use std::fmt;
-
-/// The counter that each refusal raises by one, labelled `reason`.
-pub const REFUSED: &str = "acsd_cwmp_refused_total";
 
 /// What stood in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +62,7 @@ impl Refusal {
     }
 
     pub(super) fn count(self) {
-        metrics::counter!(REFUSED, "reason" => self.as_str()).increment(1);
+        metrics::counter!(names::REFUSED, "reason" => self.as_str()).increment(1);
     }
 }
 

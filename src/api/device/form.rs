@@ -117,6 +117,7 @@ pub(in crate::api) struct DevicePatchSchema {
 
 /// Reads a device to be created.
 pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller) -> Result<DeviceDraft, ApiError> {
+    require_scope(&body, caller)?;
     let mut fields = Fields::new(body);
     let serial = fields.parsed("serial_number", |text| SerialNumber::try_from(text));
     let serial = fields.require("serial_number", serial);
@@ -124,7 +125,6 @@ pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller) -> Result<De
     let patch = read_fields(&mut fields);
     finish(fields, &[])?;
     let serial_number = serial.ok_or_else(missing)?;
-    require_scope(&patch, caller)?;
     if patch.organization.is_none() {
         caller.require_organization(DEFAULT_ORGANIZATION)?;
     }
@@ -137,6 +137,7 @@ pub(super) fn read_replacement(
     serial: &SerialNumber,
     caller: &Caller,
 ) -> Result<DevicePatch, ApiError> {
+    require_scope(&body, caller)?;
     let mut fields = Fields::new(body);
     check_serial(&mut fields, serial);
     let patch = read_fields(&mut fields);
@@ -145,7 +146,6 @@ pub(super) fn read_replacement(
     fields.require("organization_id", patch.organization);
     fields.require("is_active", patch.is_active);
     finish(fields, &["id"])?;
-    require_scope(&patch, caller)?;
     Ok(DevicePatch {
         customer_id: patch.customer_id.or_else(|| Some(String::new())),
         serial_number_alt: patch.serial_number_alt.or_else(|| Some(String::new())),
@@ -168,13 +168,13 @@ pub(super) fn read_patch(
     serial: &SerialNumber,
     caller: &Caller,
 ) -> Result<DevicePatch, ApiError> {
+    require_scope(&body, caller)?;
     let mut fields = Fields::new(body);
     check_serial(&mut fields, serial);
     let mut patch = read_fields(&mut fields);
     patch.operations =
         Operation::ALL.into_iter().filter(|operation| fields.boolean(operation.as_str()) == Some(true)).collect();
     finish(fields, &["id"])?;
-    require_scope(&patch, caller)?;
     Ok(patch)
 }
 
@@ -262,8 +262,10 @@ fn finish(fields: Fields, also_read_only: &[&str]) -> Result<(), FieldErrors> {
     fields.finish(&read_only)
 }
 
-fn require_scope(patch: &DevicePatch, caller: &Caller) -> Result<(), ApiError> {
-    patch.organization.map_or(Ok(()), |organization| caller.require_organization(organization))
+/// Before anything is said of the organization: whether it exists is not the business of a token that is not bound to it.
+fn require_scope(body: &Map<String, Value>, caller: &Caller) -> Result<(), ApiError> {
+    let named = body.get("organization_id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+    named.map_or(Ok(()), |id| caller.require_organization(OrganizationId(id)))
 }
 
 fn missing() -> ApiError {

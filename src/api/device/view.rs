@@ -32,7 +32,7 @@ pub(in crate::api) struct DeviceRow {
     organization_id: u32,
     location_name: String,
     location: Option<u32>,
-    location_short_name: Option<String>,
+    location_short_name: String,
     latitude: Option<String>,
     longitude: Option<String>,
     /// Where the CPE's last Inform came from.
@@ -73,7 +73,7 @@ pub(in crate::api) struct DeviceDetail {
     firmware_image_is_pending: bool,
     location_name: String,
     location: Option<u32>,
-    location_short_name: Option<String>,
+    location_short_name: String,
     latitude: Option<String>,
     longitude: Option<String>,
     /// What the CPE presents; while a change is pending, the new one.
@@ -149,7 +149,7 @@ impl DeviceRow {
             organization_id: profile.organization.0,
             location_name: profile.location_name,
             location: profile.location,
-            location_short_name: None,
+            location_short_name: String::new(),
             latitude: profile.latitude,
             longitude: profile.longitude,
             address: state.address.map(|address| address.to_canonical().to_string()).unwrap_or_default(),

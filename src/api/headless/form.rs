@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::api::body::{Fields, sentence};
+use crate::api::body::{Element, Fields, sentence};
 use crate::api::error::FieldErrors;
 use crate::api::words::not_a_choice;
 use crate::model::device::Parameter;
@@ -82,7 +82,15 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Order, FieldErrors> {
     });
     let operation = fields.require("operation", operation);
     let variables = fields.nullable("variables", Fields::objects).flatten().unwrap_or_default();
-    let work = operation.and_then(|operation| read_work(&mut fields, operation, variables));
+    let work = match operation {
+        Some(operation) => read_work(&mut fields, operation, variables),
+        None => {
+            // What each variable needs is not known; what none may be is.
+            fields
+                .element_errors("variables", variables.into_iter().map(|one| one.err().unwrap_or_default()).collect());
+            None
+        }
+    };
     fields.finish(&READ_ONLY)?;
     match (serial, work) {
         (Some(serial), Some(work)) => Ok(Order { serial, work }),
@@ -91,9 +99,9 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Order, FieldErrors> {
     }
 }
 
-fn read_work(fields: &mut Fields, operation: &str, variables: Vec<Map<String, Value>>) -> Option<Work> {
+fn read_work(fields: &mut Fields, operation: &str, variables: Vec<Element>) -> Option<Work> {
     if variables.is_empty() && operation != "get" {
-        // What is there but no object has its error already.
+        // What is there but no list has its error already.
         fields.require::<()>("variables", None);
         return None;
     }
@@ -111,13 +119,13 @@ fn read_work(fields: &mut Fields, operation: &str, variables: Vec<Map<String, Va
 /// Reads the elements of `variables`; `None` when any is wrong.
 fn read_each<T>(
     fields: &mut Fields,
-    variables: Vec<Map<String, Value>>,
+    variables: Vec<Element>,
     read: fn(Fields) -> Result<T, FieldErrors>,
 ) -> Option<Vec<T>> {
     let mut items = Vec::with_capacity(variables.len());
     let mut errors = Vec::with_capacity(variables.len());
     for variable in variables {
-        match read(Fields::new(variable)) {
+        match variable.and_then(|variable| read(Fields::new(variable))) {
             Ok(item) => {
                 items.push(item);
                 errors.push(FieldErrors::default());
@@ -167,7 +175,7 @@ fn read_object(mut variable: Fields) -> Result<NewObject, FieldErrors> {
     let mut values = Vec::with_capacity(rows.len());
     let mut errors = Vec::with_capacity(rows.len());
     for row in rows {
-        match read_row_value(Fields::new(row), table.as_ref()) {
+        match row.and_then(|row| read_row_value(Fields::new(row), table.as_ref())) {
             Ok(value) => {
                 values.push(value);
                 errors.push(FieldErrors::default());

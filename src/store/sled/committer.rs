@@ -11,24 +11,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::model::device::{Profile, State};
-use crate::store::StoreError;
 use crate::store::index::keys::KeyFloor;
 use crate::store::index::ledger::Row;
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
 use crate::store::record;
+use crate::store::{BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS, StoreError};
 use crate::types::ident::{DeviceKey, TransactionId};
 
 use super::{Core, sync};
-
-/// Histogram: seconds from handing a change over until it is durable.
-pub const COMMIT_SECONDS: &str = "acsd_store_commit_seconds";
-/// Histogram: changes that shared one flush.
-pub const BATCH_SIZE: &str = "acsd_store_commit_batch_size";
-/// Counter: flushes.
-pub const FLUSHES: &str = "acsd_store_flushes_total";
-/// Gauge: syncs that reached the disk since the process began.
-pub const SYNCS: &str = "acsd_store_syncs";
 
 /// Most changes that wait for the committer; more callers wait for a place.
 const WAITING_MAX: usize = 2048;

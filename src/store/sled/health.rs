@@ -22,7 +22,7 @@ impl Health {
             tracing::error!(reason = %reason, "the store takes no more writes: {reason}");
             reason
         });
-        StoreError::Unavailable { reason: reason.clone() }
+        StoreError::Broken { reason: reason.clone() }
     }
 
     /// Ends writing on purpose.
@@ -43,7 +43,7 @@ impl Health {
     /// Whether writes are taken.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if let Some(reason) = self.failure.get() {
-            return Err(StoreError::Unavailable { reason: reason.clone() });
+            return Err(StoreError::Broken { reason: reason.clone() });
         }
         if self.low_space.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable { reason: "the disk is nearly full".to_owned() });

@@ -225,6 +225,11 @@ impl Reader {
     }
 
     fn take_subtree(&mut self, want: &Want, values: &ParameterValues<'_>) {
+        // Some agents do not expand partial paths: they return the object itself as if it had a value.
+        if !values.parameters.is_empty() && values.parameters.iter().all(|parameter| parameter.name == want.path) {
+            self.todo.push_front(Read::Children(want.clone()));
+            return;
+        }
         self.results.extend(values.parameters.iter().map(|parameter| found(want.variable, parameter)));
         // An existing but empty table is no fault (TR-069 A.3.2.2).
         if values.parameters.is_empty() && want.origin == Origin::Asked {
@@ -372,7 +377,8 @@ fn failed(want: &Want, fault: TransactionFault) -> VariableResult {
 }
 
 fn learn_values(values: &ParameterValues<'_>, learned: &mut TreePatch) {
-    learned.learn.extend(values.parameters.iter().map(|parameter| ParameterPatch {
+    let leaves = values.parameters.iter().filter(|parameter| !parameter.name.ends_with('.'));
+    learned.learn.extend(leaves.map(|parameter| ParameterPatch {
         path: parameter.name.as_ref().into(),
         value: Some((parameter.value.as_ref().into(), parameter.ty)),
         writable: None,

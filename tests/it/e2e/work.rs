@@ -25,6 +25,21 @@ async fn a_cpe_onboards_with_the_shared_credential_and_gets_its_own() {
     cpe.finish().await;
 }
 
+/// Someone at a terminal asks one device for one thing after another.
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_one_after_the_other_are_each_called_for() {
+    let acs = Acs::start(config()).await;
+    let cpe = Cpe::spawn(acs.cpe("E2E-ROW")).await;
+    cpe.session(&[]).await.unwrap();
+    for value in 0..15 {
+        let set = json!([{"variable_name": "Device.DeviceInfo.ProvisioningCode", "value": value.to_string()}]);
+        let id = acs.schedule("E2E-ROW", "set", set).await;
+        let path = format!("/inventory_device_serial_headless_operation/?id={id}&update_status=true");
+        assert_eq!(acs.get(&path).await[0]["status"], "completed", "number {value} had to wait");
+    }
+    cpe.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_main_job_is_done_in_every_version_and_both_models() {
     let acs = Acs::start(config()).await;

@@ -41,7 +41,8 @@ async fn tokens_are_managed_through_a_running_acsd() {
     token(None, &with(&["revoke", "6"])).await.0.expect("revoked");
     api.call_as(out.trim(), "GET", DEVICES, Value::Null).await.refused(401, "revoked");
     let refused = token(None, &["list", "--url", url.as_str(), "--token", VIEWER]).await.0;
-    assert!(matches!(refused, Err(TokenError::Client(_))), "{refused:?}");
+    let refused = refused.expect_err("a viewer");
+    assert!(matches!(refused, TokenError::Client(_)) && !refused.is_usage(), "{refused:?}");
 }
 
 #[tokio::test]
@@ -52,7 +53,10 @@ async fn tokens_are_managed_in_a_store_that_nobody_serves() {
     made.expect("made");
     assert!(out.starts_with("acsd_") && out.lines().count() == 1, "{out}");
     let past = ["create", "--name", "n", "--role", "admin", "--expires-at", "2001-01-01"];
-    assert!(matches!(token(store(), &past).await.0, Err(TokenError::Past)));
+    let refused = token(store(), &past).await.0.expect_err("it lies behind");
+    assert!(matches!(refused, TokenError::Past) && refused.is_usage(), "{refused:?}");
+    let elsewhere = token(None, &["list", "--url", "ftp://x", "--token", "t"]).await.0.expect_err("no such scheme");
+    assert!(elsewhere.is_usage(), "{elsewhere:?}");
     assert!(matches!(token(store(), &["revoke", "5"]).await.0, Err(TokenError::Unknown(5))));
     assert!(matches!(token(None, &["list"]).await.0, Err(TokenError::Open(_))));
 }

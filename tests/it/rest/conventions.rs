@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http::header;
 use http_body::Frame;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::support::{
     ADMIN, Api, DEVICES, EXPIRED, HEADLESS, OPERATOR, STRANGER, TRANSACTIONS, VIEWER, device, operations,
@@ -91,6 +93,8 @@ async fn organizations_outside_a_token_are_not_there() {
     }
     stranger("GET", format!("{DEVICES}?organization=1"), Value::Null).await.refused(403, "a named organization");
     stranger("POST", DEVICES.into(), json!({"serial_number": "T"})).await.refused(403, "the default organization");
+    let unknown = json!({"serial_number": "T", "organization_id": 9});
+    stranger("POST", DEVICES.into(), unknown).await.refused(403, "outside, and none that exists");
     let list = stranger("GET", DEVICES.into(), Value::Null).await.expect(200, "the list");
     assert_eq!(list["count"], 0);
     let list = stranger("GET", TRANSACTIONS.into(), Value::Null).await.expect(200, "transactions");
@@ -155,6 +159,30 @@ async fn bodies_are_checked_before_they_are_read() {
     let request = api.request("POST", DEVICES, OPERATOR).header(header::CONTENT_TYPE, "application/json");
     api.send(request.body(Body::new(Chunks(chunks))).expect("a request")).await.refused(413, "chunked");
     send(Some("application/json; charset=utf-8"), b"{\"serial_number\": \"S\"}".to_vec()).await.expect(201, "fine");
+}
+
+/// Many clients read no answer before they have sent everything.
+#[tokio::test]
+async fn a_client_that_sends_all_of_a_refused_body_gets_its_answer() {
+    let api = Api::start().await;
+    let long = vec![b' '; 6 * 1024 * 1024];
+    for (case, token, path, want) in [
+        ("too large", OPERATOR, DEVICES, "HTTP/1.1 413"),
+        ("no token", "none", DEVICES, "HTTP/1.1 401"),
+        ("no route", OPERATOR, "/api/v1/nothing/", "HTTP/1.1 404"),
+    ] {
+        let mut stream = TcpStream::connect(api.address).await.expect("connected");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
+            long.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect(case);
+        stream.write_all(&long).await.expect(case);
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.expect(case);
+        assert_eq!(String::from_utf8_lossy(&start), want, "{case}");
+    }
 }
 
 /// A body in chunks, of unknown length; the last chunk first.

@@ -67,7 +67,7 @@ async fn a_new_device_has_every_field_and_its_default() {
         "type_short_name": "generic", "software_version": "", "hardware_version": "", "manufacturer": "",
         "unique_identifier": "", "product_class": "", "serial_number": "ZN-1", "serial_number_alt": "",
         "description": "", "organization_id": 1, "firmware_image": null, "firmware_image_is_pending": false,
-        "location_name": "", "location": null, "location_short_name": null, "latitude": null, "longitude": null,
+        "location_name": "", "location": null, "location_short_name": "", "latitude": null, "longitude": null,
         "username": "", "update_frequency": 300, "address": "", "last_connection": null,
         "last_configuration": null, "last_change": null, "debug": false, "pending_settings": null, "tags": []
     });
@@ -500,4 +500,15 @@ async fn update_status_turns_the_silent_down() {
     assert_eq!(list["count"], 0, "the filter holds after the calls");
     let list = api.get(&format!("{DEVICES}?update_status=1")).await.expect(200, "list");
     assert_eq!(list["results"][1]["status"], "Down");
+}
+
+#[tokio::test]
+async fn update_status_calls_those_that_move_up_into_the_page() {
+    let api = Api::start().await;
+    for serial in ["S", "T", "U"] {
+        api.create(json!({"serial_number": serial})).await;
+        api.inform(serial, &[]).await;
+    }
+    let list = api.get(&format!("{DEVICES}?status=true&limit=1&update_status=true")).await.expect(200, "list");
+    assert_eq!((&list["count"], &list["results"]), (&json!(0), &json!([])), "nobody is shown Up who was not asked");
 }

@@ -96,6 +96,21 @@ async fn wrong_orders_name_their_places() {
     assert_eq!(places[1].len(), 3, "{errors}");
     assert_eq!(places[2].len(), 2, "{errors}");
     assert_eq!(places[3].len(), 2, "{errors}");
+    let reply = post(json!({"serial_number": "S", "operation": "get", "variables": [
+        1, {"variable_name": "Device.A"}, {"variable_name": ""}, null]}))
+    .await;
+    let errors = reply.expect(400, "what is no object has its own place");
+    let keys = |at: usize| errors["variables"][at].as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        [keys(0), keys(1), keys(2), keys(3)],
+        [
+            vec!["non_field_errors".to_owned()],
+            vec![],
+            vec!["variable_name".to_owned()],
+            vec!["non_field_errors".to_owned()]
+        ],
+        "{errors}"
+    );
     let twice = json!({"serial_number": "S", "operation": "set", "variables": [
         {"variable_name": "Device.A", "value": "1"}, {"variable_name": "Device.A", "value": "2"}]});
     post(twice).await.refused_fields(&["variables"], "twice");

@@ -80,6 +80,11 @@ async fn transactions_are_listed_shown_and_withdrawn() {
         api.get(&format!("{TRANSACTIONS}{id}/")).await.refused(404, id);
         api.call("DELETE", &format!("{TRANSACTIONS}{id}/"), Value::Null).await.refused(404, id);
     }
+    let path = device("S");
+    api.call("PATCH", &path, json!({"is_active": false})).await.expect(200, "inactive");
+    let held = api.get(&format!("{TRANSACTIONS}1/")).await.expect(200, "held");
+    assert_eq!(held["waiting_for"], "the device to be made active, then the device's next session");
+    api.call("PATCH", &path, json!({"is_active": true})).await.expect(200, "active");
     let device = api.inform("S", &[]).await;
     let started = api.claim(&device).await;
     api.call("DELETE", &format!("{TRANSACTIONS}1/"), Value::Null).await.refused(409, "it has started");

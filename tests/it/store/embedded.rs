@@ -316,9 +316,9 @@ async fn a_closed_store_takes_no_writes() {
     let key = register(&store, "A").await.key;
     store.close().await.unwrap();
     store.close().await.expect("a second time changes nothing");
-    assert!(matches!(store.health(), Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.health(), Err(StoreError::Broken { .. })));
     let refused = store.register(new_device("B")).await;
-    assert!(matches!(refused, Err(RegisterError::Store(StoreError::Unavailable { .. }))));
+    assert!(matches!(refused, Err(RegisterError::Store(StoreError::Broken { .. }))));
     assert!(store.edit_profile(key, Box::new(|_| {})).await.is_err());
     assert!(store.device(key).await.unwrap().is_some(), "reading goes on");
 }

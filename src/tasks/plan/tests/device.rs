@@ -70,6 +70,8 @@ pub(super) struct Device {
     pub(super) names_the_name: bool,
     /// What is left out of answers without a fault.
     pub(super) withheld: BTreeSet<String>,
+    /// A partial path is answered with the object itself, as if it had a value.
+    pub(super) expands_nothing: bool,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -182,6 +184,11 @@ impl Device {
     }
 
     fn get(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
+        if self.expands_nothing && names.iter().all(|name| name.ends_with('.')) {
+            let itself = |name: &Cow<'static, str>| ParameterValueStruct::new(name.clone(), "", XsdType::String);
+            let parameters = names.iter().map(itself).collect();
+            return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+        }
         let mut found = Vec::new();
         for name in names {
             if let Some(code) = self.unreadable.get(name.as_ref()) {

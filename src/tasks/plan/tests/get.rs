@@ -109,6 +109,22 @@ fn a_subtree_that_is_too_much_is_split_into_its_children() {
 }
 
 #[test]
+fn a_device_that_expands_no_partial_path_is_read_level_by_level() {
+    let literal = || Device { expands_nothing: true, ..tree() };
+    for paths in [&["Device."][..], &[]] {
+        let mut world = World::new(literal(), get(paths));
+        world.run().assert_completed();
+        assert_eq!(world.results.len(), 5, "{:?}", world.results);
+        assert!(world.results.iter().all(|result| result.value.is_some() && !result.path.ends_with('.')));
+        let valued = world.learned.iter().flat_map(|patch| &patch.learn).filter(|it| it.value.is_some());
+        assert!(valued.clone().all(|it| !it.path.ends_with('.')), "no object has a value");
+    }
+    let mut world = World::new(literal(), get(&["Device.Empty."]));
+    world.run().assert_completed();
+    assert_eq!(world.outcome(), [("Device.Empty.", None, None)]);
+}
+
+#[test]
 fn a_batch_that_is_too_much_is_halved() {
     let names = ["Device.A.One", "Device.A.Two", "Device.B.1.Name", "Device.B.2.Name"];
     let mut world = World::new(Device { values_max: Some(1), ..tree() }, get(&names));
