@@ -206,9 +206,10 @@ async fn each_refusal_has_its_verdict() {
         ),
         ("no answer", &[&[Do::Hang]], CallVerdict::TimedOut),
     ];
+    let limits = CallLimits { basic: BasicPolicy::Forbid, ..quick() };
     for (case, script, verdict) in table {
         let cpe = ScriptedCpe::start(script).await;
-        assert_eq!(cpe.called(Some(("acs-user", &password())), &quick()).await, verdict, "{case}");
+        assert_eq!(cpe.called(Some(("acs-user", &password())), &limits).await, verdict, "{case}");
     }
     let cpe = ScriptedCpe::start(&[&[Do::Say(CHALLENGE)]]).await;
     assert_eq!(cpe.called(None, &quick()).await, CallVerdict::NeedsCredentials);
