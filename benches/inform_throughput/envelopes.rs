@@ -69,6 +69,16 @@ fn value_struct(name: &str, ty: &str, value: &str) -> String {
     )
 }
 
+/// What a CPE has below `ManagementServer.`, as far as acsd asks for it.
+const SETTINGS: [&str; 6] = [
+    "Username",
+    "Password",
+    "ConnectionRequestUsername",
+    "ConnectionRequestPassword",
+    "PeriodicInformEnable",
+    "PeriodicInformInterval",
+];
+
 /// The answer of a CPE to a call with this ID; `None`: a call that the bench knows nothing of.
 pub fn answer(call: &str, id: &str) -> Option<String> {
     let body = if call.contains("GetParameterValues>") {
@@ -86,6 +96,21 @@ pub fn answer(call: &str, id: &str) -> Option<String> {
         )
     } else if call.contains("SetParameterValues>") {
         "<cwmp:SetParameterValuesResponse><Status>0</Status></cwmp:SetParameterValuesResponse>".to_owned()
+    } else if call.contains("GetParameterNames>") {
+        let path = between(call, "<ParameterPath>", "</ParameterPath>")?;
+        let mut infos = String::new();
+        for leaf in SETTINGS {
+            for part in
+                ["<ParameterInfoStruct><Name>", path, leaf, "</Name><Writable>1</Writable></ParameterInfoStruct>\n"]
+            {
+                infos.push_str(part);
+            }
+        }
+        format!(
+            "<cwmp:GetParameterNamesResponse><ParameterList soap-enc:arrayType=\"cwmp:ParameterInfoStruct[{}]\">\n\
+            {infos}</ParameterList></cwmp:GetParameterNamesResponse>",
+            SETTINGS.len()
+        )
     } else {
         return None;
     };

@@ -333,7 +333,6 @@ mod tests {
     use base64::Engine as _;
 
     use super::*;
-    use crate::devices::onboard::fresh_profile;
     use crate::model::device::Credentials;
     use crate::types::ident::SerialNumber;
 
@@ -352,7 +351,7 @@ mod tests {
 
     /// A device with these logins of its own: the one in use, and the one on its way.
     fn device(gate: &Gate, current: Option<&str>, next: Option<&str>) -> Profile {
-        let mut profile = fresh_profile(SerialNumber::try_from("1").expect("valid"), NOW);
+        let mut profile = Profile::fresh(SerialNumber::try_from("1").expect("valid"), NOW);
         profile.credentials = Credentials {
             current: current.map(|password| login(gate, password)),
             next: next.map(|password| login(gate, password)),

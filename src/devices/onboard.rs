@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::auth::random;
 use crate::auth::seal::Sealer;
-use crate::model::device::{Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, Login, Profile, Setting, State};
+use crate::model::device::{Credentials, Device, Login, Profile, Setting, State};
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::transaction::{Kind, NewTransaction, Work};
 use crate::store::{Durability, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
@@ -87,7 +87,7 @@ impl Onboarding {
             SerialNumber::try_from(identity.to_string().as_str()).ok(),
             SerialNumber::try_from(Uuid::new_v4().to_string().as_str()).ok(),
         ];
-        let mut profile = fresh_profile(raw.clone(), at);
+        let mut profile = Profile::fresh(raw.clone(), at);
         self.give_logins(&mut profile.credentials, identity)?;
         let mut taken = None;
         for serial in alternatives.into_iter().flatten() {
@@ -317,35 +317,6 @@ pub enum OwnLogin {
     Missing,
     /// It had one, and came with the shared one after a reset.
     Lost,
-}
-
-/// A device as it begins.
-#[must_use]
-pub fn fresh_profile(serial_number: SerialNumber, at: Timestamp) -> Profile {
-    Profile {
-        uuid: Uuid::new_v4(),
-        name: serial_number.to_string(),
-        serial_number,
-        serial_number_alt: String::new(),
-        customer_id: String::new(),
-        description: String::new(),
-        organization: DEFAULT_ORGANIZATION,
-        device_type: DEFAULT_TYPE,
-        location: None,
-        location_name: String::new(),
-        latitude: None,
-        longitude: None,
-        tags: Vec::new(),
-        is_active: true,
-        debug: false,
-        firmware_image: None,
-        update_frequency: None,
-        created: at,
-        last_change: None,
-        last_configuration: None,
-        credentials: Credentials::default(),
-        pending: Vec::new(),
-    }
 }
 
 /// Whether our answer makes the CPE forget an event that it would otherwise repeat, and that means work to acsd.

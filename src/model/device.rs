@@ -88,6 +88,37 @@ pub struct Profile {
     pub pending: Vec<PendingSetting>,
 }
 
+impl Profile {
+    /// A device as it begins: everything at its default, named by its serial.
+    #[must_use]
+    pub fn fresh(serial_number: SerialNumber, at: Timestamp) -> Self {
+        Self {
+            uuid: Uuid::new_v4(),
+            name: serial_number.to_string(),
+            serial_number,
+            serial_number_alt: String::new(),
+            customer_id: String::new(),
+            description: String::new(),
+            organization: DEFAULT_ORGANIZATION,
+            device_type: DEFAULT_TYPE,
+            location: None,
+            location_name: String::new(),
+            latitude: None,
+            longitude: None,
+            tags: Vec::new(),
+            is_active: true,
+            debug: false,
+            firmware_image: None,
+            update_frequency: None,
+            created: at,
+            last_change: None,
+            last_configuration: None,
+            credentials: Credentials::default(),
+            pending: Vec::new(),
+        }
+    }
+}
+
 /// A user name in clear and its sealed password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {

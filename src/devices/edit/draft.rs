@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use super::Operation;
-use crate::model::device::{
-    Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, DeviceTypeId, OrganizationId, Profile, Setting,
-};
+use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Setting};
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -66,30 +64,7 @@ impl DeviceDraft {
     /// The record of the new device, without its credentials.
     #[must_use]
     pub fn into_profile(self, uuid: Uuid, now: Timestamp) -> Profile {
-        let mut profile = Profile {
-            uuid,
-            name: self.serial_number.as_str().to_owned(),
-            serial_number: self.serial_number,
-            serial_number_alt: String::new(),
-            customer_id: String::new(),
-            description: String::new(),
-            organization: DEFAULT_ORGANIZATION,
-            device_type: DEFAULT_TYPE,
-            location: None,
-            location_name: String::new(),
-            latitude: None,
-            longitude: None,
-            tags: Vec::new(),
-            is_active: true,
-            debug: false,
-            firmware_image: None,
-            update_frequency: None,
-            created: now,
-            last_change: None,
-            last_configuration: None,
-            credentials: Credentials::default(),
-            pending: Vec::new(),
-        };
+        let mut profile = Profile { uuid, ..Profile::fresh(self.serial_number, now) };
         self.fields.apply(&mut profile);
         profile
     }
