@@ -79,6 +79,16 @@ pub enum PutBack {
     Superseded(Box<Live>),
 }
 
+/// The session that a newer one supersedes.
+pub enum Predecessor {
+    /// It rested: the caller winds it up.
+    Idle(Box<Live>),
+    /// A POST of it is being answered: whoever does that winds it up.
+    Busy,
+    /// It is over.
+    Gone,
+}
+
 /// All open sessions.
 #[derive(Default)]
 pub struct SessionTable {
@@ -178,14 +188,15 @@ impl SessionTable {
 
     /// A newer session of the device has begun: hands out this one to be wound up, or marks it so that whoever works on
     /// it does.
-    pub fn supersede(&self, token: SessionToken) -> Option<Box<Live>> {
+    pub fn supersede(&self, token: SessionToken) -> Predecessor {
         let mut slots = self.slots.lock();
-        match slots.remove(&token)? {
-            Slot::Idle(live) => Some(live),
-            Slot::Busy | Slot::Superseded => {
+        match slots.remove(&token) {
+            Some(Slot::Idle(live)) => Predecessor::Idle(live),
+            Some(Slot::Busy | Slot::Superseded) => {
                 slots.insert(token, Slot::Superseded);
-                None
+                Predecessor::Busy
             }
+            None => Predecessor::Gone,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::types::time::Timestamp;
 
 use super::super::exchange::{Answer, Post, SessionToken};
 use super::super::gate::{Claim, Passage, Principal};
-use super::super::sessions::{Live, PutBack, Taken};
+use super::super::sessions::{Live, Predecessor, PutBack, Taken};
 use super::{Inner, retry_after};
 
 /// Share of the capacity, in percent, from which on idle devices' periodic Informs are refused.
@@ -227,13 +227,18 @@ impl Inner {
         now: Timestamp,
     ) -> Answer {
         let Some(token) = Self::new_token() else { return Answer::Busy { retry_after: retry_after() } };
-        if let Some(old) = self.services.presence.enter(device.key, token.0)
-            && let Some(old) = self.sessions.supersede(SessionToken(old))
-        {
-            tracing::debug!(device.id = %device.key, "a new Inform of device {} ends its open session", device.key);
-            self.wind_up(old, Outcome::Superseded).await;
-        }
+        // Reserved before it is announced: an even newer session has to find it.
         self.sessions.reserve(token, post.connection);
+        let old = self.services.presence.enter(device.key, token.0);
+        match old.map_or(Predecessor::Gone, |old| self.sessions.supersede(SessionToken(old))) {
+            Predecessor::Idle(old) => {
+                tracing::debug!(device.id = %device.key, "a new Inform of device {} ends its open session", device.key);
+                self.wind_up(old, Outcome::Superseded).await;
+                self.reclaim(device.key).await;
+            }
+            Predecessor::Gone => self.reclaim(device.key).await,
+            Predecessor::Busy => {}
+        }
         let live = Box::new(Live {
             token,
             device: device.key,

@@ -271,6 +271,23 @@ impl Inner {
         }
     }
 
+    /// Frees transactions that are running in no session: the store did not take how their session ended.
+    pub(super) async fn reclaim(&self, device: DeviceKey) {
+        let live = match self.services.store.live(device).await {
+            Ok(live) => live,
+            Err(error) => {
+                return tracing::error!(%error, device.id = %device, "the queue of device {device} was not read");
+            }
+        };
+        for mut transaction in live.into_iter().filter(|transaction| transaction.phase == Phase::Running) {
+            tracing::warn!(transaction.id = %transaction.id, "transaction {} was left running; its outcome is looked into", transaction.id);
+            plan::book(&mut transaction, &Step::Release { not_before: None }, self.now());
+            if let Err(error) = self.services.store.save(&transaction).await {
+                tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
+            }
+        }
+    }
+
     /// The session is over before the procedure was.
     pub(super) async fn lose(&self, mut running: Running) {
         let now = self.now();

@@ -71,7 +71,10 @@ async fn open_lets_a_stranger_in_once_and_then_wants_its_own_login() {
     config.cwmp.onboarding = OnboardingMode::Open;
     (config.cwmp.onboarding_username, config.cwmp.onboarding_password) = (None, None);
     let acs = Acs::start(config).await;
-    let cpe = Cpe::spawn(acs.cpe("SEC-5")).await;
+    let mut stranger = acs.cpe("SEC-5");
+    // The report has to be that of its very first session.
+    stranger.autonomy = acsd::simulator::Autonomy::OnDemand;
+    let cpe = Cpe::spawn(stranger).await;
     let report = cpe.session(&[]).await.unwrap();
     assert_eq!((&report.outcome, report.challenges), (&Outcome::Completed, 0), "unchallenged");
     assert_eq!(cpe.session(&[EventCode::Periodic]).await.unwrap().outcome, Outcome::Completed);

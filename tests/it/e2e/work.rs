@@ -212,6 +212,23 @@ async fn a_device_created_ahead_is_met_by_its_serial_and_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_runs_in_no_session_is_taken_up_again() {
+    let acs = Acs::start(config()).await;
+    let mut quiet = acs.cpe("E2E-10");
+    quiet.connection_requests = acsd::simulator::ConnectionRequests::Off;
+    let cpe = Cpe::spawn(quiet).await;
+    cpe.session(&[]).await.unwrap();
+    let id = acs.schedule("E2E-10", "get", json!([{"variable_name": "Device.DeviceInfo.UpTime"}])).await;
+    let key = acs.daemon.store.by_serial("E2E-10").await.unwrap().unwrap().key;
+    // As if the disk had been full when its session ended.
+    let now = acsd::types::time::Clock::now(&acsd::clock::SystemClock);
+    acs.daemon.store.claim(key, &[], now).await.unwrap().unwrap();
+    cpe.session(&[EventCode::Periodic]).await.unwrap();
+    assert_eq!(acs.ended(&id).await["status"], "completed");
+    cpe.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_for_a_device_that_cannot_be_called_says_why_it_waits() {
     let acs = Acs::start(config()).await;
     let cpe = Cpe::spawn(acs.cpe("E2E-9")).await;
