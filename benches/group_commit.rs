@@ -11,7 +11,7 @@ use std::time::Duration;
 use acsd::clock::SystemClock;
 use acsd::cwmp::message::inform::ParameterValueStruct;
 use acsd::cwmp::version::{CwmpVersion, Namespace};
-use acsd::model::device::{Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, Profile};
+use acsd::model::device::Profile;
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::model::transaction::{Kind, NewTransaction, Transaction, Work};
 use acsd::store::sled::{SledStore, StoreConfig, open_sled};
@@ -30,31 +30,8 @@ fn identity(n: usize) -> DeviceIdentity {
 }
 
 fn profile(n: usize) -> Profile {
-    let serial = format!("BENCH-{n:06}");
-    Profile {
-        uuid: uuid::Uuid::new_v4(),
-        serial_number: SerialNumber::try_from(serial.as_str()).expect("valid"),
-        serial_number_alt: String::new(),
-        name: serial,
-        customer_id: String::new(),
-        description: String::new(),
-        organization: DEFAULT_ORGANIZATION,
-        device_type: DEFAULT_TYPE,
-        location: None,
-        location_name: String::new(),
-        latitude: None,
-        longitude: None,
-        tags: Vec::new(),
-        is_active: true,
-        debug: false,
-        firmware_image: None,
-        update_frequency: Some(300),
-        created: Timestamp::from_secs(1),
-        last_change: None,
-        last_configuration: None,
-        credentials: Credentials::default(),
-        pending: Vec::new(),
-    }
+    let serial = SerialNumber::try_from(format!("BENCH-{n:06}").as_str()).expect("valid");
+    Profile { update_frequency: Some(300), ..Profile::fresh(serial, Timestamp::from_secs(1)) }
 }
 
 /// What a device of the field reports in each periodic Inform.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
 use acsd::cwmp::version::{CwmpVersion, Namespace};
-use acsd::model::device::{Credentials, DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, Profile};
+use acsd::model::device::{Device, Profile};
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, VariableResult, Work};
 use acsd::store::memory::{MemoryConfig, MemoryStore};
@@ -74,30 +74,8 @@ pub(super) fn new_device(serial: &str) -> NewDevice {
 }
 
 pub(super) fn profile(serial: &str) -> Profile {
-    Profile {
-        uuid: uuid::Uuid::new_v4(),
-        serial_number: SerialNumber::try_from(serial).expect("valid"),
-        serial_number_alt: String::new(),
-        name: serial.to_owned(),
-        customer_id: String::new(),
-        description: String::new(),
-        organization: DEFAULT_ORGANIZATION,
-        device_type: DEFAULT_TYPE,
-        location: None,
-        location_name: String::new(),
-        latitude: None,
-        longitude: None,
-        tags: vec!["lab".to_owned()],
-        is_active: true,
-        debug: false,
-        firmware_image: None,
-        update_frequency: Some(300),
-        created: secs(1),
-        last_change: None,
-        last_configuration: None,
-        credentials: Credentials::default(),
-        pending: Vec::new(),
-    }
+    let serial = SerialNumber::try_from(serial).expect("valid");
+    Profile { tags: vec!["lab".to_owned()], update_frequency: Some(300), ..Profile::fresh(serial, secs(1)) }
 }
 
 pub(super) async fn register(store: &Arc<dyn Store>, serial: &str) -> Device {
