@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use acsd::simulator::{ConnectionRequests, CpeConfig, CpeHandle};
+use acsd::simulator::{ConnectionRequests, CpeConfig};
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Api, PASSWORD, PATIENCE, USER};
+use crate::support::{ADMIN, Api, Cpe, PASSWORD, PATIENCE, USER};
 
 const CPES: usize = 6;
 const KILLS: u32 = 6;
@@ -46,14 +46,14 @@ async fn ready(api: &Api, child: &mut Child) {
     }
 }
 
-async fn spawn_cpe(number: usize, cwmp: SocketAddr) -> CpeHandle {
+async fn spawn_cpe(number: usize, cwmp: SocketAddr) -> Cpe {
     let mut cpe = CpeConfig::new(format!("http://{cwmp}/")).serial(format!("CRASH-{number}"));
     cpe = cpe.credentials(USER, PASSWORD);
     cpe.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
     // Periodic Informs every second, retries after some 50 ms.
     cpe.time_scale = 0.01;
     cpe.periodic_interval_secs = 100;
-    acsd::simulator::spawn(cpe).await.unwrap()
+    Cpe::spawn(cpe).await
 }
 
 fn add(serial: &str) -> Value {
@@ -119,5 +119,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
     for (device, cpe) in cpes.iter().enumerate() {
         let grown = cpe.rows(TABLE).len() - rows_before[device];
         assert_eq!(grown, added[device], "device {device} has one row for each transaction");
+    }
+    for cpe in cpes {
+        cpe.finish().await;
     }
 }

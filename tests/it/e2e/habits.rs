@@ -123,5 +123,6 @@ async fn answers_that_never_come_right_end_in_a_truthful_state() {
             assert!(["completed", "failed"].contains(&status), "{row}");
             assert_eq!(status == "failed", row["fault"] != Value::Null, "{row}");
         }
+        cpe.finish().await;
     }
 }

@@ -54,6 +54,7 @@ async fn one_device_s_login_is_no_other_device_s() {
     let posing = acsd::simulator::spawn(posing).await.unwrap();
     assert_eq!(posing.session(&[EventCode::Periodic]).await.unwrap().outcome, REFUSED);
     victim.finish().await;
+    thief.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,4 +97,5 @@ async fn overload_is_refused_early_and_counted() {
     slow.session(&[]).await.unwrap();
     let late = acsd::simulator::spawn(acs.cpe("LATE")).await.unwrap();
     assert_eq!(late.session(&[]).await.unwrap().outcome, Outcome::Failed(SessionFailure::Status(503)));
+    slow.finish().await;
 }
