@@ -90,7 +90,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "ACSD_SIMULATE_CONNECTION_REQUEST_LISTEN", value_name = "ADDR")]
     pub connection_request_listen: Option<ListenChoice>,
 
-    /// Certificates to trust on https://, as PEM
+    /// Certificate authorities to trust on https://, as PEM (a self-signed server certificate that is marked as an
+    /// authority itself is refused: take --tls-insecure for that)
     #[arg(long, env = "ACSD_SIMULATE_TLS_CA", value_name = "FILE", conflicts_with = "tls_insecure")]
     pub tls_ca: Option<PathBuf>,
 
