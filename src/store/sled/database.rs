@@ -33,6 +33,13 @@ pub(super) struct Database {
     history: Tree,
     results: Tree,
     tokens: Tree,
+    organizations: Tree,
+    device_types: Tree,
+    locations: Tree,
+    webhooks: Tree,
+    events: Tree,
+    audit: Tree,
+    traces: Tree,
     gone: Tree,
     meta: Tree,
     health: Arc<Health>,
@@ -101,6 +108,13 @@ impl Database {
             history: table(Table::History)?,
             results: table(Table::Results)?,
             tokens: table(Table::Tokens)?,
+            organizations: table(Table::Organizations)?,
+            device_types: table(Table::DeviceTypes)?,
+            locations: table(Table::Locations)?,
+            webhooks: table(Table::Webhooks)?,
+            events: table(Table::Events)?,
+            audit: table(Table::Audit)?,
+            traces: table(Table::Traces)?,
             gone: table(Table::Gone)?,
             meta: table(Table::Meta)?,
             db,
@@ -117,6 +131,13 @@ impl Database {
             Table::History => &self.history,
             Table::Results => &self.results,
             Table::Tokens => &self.tokens,
+            Table::Organizations => &self.organizations,
+            Table::DeviceTypes => &self.device_types,
+            Table::Locations => &self.locations,
+            Table::Webhooks => &self.webhooks,
+            Table::Events => &self.events,
+            Table::Audit => &self.audit,
+            Table::Traces => &self.traces,
             Table::Gone => &self.gone,
             Table::Meta => &self.meta,
         }
@@ -219,13 +240,7 @@ impl Database {
         table: Table,
         mut visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let key_bytes = match table {
-            Table::History | Table::Results => Some(8),
-            Table::Devices | Table::Profiles | Table::Queues | Table::Parameters | Table::Tokens | Table::Gone => {
-                Some(4)
-            }
-            Table::Meta => None,
-        };
+        let key_bytes = table.key_bytes();
         for found in self.tree(table) {
             let (key, record) = found.map_err(|error| self.health.judge(&error))?;
             if key_bytes.is_some_and(|bytes| key.len() != bytes) {
