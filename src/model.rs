@@ -1,10 +1,13 @@
 //! What acsd keeps: devices, types, transactions, tokens and the rest, as values without I/O.
 
+pub mod audit;
 pub mod device;
 pub mod device_type;
+pub mod event;
 pub mod inventory;
 pub mod learn;
 pub mod procedure;
 pub mod token;
 pub mod transaction;
 pub mod wanted;
+pub mod webhook;

@@ -3,7 +3,9 @@
 //! The traits speak acsd's verbs; each method is one atomic step. Nothing above them knows of keys, trees, batches or
 //! tables. *Durable* means: the value survives a power cut once the future has resolved.
 
+pub mod audit;
 pub mod catalogue;
+pub mod events;
 mod index;
 mod key;
 pub mod memory;
@@ -23,7 +25,9 @@ use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionSt
 use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId};
 use crate::types::time::Timestamp;
 
+use audit::AuditStore;
 use catalogue::CatalogueStore;
+use events::EventStore;
 
 /// Most live transactions of one device, unless configured (design.md §7).
 pub const QUEUE_MAX: usize = 256;
@@ -38,6 +42,8 @@ pub const BATCH_SIZE: &str = "acsd_store_commit_batch_size";
 pub const FLUSHES: &str = "acsd_store_flushes_total";
 /// Gauge: syncs that reached the disk since the process began.
 pub const SYNCS: &str = "acsd_store_syncs";
+/// Counter: entries of the event log, by `kind`.
+pub const EVENTS: &str = "acsd_events_total";
 
 /// What a store method returns.
 pub type StoreFuture<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
@@ -77,7 +83,7 @@ pub enum Durability {
 }
 
 /// Everything a store can do.
-pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore {
+pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore + EventStore + AuditStore {
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
 
@@ -404,6 +410,15 @@ pub trait TokenStore: Send + Sync {
 /// A token's last use is kept to the minute: a busy token is not rewritten at each request.
 fn is_worth_noting(token: &TokenRecord, at: Timestamp) -> bool {
     token.last_used_at.is_none_or(|last| at.since(last) >= Duration::from_mins(1))
+}
+
+/// How long entries of a log are kept. The newest entry always stays: numbers are never given out twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries older than this go.
+    pub before: Timestamp,
+    /// Beyond this many, the oldest go.
+    pub max: u64,
 }
 
 fn age_ms(now: Timestamp, then: Timestamp) -> u64 {

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use crate::model::device::{DeviceTypeId, OrganizationId};
 use crate::model::device_type::DeviceType;
 use crate::model::inventory::{Location, LocationId, Organization};
+use crate::model::webhook::Webhook;
 
 use super::{StoreError, StoreFuture};
 
@@ -48,6 +49,9 @@ pub trait CatalogueStore: Send + Sync {
 
     /// Where devices stand.
     fn locations(&self) -> &dyn Catalogue<Location>;
+
+    /// Where events are pushed to.
+    fn webhooks(&self) -> &dyn Catalogue<Webhook>;
 }
 
 /// Why a record was not added.

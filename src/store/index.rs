@@ -4,3 +4,4 @@ pub(super) mod device;
 pub(super) mod keys;
 pub(super) mod ledger;
 pub(super) mod live;
+pub(super) mod log;

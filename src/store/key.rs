@@ -116,6 +116,16 @@ pub(super) const fn number(id: u32) -> [u8; 4] {
     id.to_be_bytes()
 }
 
+/// The key of an entry of a log.
+pub(super) const fn entry(id: u64) -> [u8; 8] {
+    id.to_be_bytes()
+}
+
+/// The number of an entry's key; `None`: it is the key of a part.
+pub(super) fn read_entry(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// The number of a small record's key; `None`: it is the key of a part.
 pub(super) fn read_number(key: &[u8]) -> Option<u32> {
     key.try_into().ok().map(u32::from_be_bytes)

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod devices;
+mod logs;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::model::device::{Device, OrganizationId, Parameter, Profile, State, Status};
+use crate::model::event::{EventData, EventEntry};
 use crate::model::token::{TokenId, TokenRecord};
 use crate::model::transaction::{Transaction, VariableResult};
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -55,6 +57,9 @@ struct Inner {
     last_transaction: u64,
     tokens: BTreeMap<TokenId, TokenRecord>,
     last_token: u32,
+    events: logs::EventLog,
+    newest_event: logs::Newest,
+    audit: logs::AuditLog,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,10 @@ struct Entry {
 impl Entry {
     fn device(&self, key: DeviceKey) -> Device {
         Device { key, profile: self.profile.clone(), state: self.state.clone() }
+    }
+
+    fn events(&self, at: Timestamp, found: Vec<EventData>) -> Vec<EventEntry> {
+        found.into_iter().map(|data| EventEntry::of_device(&self.profile, at, data)).collect()
     }
 }
 

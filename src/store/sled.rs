@@ -23,6 +23,9 @@
 //! Within one change the order is: results, queue document, history row. A kill between the last two is made good at open:
 //! the document still has the last few that ended.
 //!
+//! *Events* are inserted by the step that they belong to, before its change, and shown once a flush has covered them; where no
+//! durable change follows, a flush is asked for that nobody waits for.
+//!
 //! *Removing a device* is an entry in the table `gone` before anything is deleted: whatever is left of a device that is listed
 //! there, or that has not both of its records, is deleted at open.
 
@@ -32,6 +35,7 @@ mod database;
 mod devices;
 mod health;
 mod load;
+mod logs;
 mod open;
 mod parameters;
 mod queues;
@@ -68,6 +72,7 @@ use catalogue::Catalogues;
 use committer::Committer;
 use database::Database;
 use health::Health;
+use logs::Logs;
 use stripe::{Locks, Stripes};
 use tokens::TokenTable;
 use watch::Watch;
@@ -143,6 +148,7 @@ struct Core {
     /// One more lock per device for its parameter tree, whose rewriting takes long.
     tree_locks: Locks,
     tokens: RwLock<TokenTable>,
+    logs: Logs,
     disk_bytes: AtomicU64,
     /// Last, so that the folder is free only when sled has let go of it.
     _lock: File,

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::model::device_type::DeviceType;
 use crate::model::inventory::{Location, Organization};
+use crate::model::webhook::Webhook;
 use crate::store::catalogue::{self, AddError, Catalogue, CatalogueStore, Edit, Entries, Make, Shelf};
 use crate::store::{StoreError, StoreFuture};
 use crate::types::time::Timestamp;
@@ -18,12 +19,17 @@ pub(super) struct Catalogues {
     organizations: Records<Organization>,
     device_types: Records<DeviceType>,
     locations: Records<Location>,
+    webhooks: Records<Webhook>,
 }
 
 impl Default for Catalogues {
     fn default() -> Self {
-        let catalogues =
-            Self { organizations: Records::default(), device_types: Records::default(), locations: Records::default() };
+        let catalogues = Self {
+            organizations: Records::default(),
+            device_types: Records::default(),
+            locations: Records::default(),
+            webhooks: Records::default(),
+        };
         let start = Timestamp::default();
         catalogues.organizations.insert(1, Organization::first(start));
         catalogues.device_types.insert(1, DeviceType::generic(start));
@@ -37,6 +43,7 @@ impl Catalogues {
         *self.organizations.state.lock() = State::Closed;
         *self.device_types.state.lock() = State::Closed;
         *self.locations.state.lock() = State::Closed;
+        *self.webhooks.state.lock() = State::Closed;
     }
 }
 
@@ -123,5 +130,9 @@ impl CatalogueStore for MemoryStore {
 
     fn locations(&self) -> &dyn Catalogue<Location> {
         &self.catalogues.locations
+    }
+
+    fn webhooks(&self) -> &dyn Catalogue<Webhook> {
+        &self.catalogues.webhooks
     }
 }

@@ -1,6 +1,7 @@
 //! The inventory in memory.
 
 use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
+use crate::model::event::{self, EventData};
 use crate::model::learn::{InformFacts, Learned};
 use crate::store::queue::QueueDocument;
 use crate::store::{
@@ -98,13 +99,23 @@ impl DeviceStore for MemoryStore {
     ) -> StoreFuture<'a, Option<(State, Learned)>> {
         ready(self.step(|inner| {
             let entry = inner.devices.get_mut(&key)?;
+            let before = if event::reports_value_changes(&facts) {
+                let paths: Vec<&str> = facts.parameters.iter().map(|parameter| parameter.name.as_ref()).collect();
+                tree::pick(&tree::overlay(entry.tree.clone(), entry.state.observed.clone()), &paths)
+            } else {
+                Vec::new()
+            };
             let learned = entry.state.learn(&facts);
+            let found = event::of_inform(&facts, &entry.state, &learned, &before);
+            let found = entry.events(facts.at, found);
             if learned.bootstrapped {
                 entry.tree.clear();
             }
             let overflow = TreePatch { forget: Vec::new(), learn: learned.overflow.clone() };
             entry.tree = tree::apply(std::mem::take(&mut entry.tree), overflow, facts.at);
-            Some((entry.state.clone(), learned))
+            let state = entry.state.clone();
+            inner.note(found);
+            Some((state, learned))
         }))
     }
 
@@ -122,10 +133,16 @@ impl DeviceStore for MemoryStore {
     fn edit_state<'a>(&'a self, key: DeviceKey, edit: StateEdit<'a>) -> StoreFuture<'a, Option<Device>> {
         ready(self.step(|inner| {
             let entry = inner.devices.get_mut(&key)?;
-            let identity = entry.state.identity.clone();
+            let (status, identity) = (entry.state.status, entry.state.identity.clone());
             edit(&mut entry.state);
             entry.state.identity = identity;
-            Some(entry.device(key))
+            let device = entry.device(key);
+            if device.state.status != status {
+                let data = EventData::Status { status: device.state.status };
+                let found = entry.events(device.state.status_change, vec![data]);
+                inner.note(found);
+            }
+            Some(device)
         }))
     }
 

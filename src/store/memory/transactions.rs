@@ -1,5 +1,6 @@
 //! The ledger in memory.
 
+use crate::model::event::EventData;
 use crate::model::transaction::{NewTransaction, Transaction, VariableResult};
 use crate::store::queue::{Canceled, Enqueued};
 use crate::store::{CancelError, EnqueueError, Listing, Merge, Page, StoreFuture, TransactionFilter, TransactionStore};
@@ -22,9 +23,15 @@ impl Inner {
     fn publish(&mut self, key: DeviceKey, results: &[VariableResult], history_max: usize) {
         let Some(entry) = self.devices.get(&key) else { return };
         self.live.replace(key, &entry.queue.live);
+        let mut found = Vec::new();
         if let Some(last) = entry.queue.ended.last() {
-            self.ended.entry(last.id).or_insert_with(|| (last.clone(), results.to_vec()));
+            self.ended.entry(last.id).or_insert_with(|| {
+                let at = last.completed_at.unwrap_or(last.created_at);
+                found = entry.events(at, vec![EventData::ended(last)]);
+                (last.clone(), results.to_vec())
+            });
         }
+        self.note(found);
         while self.ended.len() > history_max {
             self.ended.pop_first();
         }

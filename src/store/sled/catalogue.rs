@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::device_type::DeviceType;
 use crate::model::inventory::{Location, Organization};
+use crate::model::webhook::Webhook;
 use crate::store::catalogue::{self, AddError, Catalogue, CatalogueStore, Edit, Entries, Make, Shelf};
 use crate::store::key::{self, Table};
 use crate::store::{StoreError, StoreFuture, record};
@@ -22,6 +23,7 @@ pub(super) struct Catalogues {
     organizations: Records<Organization>,
     device_types: Records<DeviceType>,
     locations: Records<Location>,
+    webhooks: Records<Webhook>,
 }
 
 impl Catalogues {
@@ -30,9 +32,10 @@ impl Catalogues {
         let organizations = Records::load(core, committer, Table::Organizations)?;
         let device_types = Records::load(core, committer, Table::DeviceTypes)?;
         let locations = Records::load(core, committer, Table::Locations)?;
+        let webhooks = Records::load(core, committer, Table::Webhooks)?;
         organizations.begin(1, || Organization::first(now))?;
         device_types.begin(1, || DeviceType::generic(now))?;
-        Ok(Self { organizations, device_types, locations })
+        Ok(Self { organizations, device_types, locations, webhooks })
     }
 }
 
@@ -159,5 +162,9 @@ impl CatalogueStore for SledStore {
 
     fn locations(&self) -> &dyn Catalogue<Location> {
         &self.catalogues.locations
+    }
+
+    fn webhooks(&self) -> &dyn Catalogue<Webhook> {
+        &self.catalogues.webhooks
     }
 }

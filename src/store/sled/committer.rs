@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::model::device::{Profile, State};
+use crate::model::event::EventEntry;
 use crate::store::index::keys::KeyFloor;
 use crate::store::index::ledger::Row;
 use crate::store::key::{self, Table};
@@ -53,6 +54,8 @@ pub(super) struct EndedStep {
     pub(super) id: TransactionId,
     pub(super) row: Vec<u8>,
     pub(super) results: Option<Vec<u8>>,
+    /// What the event log says of it; `None`: the device is just being removed.
+    pub(super) event: Option<EventEntry>,
 }
 
 struct Commit {
@@ -116,6 +119,13 @@ impl Committer {
     /// Makes everything written so far durable.
     pub(super) async fn barrier(&self) -> Result<(), StoreError> {
         self.place().await?.submit(Step::Barrier).durable().await
+    }
+
+    /// Asks for a flush that nobody waits for; `false`: the line is full, or there is no more flush.
+    pub(super) fn nudge(&self) -> bool {
+        let Ok(place) = self.sender.try_reserve() else { return false };
+        drop(Place(place).submit(Step::Barrier));
+        true
     }
 
     /// Commits what waits, refuses what comes later, and ends the thread.
@@ -205,7 +215,9 @@ fn write(core: &Core, batch: &[Commit]) -> Result<(), StoreError> {
             Step::Remove { key, floor } => removed.push((*key, delete(core, *key, floor)?)),
         }
     }
+    let marks = core.logs.marks();
     core.database.flush()?;
+    core.logs.show(marks);
     let mut removed = removed.into_iter();
     for commit in batch {
         match &commit.step {
@@ -232,6 +244,9 @@ fn insert_queue(core: &Core, step: &QueueStep) -> Result<(), StoreError> {
                 database.remove(Table::Results, &id)?;
             }
         }
+    }
+    if let Some(event) = step.ended.as_ref().and_then(|ended| ended.event.as_ref()) {
+        core.note(event)?;
     }
     database.put(Table::Queues, &key::device(step.key), &step.encoded)?;
     if let Some(ended) = &step.ended {

@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
+use crate::model::event::{self, EventData, EventEntry};
 use crate::model::learn::{InformFacts, Learned};
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
@@ -118,7 +119,13 @@ impl Core {
         Ok(())
     }
 
-    fn learn(&self, key: DeviceKey, facts: &InformFacts<'_>) -> Result<Option<(State, Learned)>, StoreError> {
+    /// `known`: what was known of the Inform's parameters, if it reports changes of values.
+    fn learn(
+        &self,
+        key: DeviceKey,
+        facts: &InformFacts<'_>,
+        known: &[Option<Parameter>],
+    ) -> Result<Option<(State, Learned)>, StoreError> {
         let place = key::device(key);
         let _stripe = self.stripes.lock(key);
         let Some(bytes) = self.database.get(Table::Devices, &place)? else { return Ok(None) };
@@ -126,6 +133,7 @@ impl Core {
         let same_identity = state.identity.as_ref() == Some(facts.identity);
         let before = if same_identity { None } else { state.identity.clone() };
         let learned = state.learn(facts);
+        self.note_of(key, facts.at, event::of_inform(facts, &state, &learned, known))?;
         self.put_state(key, &state, bytes.len() + 64)?;
         if learned.came_up || !same_identity {
             let mut index = self.devices.write();
@@ -162,6 +170,10 @@ impl Core {
         let (status, identity) = (device.state.status, device.state.identity.clone());
         edit(&mut device.state);
         device.state.identity = identity;
+        if device.state.status != status {
+            let data = EventData::Status { status: device.state.status };
+            self.note(&EventEntry::of_device(&device.profile, device.state.status_change, data))?;
+        }
         self.put_state(key, &device.state, 512)?;
         if device.state.status != status {
             self.devices.write().set_status(key, device.state.status);
@@ -268,7 +280,13 @@ impl DeviceStore for SledStore {
     ) -> StoreFuture<'a, Option<(State, Learned)>> {
         Box::pin(async move {
             self.core.health.check()?;
-            let Some((state, learned)) = self.core.learn(key, &facts)? else { return Ok(None) };
+            let known = if event::reports_value_changes(&facts) {
+                let paths: Vec<&str> = facts.parameters.iter().map(|parameter| parameter.name.as_ref()).collect();
+                parameters::known(&self.core, key, &paths).await?
+            } else {
+                Vec::new()
+            };
+            let Some((state, learned)) = self.core.learn(key, &facts, &known)? else { return Ok(None) };
             if learned.bootstrapped || !learned.overflow.is_empty() {
                 let forget = if learned.bootstrapped { vec!["".into()] } else { Vec::new() };
                 let patch = TreePatch { forget, learn: learned.overflow.clone() };
@@ -276,6 +294,8 @@ impl DeviceStore for SledStore {
             }
             if durability == Durability::Durable {
                 self.committer.barrier().await?;
+            } else {
+                self.show_soon();
             }
             Ok(Some((state, learned)))
         })
@@ -295,7 +315,9 @@ impl DeviceStore for SledStore {
     fn edit_state<'a>(&'a self, key: DeviceKey, edit: StateEdit<'a>) -> StoreFuture<'a, Option<Device>> {
         Box::pin(async move {
             self.core.health.check()?;
-            self.core.edit_state(key, edit)
+            let edited = self.core.edit_state(key, edit)?;
+            self.show_soon();
+            Ok(edited)
         })
     }
 

@@ -22,6 +22,7 @@ use crate::types::time::Timestamp;
 
 use super::database::Database;
 use super::health::Health;
+use super::logs::Logs;
 use super::stripe::Striped;
 use super::tokens::TokenTable;
 use super::{Core, StoreConfig, committer};
@@ -47,6 +48,7 @@ pub(super) fn load(
         tokens.insert(record::decode::<TokenRecord>("token", &bytes)?);
         Ok(())
     })?;
+    let logs = Logs::load(&database)?;
     let mut core = Core {
         config,
         database,
@@ -59,6 +61,7 @@ pub(super) fn load(
         stripes: Striped::default(),
         tree_locks: Striped::default(),
         tokens: RwLock::new(tokens),
+        logs,
         disk_bytes: AtomicU64::new(0),
         _lock: lock,
     };

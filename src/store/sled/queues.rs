@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::event::{EventData, EventEntry};
 use crate::model::transaction::{Transaction, VariableResult};
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
@@ -81,7 +82,12 @@ impl SledStore {
             return Ok(Some(Submitted { answer, ticket }));
         }
         let ended = match next.ended.iter().find(|t| !before.ended.iter().any(|old| old.id == t.id)) {
-            Some(ended) => Some(EndedStep { id: ended.id, row: record::encode_large(ended)?, results }),
+            Some(ended) => {
+                let at = ended.completed_at.unwrap_or(ended.created_at);
+                let profile = core.profile(key)?;
+                let event = profile.map(|profile| EventEntry::of_device(&profile, at, EventData::ended(ended)));
+                Some(EndedStep { id: ended.id, row: record::encode_large(ended)?, results, event })
+            }
             None => None,
         };
         let encoded = record::encode_large(&next)?;
