@@ -3,9 +3,11 @@
 //! [`router::router`] has the whole route table; one file per resource below it. [`serve::serve`] is the listener.
 
 pub mod access;
+pub mod audit;
 pub mod body;
 pub mod device;
 pub mod error;
+pub mod event;
 pub mod headless;
 pub mod health;
 pub mod openapi;
@@ -20,6 +22,7 @@ pub mod serve;
 pub mod shell;
 pub mod token;
 pub mod transaction;
+pub mod webhook;
 mod words;
 
 use std::ops::Deref;
@@ -40,6 +43,7 @@ use crate::store::Store;
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
 use crate::types::time::{Clock, Timestamp};
+use crate::webhooks::Webhooks;
 
 /// The services that the facade calls.
 #[derive(Clone)]
@@ -50,6 +54,8 @@ pub struct Services {
     pub queue: Arc<Queue>,
     /// Keeps devices configured.
     pub keeper: Arc<Keeper>,
+    /// Pushes events.
+    pub webhooks: Arc<Webhooks>,
     /// Who is in a session.
     pub presence: Arc<Presence>,
     /// Calls devices.
@@ -71,6 +77,8 @@ pub struct ApiState {
     throttle: Throttle,
     /// Permits for calls to devices, shared by all `update_status=true` requests.
     calls: Arc<Semaphore>,
+    /// Permits for readers of the event stream.
+    streams: Arc<Semaphore>,
 }
 
 impl Deref for ApiState {
@@ -86,7 +94,14 @@ impl ApiState {
     #[must_use]
     pub fn new(services: Services, config: ApiConfig) -> Self {
         let calls = usize::try_from(config.update_status_concurrency).unwrap_or(1).max(1);
-        Self { throttle: Throttle::new(&config), calls: Arc::new(Semaphore::new(calls)), services, config }
+        let streams = usize::try_from(config.event_streams_max).unwrap_or(1).min(Semaphore::MAX_PERMITS);
+        Self {
+            throttle: Throttle::new(&config),
+            calls: Arc::new(Semaphore::new(calls)),
+            streams: Arc::new(Semaphore::new(streams)),
+            services,
+            config,
+        }
     }
 
     /// The service that changes devices.
@@ -132,6 +147,9 @@ pub struct ApiConfig {
     /// Work that has not started after this many hours has expired; 0: never. Said under `[transactions]`.
     #[serde(skip)]
     pub work_expires_after_hours: u32,
+    /// Most clients that read the event stream at the same time. Said under `[events]`.
+    #[serde(skip)]
+    pub event_streams_max: u32,
     /// Whether `/metrics` needs a token. Off by default: the listener is bound to loopback until told otherwise, and a
     /// scrape has no secrets and no serial numbers in it. Turn it on before binding to anything wider.
     pub metrics_token_required: bool,
@@ -149,6 +167,7 @@ impl Default for ApiConfig {
             update_status_wait_secs: 10,
             update_status_concurrency: 256,
             work_expires_after_hours: 7 * 24,
+            event_streams_max: 64,
             metrics_token_required: false,
         }
     }

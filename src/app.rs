@@ -29,6 +29,7 @@ use crate::devices::expiry::Expiry;
 use crate::devices::keeper::Keeper;
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
+use crate::events;
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{OpenError, StoreConfig, open_sled};
 use crate::store::{Store, StoreError};
@@ -37,6 +38,7 @@ use crate::telemetry::Metrics;
 use crate::tls::{ReloadableTls, TlsError};
 use crate::types::secret::Secret;
 use crate::types::time::Clock;
+use crate::webhooks::Webhooks;
 
 pub use first_start::FirstStartError;
 
@@ -125,6 +127,7 @@ struct Parts {
     queue: Arc<Queue>,
     expiry: Arc<Expiry>,
     keeper: Arc<Keeper>,
+    webhooks: Arc<Webhooks>,
 }
 
 impl Daemon {
@@ -167,6 +170,7 @@ impl Daemon {
         let api_address = api.local_addr().unwrap_or(config.api.listen);
         let store = Arc::clone(&parts.store);
         spawn_api(&mut loops, api, &config, &parts, metrics, tls.clone(), &shutdown);
+        spawn_events(&mut loops, &config, &parts, &shutdown);
         spawn_services(&mut loops, parts, driver, &shutdown);
         Ok(Self {
             cwmp_address,
@@ -260,8 +264,10 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         Waker::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&sealer), config.wake());
     let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
+    let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
     Parts {
         store,
+        webhooks: Arc::new(webhooks),
         clock,
         sealer,
         presence,
@@ -322,6 +328,7 @@ fn spawn_api(
         store: Arc::clone(&parts.store),
         queue: Arc::clone(&parts.queue),
         keeper: Arc::clone(&parts.keeper),
+        webhooks: Arc::clone(&parts.webhooks),
         presence: Arc::clone(&parts.presence),
         waker: Arc::clone(&parts.waker),
         clock: Arc::clone(&parts.clock),
@@ -357,6 +364,20 @@ async fn watch(store: Arc<dyn Store>, shutdown: CancellationToken) {
             return;
         }
     }
+}
+
+fn spawn_events(loops: &mut JoinSet<&'static str>, config: &Config, parts: &Parts, shutdown: &CancellationToken) {
+    let (store, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
+    let tending = events::tend(store, clock, config.events.clone(), shutdown.clone());
+    loops.spawn(async move {
+        tending.await;
+        "the logs' retention"
+    });
+    let delivering = Arc::clone(&parts.webhooks).run(shutdown.clone());
+    loops.spawn(async move {
+        delivering.await;
+        "the webhooks"
+    });
 }
 
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {

@@ -18,8 +18,10 @@ use crate::connreq::policy::AddressPolicy;
 use crate::connreq::wake::WakeConfig;
 use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::SessionLimits;
+use crate::events::EventsConfig;
 use crate::tasks::plan::PlanLimits;
 use crate::types::secret::Secret;
+use crate::webhooks::WebhooksConfig;
 
 use args::ServeArgs;
 
@@ -42,6 +44,10 @@ pub struct Config {
     pub connection_request: ConnectionRequest,
     /// Transactions.
     pub transactions: Transactions,
+    /// The event log and the audit trail.
+    pub events: EventsConfig,
+    /// Pushing events.
+    pub webhooks: WebhooksConfig,
     /// The embedded store's habits.
     pub sled: Sled,
     /// Logs.
@@ -278,6 +284,8 @@ impl Default for Config {
             api: Api::default(),
             connection_request: ConnectionRequest::default(),
             transactions: Transactions::default(),
+            events: EventsConfig::default(),
+            webhooks: WebhooksConfig::default(),
             sled: Sled::default(),
             log: LogSection::default(),
         }
@@ -330,6 +338,7 @@ impl Config {
         ApiConfig {
             public_url: self.public_url.clone(),
             work_expires_after_hours: self.transactions.expire_after_hours,
+            event_streams_max: self.events.streams_max,
             ..self.api.limits.clone()
         }
     }

@@ -24,6 +24,9 @@ use crate::cwmp::session::{Action, Incoming, Outcome, SessionLimits};
 use crate::devices::expiry::Expiry;
 use crate::devices::onboard::Onboarding;
 use crate::devices::presence::Presence;
+use crate::events::{Refusals, Refused};
+use crate::model::device::Profile;
+use crate::model::event::RefusalReason;
 use crate::store::Store;
 use crate::tasks::plan::PlanLimits;
 use crate::tasks::queue::Queue;
@@ -92,6 +95,7 @@ struct Inner {
     exchanges: AtomicUsize,
     salt: AtomicU32,
     meters: Meters,
+    refusals: Refusals,
 }
 
 impl Driver {
@@ -106,6 +110,7 @@ impl Driver {
             exchanges: AtomicUsize::new(0),
             salt: AtomicU32::new(fastrand::u32(..)),
             meters: Meters::new(),
+            refusals: Refusals::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -247,23 +252,36 @@ impl Inner {
                 None
             }
             Passage::Challenge { www_authenticate, failed } => {
-                Some(self.challenged(post, www_authenticate, failed, now))
+                Some(self.challenged(post, Some(&live.snapshot.profile), www_authenticate, failed, now))
             }
             Passage::Forbidden(reason) => Some(Answer::Forbidden { reason }),
         }
     }
 
-    fn challenged(&self, post: &Post, www_authenticate: String, failed: Failed, now: Timestamp) -> Answer {
+    fn challenged(
+        &self,
+        post: &Post,
+        device: Option<&Profile>,
+        www_authenticate: String,
+        failed: Failed,
+        now: Timestamp,
+    ) -> Answer {
         let connection = match failed {
             Failed::No => Connection::Keep,
             Failed::Yes => {
                 self.gate.count_failure(post.peer.ip(), now);
+                self.note_refusal(post, device, RefusalReason::Credentials, now);
                 metrics::counter!(names::REFUSED, "reason" => "credentials").increment(1);
                 tracing::info!(peer = %post.peer, "a login from {} was refused", post.peer);
                 Connection::Close
             }
         };
         Answer::Challenge { www_authenticate, connection }
+    }
+
+    fn note_refusal(&self, post: &Post, device: Option<&Profile>, reason: RefusalReason, now: Timestamp) {
+        let refused = Refused { address: post.peer.ip(), authorization: post.authorization.as_deref(), device, reason };
+        self.refusals.record(&*self.services.store, now, refused);
     }
 
     /// Feeds the engine and carries out what it says, until there is an answer.

@@ -12,6 +12,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::error::ApiError;
+use super::shell::RequestId;
 use super::{ApiConfig, ApiState};
 use crate::auth::token::TokenHash;
 use crate::model::device::{Device, OrganizationId};
@@ -21,6 +22,7 @@ use crate::model::token::{Role, TokenId, TokenRecord};
 #[derive(Debug, Clone)]
 pub struct Caller {
     token: TokenRecord,
+    request_id: String,
 }
 
 /// A caller that may change devices and schedule work.
@@ -36,6 +38,29 @@ impl Caller {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.token.name
+    }
+
+    /// Its token, as it was when the request came.
+    #[must_use]
+    pub fn token(&self) -> &TokenRecord {
+        &self.token
+    }
+
+    /// What the log and the audit trail call the request.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Whether the token is still good for what it was good for when the request came: for requests that last.
+    #[must_use]
+    pub fn still_holds(&self, state: &ApiState) -> bool {
+        let (then, now) = (&self.token, state.clock.now());
+        state.store.token_by_hash(&then.hash).is_some_and(|token| {
+            token.expires_at.is_none_or(|end| end > now)
+                && token.role == then.role
+                && token.organizations == then.organizations
+        })
     }
 
     /// The organizations it may see; `None`: all.
@@ -104,9 +129,10 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, ApiError> {
-        let caller = authenticate(state, &parts.headers)?;
-        state.throttle.check(caller.token.id)?;
-        Ok(caller)
+        let token = authenticate(state, &parts.headers)?;
+        state.throttle.check(token.id)?;
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Ok(Self { token, request_id })
     }
 }
 
@@ -127,7 +153,7 @@ impl FromRequestParts<Arc<ApiState>> for Admin {
 }
 
 /// Checks the token of a request: RFC 6750 §2.1.
-fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
+fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<TokenRecord, ApiError> {
     const MISSING: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
     const INVALID: ApiError = ApiError::Unauthorized("Invalid or expired token.");
     let raw = headers.get(header::AUTHORIZATION).ok_or(MISSING)?.to_str().map_err(|_not_text| INVALID)?;
@@ -143,7 +169,7 @@ fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiErro
         .filter(|token| token.expires_at.is_none_or(|end| end > now))
         .ok_or(INVALID)?;
     state.store.touch_token(token.id, now);
-    Ok(Caller { token })
+    Ok(token)
 }
 
 /// Requests per second of each token.

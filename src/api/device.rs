@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use self::view::{DeviceDetail, DeviceRow, PendingShown};
 use super::ApiState;
 use super::access::{Caller, Operator};
+use super::audit::Done;
 use super::body::{JsonObject, sentence};
 use super::error::{ApiError, FieldErrors};
 use super::openapi::{Detail, Reading, Writing};
@@ -20,6 +21,8 @@ use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::devices::edit::EditError;
 use crate::devices::edit::credentials::CredentialError;
+use crate::devices::edit::draft::DevicePatch;
+use crate::model::audit::AuditResource;
 use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId, Status};
 use crate::store::{DeviceFilter, RegisterError};
 
@@ -110,9 +113,14 @@ pub(super) async fn create(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<DeviceDetail>), ApiError> {
     let draft = form::read_draft(body, &caller)?;
+    let new_password = draft.fields.password.is_some();
     let device = state.editor().create(draft).await?;
+    let shown = detail(&state, device.clone(), PendingShown::Names).await?;
+    let done = Done::created(AuditResource::Device, &device.profile.serial_number, &shown.0);
+    let done = if new_password { done.with("password", "new".into()) } else { done };
+    state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} created device {}", caller.name(), device.key);
-    Ok((StatusCode::CREATED, detail(&state, device, PendingShown::Names).await?))
+    Ok((StatusCode::CREATED, shown))
 }
 
 /// One device.
@@ -163,8 +171,7 @@ pub(super) async fn replace(
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
     let patch = form::read_replacement(body, &device.profile.serial_number, &caller)?;
-    let device = state.editor().change(&device, patch, caller.name()).await?;
-    detail(&state, device, PendingShown::Names).await
+    carry_out(&state, &caller, device, patch).await
 }
 
 /// Changes the fields that are named, and orders what is `true`.
@@ -185,8 +192,7 @@ pub(super) async fn change(
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
     let patch = form::read_patch(body, &device.profile.serial_number, &caller)?;
-    let device = state.editor().change(&device, patch, caller.name()).await?;
-    detail(&state, device, PendingShown::Names).await
+    carry_out(&state, &caller, device, patch).await
 }
 
 /// Removes a device with its parameters, queue, history and credentials.
@@ -203,9 +209,31 @@ pub(super) async fn remove(
     Serial(serial): Serial,
 ) -> Result<StatusCode, ApiError> {
     let device = caller.device(&state, &serial).await?;
+    let before = detail(&state, device.clone(), PendingShown::Names).await?;
     state.editor().remove(&device).await?;
+    let done = Done::deleted(AuditResource::Device, &device.profile.serial_number, &before.0);
+    state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} removed device {}", caller.name(), device.key);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Changes a device, and says so in the audit trail.
+async fn carry_out(
+    state: &ApiState,
+    caller: &Caller,
+    device: Device,
+    patch: DevicePatch,
+) -> Result<Json<DeviceDetail>, ApiError> {
+    let new_password = patch.password.is_some();
+    let operations: Vec<&str> = patch.operations.iter().map(|operation| operation.as_str()).collect();
+    let before = detail(state, device.clone(), PendingShown::Names).await?;
+    let device = state.editor().change(&device, patch, caller.name()).await?;
+    let after = detail(state, device.clone(), PendingShown::Names).await?;
+    let done = Done::updated(AuditResource::Device, &device.profile.serial_number, &before.0, &after.0);
+    let done = if operations.is_empty() { done } else { done.with("operations", operations.into()) };
+    let done = if new_password { done.with("password", "new".into()) } else { done };
+    state.audit(caller, done.of_device(&device)).await?;
+    Ok(after)
 }
 
 async fn detail(state: &ApiState, device: Device, shown: PendingShown) -> Result<Json<DeviceDetail>, ApiError> {

@@ -10,11 +10,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde_json::json;
 
 use self::form::Order;
 use self::view::{HeadlessAccepted, HeadlessView};
 use super::ApiState;
 use super::access::{Caller, Operator};
+use super::audit::Done;
 use super::body::JsonObject;
 use super::error::ApiError;
 use super::openapi::{Detail, Reading, Writing};
@@ -22,6 +24,7 @@ use super::paging::PageRule;
 use super::query::Query;
 use super::transaction::{devices_of, read_status};
 use crate::devices::edit::EditError;
+use crate::model::audit::AuditResource;
 use crate::model::device::Device;
 use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
 use crate::store::{Listing, Merge, Page, TransactionFilter};
@@ -45,7 +48,11 @@ pub(super) async fn schedule(
     let Order { serial, work } = form::read(body)?;
     let device = caller.device(&state, &serial).await?;
     check_known_types(&state, &device, &work).await?;
+    let operation = work.operation();
     let transaction = schedule_work(&state, &device, work, &caller).await?;
+    let what = json!({ "operation": operation, "variables": sent });
+    let done = Done::ordered(AuditResource::Headless, transaction.id, &what);
+    state.audit(&caller, done.of_device(&device)).await?;
     Ok((StatusCode::CREATED, Json(HeadlessAccepted::of(serial, sent, &transaction))))
 }
 

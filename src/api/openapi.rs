@@ -22,6 +22,8 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
         (name = "parameters", description = "What is known of a device's data model"),
         (name = "transactions", description = "Everything that was scheduled"),
         (name = "tokens", description = "Who may use this API"),
+        (name = "events", description = "What happened, and who is told"),
+        (name = "audit", description = "Who changed what"),
         (name = "health", description = "For supervisors and scrapers")
     ),
     components(schemas(Detail, Failure))

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::ApiState;
 use super::access::Operator;
+use super::audit::Done;
 use super::body::{Fields, JsonObject};
 use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
 use super::openapi::{Detail, Reading, Writing};
 use super::words::not_a_choice;
 use crate::devices::edit::Operation;
+use crate::model::audit::AuditResource;
 
 /// What is ordered.
 #[derive(ToSchema)]
@@ -53,6 +56,8 @@ pub(super) async fn order(
     let device = caller.device(&state, &serial).await?;
     let operation = read(body)?;
     let transaction = state.editor().operate(&device, operation, caller.name()).await?;
+    let done = Done::ordered(AuditResource::Operation, transaction.id, &json!({ "operation": operation.as_str() }));
+    state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} ordered {} of device {}", caller.name(), operation.as_str(), device.key);
     Ok(Json(Ordered { id: transaction.id.0, operation: operation.as_str() }))
 }

@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::ApiState;
 use super::access::{Caller, Operator};
+use super::audit::Done;
 use super::body::{Fields, JsonObject, sentence};
 use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
@@ -19,6 +21,7 @@ use super::openapi::{Detail, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::transaction::TransactionView;
+use crate::model::audit::AuditResource;
 use crate::model::device::{Device, Parameter};
 use crate::model::transaction::{Assignment, Work};
 use crate::store::ParameterQuery;
@@ -116,7 +119,8 @@ pub(super) async fn refresh(
     let path = fields.parsed("refresh", |text| ReadPath::try_from(text));
     let path = fields.require("refresh", path);
     fields.finish(&[])?;
-    accept(&state, &caller, device, Work::Get { paths: path.into_iter().collect() }).await
+    let sent = json!({ "refresh": path.as_ref().map(ReadPath::as_str) });
+    accept(&state, &caller, device, Work::Get { paths: path.into_iter().collect() }, sent).await
 }
 
 /// Schedules writes: each key is a path, each value a string.
@@ -137,6 +141,7 @@ pub(super) async fn write(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let device = caller.device(&state, &serial).await?;
+    let sent = serde_json::Value::Object(body.clone());
     let assignments = read_assignments(body)?;
     let paths: Vec<&str> = assignments.iter().map(|assignment| assignment.path.as_str()).collect();
     let known = state.store.known(device.key, &paths).await?;
@@ -147,7 +152,7 @@ pub(super) async fn write(
         }
     }
     errors.into_result()?;
-    accept(&state, &caller, device, Work::Set { assignments }).await
+    accept(&state, &caller, device, Work::Set { assignments }, sent).await
 }
 
 fn read_assignments(body: serde_json::Map<String, serde_json::Value>) -> Result<Vec<Assignment>, ApiError> {
@@ -172,8 +177,12 @@ async fn accept(
     caller: &Caller,
     device: Device,
     work: Work,
+    sent: serde_json::Value,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
+    let what = json!({ "operation": work.operation(), "parameters": sent });
     let transaction = schedule_work(state, &device, work, caller).await?;
+    let done = Done::ordered(AuditResource::Headless, transaction.id, &what);
+    state.audit(caller, done.of_device(&device)).await?;
     let view = TransactionView::of(&device, transaction);
     Ok((StatusCode::ACCEPTED, Json(view)))
 }

@@ -11,7 +11,9 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::Description;
-use super::{ApiState, device, headless, health, operation, parameter, shell, token, transaction};
+use super::{
+    ApiState, audit, device, event, headless, health, operation, parameter, shell, token, transaction, webhook,
+};
 
 /// The facade as a service. Paths are served with their final slash and without it.
 pub fn router(state: ApiState) -> Router {
@@ -45,6 +47,11 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(transaction::show, transaction::cancel))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::show, token::revoke))
+        .routes(routes!(event::list))
+        .routes(routes!(event::stream))
+        .routes(routes!(webhook::list, webhook::create))
+        .routes(routes!(webhook::show, webhook::replace, webhook::change, webhook::remove))
+        .routes(routes!(audit::list))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

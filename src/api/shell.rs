@@ -24,11 +24,16 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest inbound request id that is kept.
 const REQUEST_ID_MAX_BYTES: usize = 128;
 
+/// Rides in the request: what the log and the audit trail call it.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// The outermost layer: whatever happens inside, the answer is well-formed and carries the request's id.
 pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let method = request.method().clone();
     canonicalise(&mut request);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (request, remainder) = Remainder::of(request);
     let patience = Duration::from_secs(state.config.request_time_secs.into());
     let limited = tokio::time::timeout(patience, catch_panic(next.run(request)));

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::ApiState;
 use super::access::Admin;
+use super::audit::Done;
 use super::body::{Fields, JsonObject};
 use super::device::form::no_such;
 use super::error::{ApiError, FieldErrors};
@@ -19,6 +20,7 @@ use super::paging::{Envelope, PageRule};
 use super::query::{Query, parse_time};
 use super::words::RoleWord;
 use crate::auth::token::{TokenHash, generate, prefix};
+use crate::model::audit::AuditResource;
 use crate::model::device::{DEFAULT_ORGANIZATION, OrganizationId};
 use crate::model::token::{Role, TokenId, TokenRecord};
 use crate::types::secret::Secret;
@@ -108,6 +110,8 @@ pub(super) async fn create(
     let token = generate()?;
     let record = record_of(&token, TokenWish { organizations, ..wish }, state.clock.now());
     let record = state.store.add_token(record).await?;
+    let done = Done::created(AuditResource::Token, record.id.0, &TokenView::of(record.clone()));
+    state.audit(&caller, done.of_organization(only(&record))).await?;
     tracing::info!("{} made token {} ({})", caller.name(), record.id.0, record.prefix);
     let view = TokenView { token: Some(token.expose().to_owned()), ..TokenView::of(record) };
     Ok((StatusCode::CREATED, Json(view)))
@@ -144,8 +148,18 @@ pub(super) async fn revoke(
     if !state.store.remove_token(token.id).await? {
         return Err(no_such_token());
     }
+    let done = Done::deleted(AuditResource::Token, token.id.0, &TokenView::of(token.clone()));
+    state.audit(&caller, done.of_organization(only(&token))).await?;
     tracing::info!("{} revoked token {} ({})", caller.name(), token.id.0, token.prefix);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The token's organization, if it has but one.
+fn only(token: &TokenRecord) -> Option<OrganizationId> {
+    match token.organizations.as_deref() {
+        Some([only]) => Some(*only),
+        Some(_) | None => None,
+    }
 }
 
 fn find(state: &ApiState, caller: &Admin, id: &str) -> Result<TokenRecord, ApiError> {

@@ -7,10 +7,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::ApiState;
 use super::access::{Caller, Operator};
+use super::audit::Done;
 use super::error::ApiError;
 use super::openapi::{Detail, Reading};
 use super::paging::{Envelope, PageRule};
@@ -148,6 +150,14 @@ pub(super) async fn cancel(
     let transaction = find(&state, &caller, &id).await?;
     match state.editor().cancel(&transaction, caller.name()).await {
         Ok(()) => {
+            let what = json!({ "operation": transaction.work.operation() });
+            let device = state.store.device(transaction.device).await?;
+            let done = Done::canceled(transaction.id, &what);
+            let done = match &device {
+                Some(device) => done.of_device(device),
+                None => done,
+            };
+            state.audit(&caller, done).await?;
             tracing::info!("{} withdrew transaction {}", caller.name(), transaction.id);
             Ok(StatusCode::NO_CONTENT)
         }

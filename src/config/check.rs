@@ -3,6 +3,7 @@
 use crate::acs::gate::{AuthMode, OnboardingMode};
 use crate::telemetry::{LogFormat, parse_filter};
 use crate::tls::ReloadableTls;
+use crate::webhooks::read_authorities;
 
 use super::{Config, Problem};
 
@@ -30,6 +31,15 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
         ("connection_request.concurrency", config.connection_request.concurrency),
         ("transactions.batch", config.transactions.batch),
+        ("events.retention_days", usize::try_from(config.events.retention_days).unwrap_or(usize::MAX)),
+        ("events.max", usize::try_from(config.events.max).unwrap_or(usize::MAX)),
+        ("events.audit_retention_days", usize::try_from(config.events.audit_retention_days).unwrap_or(usize::MAX)),
+        ("events.audit_max", usize::try_from(config.events.audit_max).unwrap_or(usize::MAX)),
+        ("webhooks.timeout_secs", usize::try_from(config.webhooks.timeout_secs).unwrap_or(usize::MAX)),
+        ("webhooks.lanes", config.webhooks.lanes),
+        ("webhooks.retry_first_ms", usize::try_from(config.webhooks.retry_first_ms).unwrap_or(usize::MAX)),
+        ("webhooks.retry_max_secs", usize::try_from(config.webhooks.retry_max_secs).unwrap_or(usize::MAX)),
+        ("webhooks.give_up_after_hours", usize::try_from(config.webhooks.give_up_after_hours).unwrap_or(usize::MAX)),
         ("sled.history_max", config.sled.history_max),
         ("sled.queue_max", config.sled.queue_max),
     ];
@@ -59,6 +69,11 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     }
     if let Err(error) = config.log.format.parse::<LogFormat>() {
         problem("log.format", error.to_string());
+    }
+    if let Some(path) = &config.webhooks.ca_file
+        && let Err(error) = read_authorities(path)
+    {
+        problem("webhooks.ca_file", crate::telemetry::chain(&error));
     }
     if let Some(tls) = &config.tls
         && let Err(error) = ReloadableTls::load(&tls.certificate, &tls.key)

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::auth::random;
 use crate::auth::seal::Sealer;
+use crate::events;
 use crate::model::device::{Credentials, Device, Login, Profile, Setting, State};
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::transaction::{Kind, NewTransaction, Work};
@@ -96,6 +97,9 @@ impl Onboarding {
             }
             profile.serial_number = serial.clone();
             profile.name = serial.to_string();
+            if taken.is_some() {
+                events::identity_conflict(&*self.store, &profile, identity, at);
+            }
             let new = NewDevice { key: None, identity: Some(identity.clone()), profile: profile.clone() };
             match self.store.register(new).await {
                 Ok(device) => {

@@ -3,7 +3,7 @@
 //! Counters pair what acsd answered with why. Labels are closed sets, each the `as_str` or `label` of an enum; no label is
 //! ever a serial number, an address or a path of a device.
 
-use crate::store::{BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
+use crate::store::{BATCH_SIZE, COMMIT_SECONDS, EVENTS, FLUSHES, SYNCS};
 
 /// Requests to the API, by `method`, `route` (the pattern, not the path) and `status`.
 pub const API_REQUESTS: &str = "acsd_api_requests_total";
@@ -31,6 +31,10 @@ pub const CONNECTION_REQUESTS: &str = "acsd_connection_requests_total";
 pub const TRANSACTIONS_SCHEDULED: &str = "acsd_transactions_scheduled_total";
 /// Transactions ended, by `operation` and `status`.
 pub const TRANSACTIONS_ENDED: &str = "acsd_transactions_ended_total";
+/// Tries to deliver an event to a webhook, by `result` (`delivered`, `status`, `timeout`, `connection`, `tls`).
+pub const WEBHOOK_DELIVERIES: &str = "acsd_webhook_deliveries_total";
+/// Clients that read the event stream now.
+pub const EVENT_STREAMS: &str = "acsd_event_streams";
 /// Sessions open now.
 pub const SESSIONS_OPEN: &str = "acsd_sessions_open";
 /// Connections of CPEs open now.
@@ -49,7 +53,7 @@ pub const STORE_BYTES: &str = "acsd_store_disk_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 14] = [
+pub const COUNTERS: [(&str, &str); 16] = [
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
     (INFORMS, "Events of Informs, by event code"),
@@ -64,10 +68,12 @@ pub const COUNTERS: [(&str, &str); 14] = [
     (TRANSACTIONS_SCHEDULED, "Transactions accepted, by operation"),
     (TRANSACTIONS_ENDED, "Transactions ended, by operation and final status"),
     (FLUSHES, "Flushes of the store"),
+    (EVENTS, "Entries of the event log, by kind"),
+    (WEBHOOK_DELIVERIES, "Tries to deliver an event to a webhook, by result"),
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 8] = [
+pub const GAUGES: [(&str, &str); 9] = [
     (SESSIONS_OPEN, "CWMP sessions open now"),
     (CONNECTIONS, "TCP connections of CPEs open now"),
     (DEVICES, "Registered devices"),
@@ -75,6 +81,7 @@ pub const GAUGES: [(&str, &str); 8] = [
     (QUEUE_DEPTH, "Transactions that have not ended"),
     (QUEUE_OLDEST, "Age of the oldest transaction that has not ended, in seconds"),
     (STORE_BYTES, "Bytes of the store on disk"),
+    (EVENT_STREAMS, "Clients that read the event stream now"),
     (SYNCS, "Syncs to disk since the start"),
 ];
 

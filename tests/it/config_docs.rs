@@ -9,8 +9,20 @@ use clap::Args as _;
 use toml::{Table, Value};
 
 /// Keys of a table that the file may have and that the code lists nowhere: it reads them one by one.
-const TOP: [&str; 10] =
-    ["data_dir", "public_url", "store", "tls", "cwmp", "api", "connection_request", "transactions", "sled", "log"];
+const TOP: [&str; 12] = [
+    "data_dir",
+    "public_url",
+    "store",
+    "tls",
+    "cwmp",
+    "api",
+    "connection_request",
+    "transactions",
+    "events",
+    "webhooks",
+    "sled",
+    "log",
+];
 
 fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -88,6 +100,7 @@ fn the_example_is_accepted_and_tells_the_defaults() {
     let certificate = folder.write("certificate.pem", &pair.cert.pem());
     let key = folder.write("key.pem", &pair.signing_key.serialize_pem());
     let text = example_in_force()
+        .replace("/etc/acsd/webhooks-ca.pem", certificate.to_str().expect("UTF-8"))
         .replace("/etc/acsd/fullchain.pem", certificate.to_str().expect("UTF-8"))
         .replace("/etc/acsd/privkey.pem", key.to_str().expect("UTF-8"));
     let mut config = folder.load(&text).expect("the example is good");
@@ -95,7 +108,7 @@ fn the_example_is_accepted_and_tells_the_defaults() {
     // What has no default is there to show its form.
     assert!(config.tls.take().is_some() && config.public_url.take().is_some());
     assert!(config.cwmp.onboarding_username.take().is_some() && config.cwmp.onboarding_password.take().is_some());
-    assert!(config.api.admin_token.take().is_some());
+    assert!(config.api.admin_token.take().is_some() && config.webhooks.ca_file.take().is_some());
     let (told, default) = (format!("{config:#?}"), format!("{:#?}", Config::default()));
     assert_eq!(told, default, "the example (left) tells other defaults than the code (right)");
 

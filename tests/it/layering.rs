@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rank and modules; the longest prefix of a path decides.
-const LAYERS: [(u32, &[&str]); 19] = [
+const LAYERS: [(u32, &[&str]); 21] = [
     (0, &["types"]),
     (10, &["cwmp", "cwmp::message", "cwmp::fault", "cwmp::version", "cwmp::emission"]),
     (10, &["auth"]),
@@ -28,10 +28,12 @@ const LAYERS: [(u32, &[&str]); 19] = [
     (20, &["cwmp::session"]),
     (20, &["store"]),
     (25, &["telemetry"]),
+    (28, &["events"]),
     (30, &["devices"]),
     (32, &["connreq"]),
     (34, &["tasks"]),
     (36, &["devices::edit", "devices::keeper"]),
+    (36, &["webhooks"]),
     (40, &["acs"]),
     (40, &["api"]),
     (50, &["config"]),

@@ -11,6 +11,7 @@ use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
 use crate::cwmp::session::{Outcome, Session};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
+use crate::model::event::RefusalReason;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
 use crate::telemetry::names;
 use crate::types::event::EventCode;
@@ -111,10 +112,11 @@ impl Inner {
         match self.gate.judge(claim, now) {
             Passage::Granted(principal) => Ok((device, principal)),
             Passage::Challenge { www_authenticate, failed } => {
-                Err(self.challenged(post, www_authenticate, failed, now))
+                Err(self.challenged(post, claim.device, www_authenticate, failed, now))
             }
             Passage::Forbidden(reason) => {
                 metrics::counter!(names::REFUSED, "reason" => "forbidden").increment(1);
+                self.note_refusal(post, claim.device, RefusalReason::Unknown, now);
                 tracing::info!(%identity, peer = %post.peer, "{identity} from {} was turned away: {reason}", post.peer);
                 Err(Answer::Forbidden { reason })
             }

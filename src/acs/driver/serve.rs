@@ -6,6 +6,8 @@ use crate::cwmp::fault::AcsFault;
 use crate::cwmp::message::acs::MethodList;
 use crate::cwmp::message::cpe::KickedResponse;
 use crate::cwmp::message::{Body, Fault, Header, Method, Request, Response, Text};
+use crate::devices::onboard::OnboardError;
+use crate::events;
 use crate::telemetry::names;
 
 use super::super::exchange::Answer;
@@ -27,9 +29,13 @@ const SERVED: [Method; 8] = [
 impl Inner {
     /// Serves a CPE's call. Every standard one has to be answered, even when it means nothing to acsd: an unanswered
     /// `TransferComplete` is delivered for ever (cwmp.md §4.10).
-    #[expect(clippy::unused_async, reason = "transfers will be recorded here before they are confirmed")]
     pub(super) async fn serve(&self, live: &mut Live, id: Option<Text<'_>>, request: &Request<'_>) -> Answer {
         let method = request.method();
+        let recorded = events::transfer(&*self.services.store, &live.snapshot.profile, self.now(), request).await;
+        if let Err(error) = recorded {
+            // Not confirmed: the CPE reports it again.
+            return Self::unavailable(&OnboardError::Store(error));
+        }
         let body = match request {
             Request::GetRpcMethods => Body::Response(Response::GetRpcMethods(MethodList {
                 methods: SERVED.iter().map(|method| Cow::Borrowed(method.name())).collect(),

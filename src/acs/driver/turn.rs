@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
+use crate::events;
 use crate::model::device::{DataModel, Device, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, Work};
 use crate::store::StoreError;
@@ -31,6 +32,10 @@ impl Inner {
         let now = self.now();
         if let Some(running) = live.running.as_mut() {
             count_reply(called, reply);
+            if let Reply::Fault(fault) = reply {
+                let of = (called, Some(running.transaction.id));
+                events::fault(&*self.services.store, &live.snapshot.profile, now, of, fault);
+            }
             let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
             let step = running.answer(reply, &cx);
             if let Some(answer) = self.carry_out(live, step).await {

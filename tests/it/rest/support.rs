@@ -25,6 +25,7 @@ use acsd::types::event::EventCode;
 use acsd::types::ident::{DeviceIdentity, TransactionId};
 use acsd::types::time::{Clock, Timestamp};
 use acsd::types::value::XsdType;
+use acsd::webhooks::{Webhooks, WebhooksConfig};
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::BodyExt as _;
@@ -129,10 +130,12 @@ impl Api {
         drop(calls);
         let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone()));
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
+        let webhooks = Arc::new(Webhooks::new(store.clone(), clock.clone(), sealer.clone(), WebhooksConfig::default()));
         let services = Services {
             store: store.clone(),
             queue: queue.clone(),
             keeper: Arc::default(),
+            webhooks: webhooks.clone(),
             presence: presence.clone(),
             waker,
             clock: clock.clone(),
