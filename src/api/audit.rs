@@ -41,7 +41,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn new(action: AuditAction, resource: AuditResource, id: impl ToString) -> Self {
+    fn new(action: AuditAction, resource: AuditResource, id: &impl ToString) -> Self {
         Self {
             action,
             resource,
@@ -54,14 +54,14 @@ impl Done {
     }
 
     /// Something was made: as it is now.
-    pub(super) fn created(resource: AuditResource, id: impl ToString, after: &impl Serialize) -> Self {
+    pub(super) fn created(resource: AuditResource, id: &impl ToString, after: &impl Serialize) -> Self {
         Self { after: Some(shown(after)), ..Self::new(AuditAction::Create, resource, id) }
     }
 
     /// Something was changed: as it was and as it is; what is the same in both is left out.
     pub(super) fn updated(
         resource: AuditResource,
-        id: impl ToString,
+        id: &impl ToString,
         before: &impl Serialize,
         after: &impl Serialize,
     ) -> Self {
@@ -70,17 +70,17 @@ impl Done {
     }
 
     /// Something was removed: as it was.
-    pub(super) fn deleted(resource: AuditResource, id: impl ToString, before: &impl Serialize) -> Self {
+    pub(super) fn deleted(resource: AuditResource, id: &impl ToString, before: &impl Serialize) -> Self {
         Self { before: Some(shown(before)), ..Self::new(AuditAction::Delete, resource, id) }
     }
 
     /// Work was ordered of a device: the transaction's number, and what it is to do.
-    pub(super) fn ordered(resource: AuditResource, id: impl ToString, what: &impl Serialize) -> Self {
+    pub(super) fn ordered(resource: AuditResource, id: &impl ToString, what: &impl Serialize) -> Self {
         Self { after: Some(shown(what)), ..Self::new(AuditAction::Order, resource, id) }
     }
 
     /// Work was withdrawn: the transaction's number, and what it was to do.
-    pub(super) fn canceled(id: impl ToString, what: &impl Serialize) -> Self {
+    pub(super) fn canceled(id: &impl ToString, what: &impl Serialize) -> Self {
         Self { before: Some(shown(what)), ..Self::new(AuditAction::Cancel, AuditResource::Transaction, id) }
     }
 
@@ -122,8 +122,8 @@ impl ApiState {
             token_name: caller.name().to_owned(),
             action: done.action,
             resource_id: done.id,
-            before: done.before.map(text),
-            after: done.after.map(text),
+            before: done.before.as_ref().map(text),
+            after: done.after.as_ref().map(text),
             request_id: caller.request_id().to_owned(),
         };
         self.store.add_audit(entry).await?;
@@ -131,7 +131,7 @@ impl ApiState {
     }
 }
 
-fn text(value: Value) -> String {
+fn text(value: &Value) -> String {
     let text = value.to_string();
     if text.len() > TEXT_MAX_BYTES { json!({ "left_out_bytes": text.len() }).to_string() } else { text }
 }
@@ -278,14 +278,14 @@ mod tests {
     fn only_what_changed_is_kept_and_secrets_are_blanked() {
         let before = json!({"name": "a", "same": 1, "status": "Up", "nested": {"password": "x"}, "gone": null});
         let after = json!({"name": "b", "same": 1, "status": "Down", "nested": {"password": "y"}, "new": [1]});
-        let done = Done::updated(AuditResource::Device, "S", &before, &after).with("password", json!("z"));
+        let done = Done::updated(AuditResource::Device, &"S", &before, &after).with("password", json!("z"));
         assert_eq!(done.before, Some(json!({"name": "a", "gone": null})));
         assert_eq!(done.after, Some(json!({"name": "b", "new": [1], "password": BLANKED})));
         let order = json!({"variables": [
             {"variable_name": "Device.WiFi.AccessPoint.1.Security.KeyPassphrase", "value": "x"},
             {"variable_name": "Device.A", "value": "y"},
         ], "Device.ManagementServer.Password": "z"});
-        let done = Done::ordered(AuditResource::Headless, 1, &order);
+        let done = Done::ordered(AuditResource::Headless, &1, &order);
         let after = done.after.expect("said");
         assert_eq!(after["variables"][0]["value"], BLANKED);
         assert_eq!(after["variables"][1]["value"], "y");

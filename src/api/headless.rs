@@ -51,7 +51,7 @@ pub(super) async fn schedule(
     let operation = work.operation();
     let transaction = schedule_work(&state, &device, work, &caller).await?;
     let what = json!({ "operation": operation, "variables": sent });
-    let done = Done::ordered(AuditResource::Headless, transaction.id, &what);
+    let done = Done::ordered(AuditResource::Headless, &transaction.id, &what);
     state.audit(&caller, done.of_device(&device)).await?;
     Ok((StatusCode::CREATED, Json(HeadlessAccepted::of(serial, sent, &transaction))))
 }

@@ -56,7 +56,7 @@ pub(super) async fn order(
     let device = caller.device(&state, &serial).await?;
     let operation = read(body)?;
     let transaction = state.editor().operate(&device, operation, caller.name()).await?;
-    let done = Done::ordered(AuditResource::Operation, transaction.id, &json!({ "operation": operation.as_str() }));
+    let done = Done::ordered(AuditResource::Operation, &transaction.id, &json!({ "operation": operation.as_str() }));
     state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} ordered {} of device {}", caller.name(), operation.as_str(), device.key);
     Ok(Json(Ordered { id: transaction.id.0, operation: operation.as_str() }))

@@ -181,7 +181,7 @@ async fn accept(
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let what = json!({ "operation": work.operation(), "parameters": sent });
     let transaction = schedule_work(state, &device, work, caller).await?;
-    let done = Done::ordered(AuditResource::Headless, transaction.id, &what);
+    let done = Done::ordered(AuditResource::Headless, &transaction.id, &what);
     state.audit(caller, done.of_device(&device)).await?;
     let view = TransactionView::of(&device, transaction);
     Ok((StatusCode::ACCEPTED, Json(view)))

@@ -110,7 +110,7 @@ pub(super) async fn create(
     let token = generate()?;
     let record = record_of(&token, TokenWish { organizations, ..wish }, state.clock.now());
     let record = state.store.add_token(record).await?;
-    let done = Done::created(AuditResource::Token, record.id.0, &TokenView::of(record.clone()));
+    let done = Done::created(AuditResource::Token, &record.id.0, &TokenView::of(record.clone()));
     state.audit(&caller, done.of_organization(only(&record))).await?;
     tracing::info!("{} made token {} ({})", caller.name(), record.id.0, record.prefix);
     let view = TokenView { token: Some(token.expose().to_owned()), ..TokenView::of(record) };
@@ -148,7 +148,7 @@ pub(super) async fn revoke(
     if !state.store.remove_token(token.id).await? {
         return Err(no_such_token());
     }
-    let done = Done::deleted(AuditResource::Token, token.id.0, &TokenView::of(token.clone()));
+    let done = Done::deleted(AuditResource::Token, &token.id.0, &TokenView::of(token.clone()));
     state.audit(&caller, done.of_organization(only(&token))).await?;
     tracing::info!("{} revoked token {} ({})", caller.name(), token.id.0, token.prefix);
     Ok(StatusCode::NO_CONTENT)

@@ -152,7 +152,7 @@ pub(super) async fn cancel(
         Ok(()) => {
             let what = json!({ "operation": transaction.work.operation() });
             let device = state.store.device(transaction.device).await?;
-            let done = Done::canceled(transaction.id, &what);
+            let done = Done::canceled(&transaction.id, &what);
             let done = match &device {
                 Some(device) => done.of_device(device),
                 None => done,

@@ -165,7 +165,7 @@ pub(super) async fn create(
         id: WebhookId(id),
         url: url.unwrap_or_default(),
         secret: sealed,
-        kinds: kinds.flatten(),
+        kinds: kinds.and_then(Kinds::into_list),
         organizations,
         is_active: is_active.unwrap_or(true),
         paused: None,
@@ -178,7 +178,7 @@ pub(super) async fn create(
         Err(refused) => return Err(ApiError::conflict(super::body::sentence(&refused))),
     };
     state.webhooks.announce();
-    state.audit(&caller, of(&hook, Done::created(AuditResource::Webhook, hook.id.0, &WebhookView::of(&hook)))).await?;
+    state.audit(&caller, of(&hook, Done::created(AuditResource::Webhook, &hook.id.0, &WebhookView::of(&hook)))).await?;
     tracing::info!(webhook.id = hook.id.0, "{} made webhook {}", caller.name(), hook.id.0);
     warn_of_plain(&hook);
     let view = WebhookView { secret: Some(secret.expose().to_owned()), ..WebhookView::of(&hook) };
@@ -216,7 +216,7 @@ pub(super) async fn replace(
 ) -> Result<Json<WebhookView>, ApiError> {
     let hook = find(&state, &caller, &id)?;
     let wish = read(body, Url::Required)?;
-    let kinds = Some(wish.kinds.flatten());
+    let kinds = Some(wish.kinds.unwrap_or(Kinds::All));
     let is_active = Some(wish.is_active.unwrap_or(true));
     write(&state, &caller, &hook, Wish { kinds, is_active, ..wish }).await
 }
@@ -257,7 +257,7 @@ pub(super) async fn remove(
         return Err(no_such_webhook());
     }
     state.webhooks.announce();
-    state.audit(&caller, of(&hook, Done::deleted(AuditResource::Webhook, hook.id.0, &WebhookView::of(&hook)))).await?;
+    state.audit(&caller, of(&hook, Done::deleted(AuditResource::Webhook, &hook.id.0, &WebhookView::of(&hook)))).await?;
     tracing::info!(webhook.id = hook.id.0, "{} removed webhook {}", caller.name(), hook.id.0);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -272,7 +272,7 @@ async fn write(state: &ApiState, caller: &Admin, before: &Webhook, wish: Wish) -
             hook.secret = secret;
         }
         if let Some(kinds) = kinds {
-            hook.kinds = kinds;
+            hook.kinds = kinds.into_list();
         }
         if let Some(is_active) = is_active {
             hook.is_active = is_active;
@@ -285,7 +285,7 @@ async fn write(state: &ApiState, caller: &Admin, before: &Webhook, wish: Wish) -
     let hook = edited.ok_or_else(no_such_webhook)?;
     state.webhooks.announce();
     let (was, is) = (WebhookView::of(before), WebhookView::of(&hook));
-    let done = of(&hook, Done::updated(AuditResource::Webhook, hook.id.0, &was, &is));
+    let done = of(&hook, Done::updated(AuditResource::Webhook, &hook.id.0, &was, &is));
     let done = if new_secret { done.with("secret", json!("changed")) } else { done };
     state.audit(caller, done).await?;
     tracing::info!(webhook.id = hook.id.0, "{} changed webhook {}", caller.name(), hook.id.0);
@@ -331,8 +331,23 @@ struct Wish {
     id: Option<u32>,
     url: Option<String>,
     secret: Option<Secret>,
-    kinds: Option<Option<Vec<EventKind>>>,
+    kinds: Option<Kinds>,
     is_active: Option<bool>,
+}
+
+/// Which kinds are wanted.
+enum Kinds {
+    All,
+    Only(Vec<EventKind>),
+}
+
+impl Kinds {
+    fn into_list(self) -> Option<Vec<EventKind>> {
+        match self {
+            Self::All => None,
+            Self::Only(kinds) => Some(kinds),
+        }
+    }
 }
 
 /// Whether a body has to name the URL.
@@ -373,6 +388,7 @@ fn read(body: Map<String, Value>, presence: Url) -> Result<Wish, FieldErrors> {
         kinds.dedup();
         Some(kinds)
     });
+    let kinds = kinds.map(|kinds| kinds.map_or(Kinds::All, Kinds::Only));
     let is_active = fields.boolean("is_active");
     fields.finish(&READ_ONLY)?;
     Ok(Wish { id, url, secret, kinds, is_active })

@@ -15,11 +15,11 @@ const KILLS: u32 = 6;
 const TABLE: &str = "Device.NAT.PortMapping.";
 
 /// A port that is free now and can be had again after each restart.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
+pub(crate) fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
     Command::new(env!("CARGO_BIN_EXE_acsd"))
         .args(["serve", "--config"])
         .arg(folder.join("acsd.toml"))
@@ -37,7 +37,7 @@ fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
         .unwrap()
 }
 
-async fn ready(api: &Api, child: &mut Child) {
+pub(crate) async fn ready(api: &Api, child: &mut Child) {
     let until = tokio::time::Instant::now() + PATIENCE;
     while api.try_call("GET", "/inventory_device_serial/?limit=1", None).await.is_err() {
         assert_eq!(child.try_wait().unwrap(), None, "the store opens after every kill");

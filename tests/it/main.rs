@@ -15,6 +15,7 @@ mod config_docs;
 mod crash;
 mod dependencies;
 mod e2e;
+mod events;
 mod foreign;
 mod layering;
 mod rest;

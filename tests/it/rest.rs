@@ -3,9 +3,11 @@
 mod command;
 mod conventions;
 mod devices;
+mod events;
 mod headless;
 mod listener;
 mod openapi;
 mod operations;
 mod support;
 mod tokens;
+mod webhooks;

@@ -4,6 +4,7 @@ mod catalogues;
 mod devices;
 mod embedded;
 mod kill;
+mod logs;
 mod parameters;
 mod support;
 mod transactions;
@@ -48,6 +49,12 @@ macro_rules! battery {
                 removal_takes_everything,
                 tokens_are_kept_found_and_revoked,
                 figures_follow;
+            logs:
+                events_are_numbered_filtered_and_paged,
+                informs_leave_their_events,
+                ends_and_silence_leave_their_events,
+                old_events_are_dropped_in_steps,
+                the_audit_trail_is_kept_and_found;
             parameters:
                 patches_are_learned_and_forgotten,
                 the_last_informs_lie_over_the_tree,

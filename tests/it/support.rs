@@ -153,6 +153,16 @@ impl Api {
         Ok(Reply { status: parts.status.as_u16(), body })
     }
 
+    /// An answer that lasts, head first.
+    pub(crate) async fn open(&self, path: &str, last_event_id: Option<u64>) -> hyper::Response<hyper::body::Incoming> {
+        let uri = format!("http://{}/api/v1{path}", self.address);
+        let mut request = Request::builder().uri(uri).header("authorization", format!("Bearer {ADMIN}"));
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        self.client.request(request.body(Full::default()).unwrap()).await.unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         let reply = self.call("GET", path, None).await;
         assert_eq!(reply.status, 200, "GET {path}: {}", reply.body);

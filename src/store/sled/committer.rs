@@ -55,7 +55,7 @@ pub(super) struct EndedStep {
     pub(super) row: Vec<u8>,
     pub(super) results: Option<Vec<u8>>,
     /// What the event log says of it; `None`: the device is just being removed.
-    pub(super) event: Option<EventEntry>,
+    pub(super) event: Option<Box<EventEntry>>,
 }
 
 struct Commit {

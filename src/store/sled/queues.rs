@@ -85,7 +85,8 @@ impl SledStore {
             Some(ended) => {
                 let at = ended.completed_at.unwrap_or(ended.created_at);
                 let profile = core.profile(key)?;
-                let event = profile.map(|profile| EventEntry::of_device(&profile, at, EventData::ended(ended)));
+                let event =
+                    profile.map(|profile| Box::new(EventEntry::of_device(&profile, at, EventData::ended(ended))));
                 Some(EndedStep { id: ended.id, row: record::encode_large(ended)?, results, event })
             }
             None => None,

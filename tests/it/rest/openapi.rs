@@ -26,25 +26,34 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     DELETE /api/v1/api_token/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
     DELETE /api/v1/transaction/{id}/
+    DELETE /api/v1/webhook/{id}/
     GET /api/v1/api_token/
     GET /api/v1/api_token/{id}/
+    GET /api/v1/audit/
+    GET /api/v1/event/
+    GET /api/v1/event/stream/
     GET /api/v1/inventory_device_serial/
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
     GET /api/v1/inventory_device_serial_headless_operation/
     GET /api/v1/transaction/
     GET /api/v1/transaction/{id}/
+    GET /api/v1/webhook/
+    GET /api/v1/webhook/{id}/
     GET /healthz
     GET /metrics
     GET /readyz
     PATCH /api/v1/inventory_device_serial/{serial_number}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/
+    PATCH /api/v1/webhook/{id}/
     POST /api/v1/api_token/
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
     POST /api/v1/inventory_device_serial_headless_operation/
+    POST /api/v1/webhook/
     PUT /api/v1/inventory_device_serial/{serial_number}/
     PUT /api/v1/inventory_device_serial_operation/{serial_number}/
+    PUT /api/v1/webhook/{id}/
     ");
     check_references(&described, &described);
 }
@@ -61,6 +70,7 @@ async fn every_described_field_is_read() {
         ("OperationOrder", "PUT", operations("S"), 1),
         ("HeadlessOrder", "POST", HEADLESS.to_owned(), 3),
         ("TokenCreate", "POST", "/api/v1/api_token/".to_owned(), 4),
+        ("WebhookFields", "POST", "/api/v1/webhook/".to_owned(), 4),
         ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 1),
     ] {
         let mut names = Vec::new();

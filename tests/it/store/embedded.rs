@@ -5,19 +5,59 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acsd::model::device::{OrganizationId, ParameterPatch, TreePatch};
+use acsd::model::audit::AuditResource;
+use acsd::model::device::{OrganizationId, ParameterPatch, Status, TreePatch};
 use acsd::model::inventory::Organization;
 use acsd::model::procedure::{InFlight, Progress};
 use acsd::model::token::{Role, TokenId, TokenRecord};
 use acsd::model::transaction::{Attempt, Phase, Transaction, TransactionStatus};
+use acsd::store::audit::AuditFilter;
 use acsd::store::sled::{OpenError, SledStore, open_sled as open_with};
 use acsd::store::{
-    DeviceFilter, Durability, NewDevice, ParameterQuery, RegisterError, Store, StoreError, TransactionFilter,
+    DeviceFilter, Durability, NewDevice, ParameterQuery, RegisterError, Retention, Store, StoreError, TransactionFilter,
 };
 use acsd::types::ident::{DeviceKey, TransactionId};
 use acsd::types::value::XsdType;
 
+use super::logs;
 use super::support::*;
+
+#[tokio::test]
+async fn logs_go_on_where_they_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let key = register(&store, "A").await.key;
+    store.record_inform(key, facts(&identity("A"), 1, &[event("1 BOOT")], &[]), Durability::Durable).await.unwrap();
+    for at in [1, 90] {
+        store.add_audit(logs::audit_entry(at, 1, AuditResource::Device, Some(1))).await.unwrap();
+    }
+    let (events, trail) = (logs::all(&store).await, store.audit(&AuditFilter::default(), ALL).await.unwrap());
+    let store = reopen(store, folder.path()).await;
+    assert_eq!(logs::all(&store).await, events);
+    assert_eq!(store.audit(&AuditFilter::default(), ALL).await.unwrap(), trail);
+    assert_eq!(*store.watch_events().borrow(), events.last().unwrap().id);
+    // All but the newest go: numbers are not given out again all the same.
+    store.trim_events(Retention { before: secs(999), max: 1 }, 100).await.unwrap();
+    let store = reopen(store, folder.path()).await;
+    store.edit_state(key, Box::new(|state| state.status = Status::Down)).await.unwrap();
+    let left = logs::all(&store).await;
+    assert_eq!(left.iter().map(|event| event.id.0).collect::<Vec<_>>(), [3, 4]);
+    store.close().await.unwrap();
+}
+
+/// An event is shown when it is on the disk, also when nobody waits for that.
+#[tokio::test]
+async fn an_event_that_no_durable_change_follows_is_shown_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let key = register(&store, "A").await.key;
+    let mut news = store.watch_events();
+    store.record_inform(key, facts(&identity("A"), 1, &[], &[]), Durability::Relaxed).await.unwrap();
+    news.wait_for(|newest| newest.0 == 2).await.unwrap();
+    store.edit_state(key, Box::new(|state| state.status = Status::Down)).await.unwrap();
+    news.wait_for(|newest| newest.0 == 3).await.unwrap();
+    store.close().await.unwrap();
+}
 
 /// Closes a store and opens it again.
 async fn reopen(store: Arc<dyn Store>, folder: &Path) -> Arc<dyn Store> {

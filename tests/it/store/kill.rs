@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use acsd::model::event::EventData;
 use acsd::model::transaction::{Phase, TransactionStatus, VariableResult};
 use acsd::store::sled::SledStore;
 use acsd::store::{DeviceFilter, Durability, Store, TransactionFilter};
@@ -150,6 +151,7 @@ impl Acknowledged {
                 Some(_) => {}
             }
         }
+        self.check_events(store, &known).await;
         for (id, transaction) in known {
             assert!(devices.contains(&transaction.device), "transaction {id} has no device");
             let results = store.results(TransactionId(id)).await.unwrap();
@@ -164,6 +166,33 @@ impl Acknowledged {
                 }
                 other => panic!("nobody made {id} {other:?}"),
             }
+        }
+    }
+}
+
+impl Acknowledged {
+    /// Whatever is known to have happened has its event: numbers without gaps, and nothing that ended without a word.
+    async fn check_events(&self, store: &Arc<dyn Store>, known: &BTreeMap<u64, acsd::model::transaction::Transaction>) {
+        let events = super::logs::all(store).await;
+        assert!(events.windows(2).all(|pair| pair[0].id.0 + 1 == pair[1].id.0), "a gap");
+        let mut ended = BTreeSet::new();
+        let mut informed = BTreeSet::new();
+        for event in events {
+            match event.entry.data {
+                EventData::TransactionEnded { id, .. } => drop(ended.insert(id.0)),
+                EventData::FirstContact { reported_serial, .. } => drop(informed.insert(reported_serial)),
+                _ => {}
+            }
+        }
+        for (id, (verb, _)) in &self.transactions {
+            assert!(verb != "settled" || ended.contains(id), "the end of {id} was acknowledged and has no event");
+        }
+        for (id, transaction) in known {
+            assert!(!transaction.status.is_final() || ended.contains(id), "{id} has ended without an event");
+        }
+        for device in store.list(&DeviceFilter::default(), ALL).await.unwrap().items {
+            let serial = device.profile.serial_number;
+            assert!(device.state.informs == 0 || informed.contains(&serial), "{serial} has come without an event");
         }
     }
 }
@@ -224,6 +253,7 @@ async fn count_syncs(folder: &Path) {
     synced!(store.save(&acsd::model::transaction::Transaction { note: Some("n".to_owned()), ..running.clone() }));
     synced!(store.settle(&completed(&running, 6), &results_of(running.id)));
     synced!(store.cancel(TransactionId(2), secs(7)));
+    synced!(store.add_audit(super::logs::audit_entry(1, 1, acsd::model::audit::AuditResource::Token, None)));
     synced!(store.remove(key));
 
     // Nobody sees a change before it is on the disk.

@@ -1,0 +1,6 @@
+//! What happened is recorded, told and pushed: end to end, over kills and restarts.
+
+mod kill;
+mod lifecycle;
+mod receiver;
+mod webhooks;
