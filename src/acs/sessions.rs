@@ -45,6 +45,8 @@ pub struct Live {
     pub wanted_login: Option<Login>,
     /// Transactions already tried in this session.
     pub tried: Vec<TransactionId>,
+    /// Faults of the device that the event log has been told in this session.
+    pub faults_told: u8,
     /// The envelope last sent: the InformResponse, then the outstanding call.
     pub sent: Bytes,
     /// When the Inform came.

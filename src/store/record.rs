@@ -216,11 +216,16 @@ impl postcard::ser_flavors::Flavor for Appended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::device::State;
+    use crate::model::audit::{AuditAction, AuditEntry, AuditHead, AuditResource};
+    use crate::model::device::{OrganizationId, State};
+    use crate::model::event::{EventData, EventEntry, EventHead, EventId, EventKind};
+    use crate::model::token::TokenId;
     use crate::model::transaction::{Kind, NewTransaction, VariableResult, Work};
+    use crate::model::webhook::{Delivery, Webhook, WebhookId};
     use crate::store::Merge;
     use crate::store::queue::QueueDocument;
-    use crate::types::ident::{DeviceIdentity, DeviceKey, TransactionId};
+    use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId};
+    use crate::types::secret::Sealed;
 
     fn tree() -> Vec<Parameter> {
         let mut tree: Vec<Parameter> = (0..1500)
@@ -270,7 +275,45 @@ mod tests {
             instance_number: Some(2),
             fault: None,
         };
+        let event = EventEntry {
+            head: EventHead {
+                time: Timestamp(1),
+                kind: EventKind::ValueChange,
+                organization: Some(OrganizationId(2)),
+                serial_number: SerialNumber::try_from("S").ok(),
+            },
+            data: EventData::ValueChange { path: "D.A".into(), old: None, new: "v".into() },
+        };
+        let audit = AuditEntry {
+            head: AuditHead {
+                time: Timestamp(1),
+                token: TokenId(2),
+                resource: AuditResource::Webhook,
+                organization: None,
+                serial_number: None,
+            },
+            token_name: "t".to_owned(),
+            action: AuditAction::Cancel,
+            resource_id: "3".to_owned(),
+            before: None,
+            after: Some("{}".to_owned()),
+            request_id: "r".to_owned(),
+        };
+        let webhook = Webhook {
+            id: WebhookId(1),
+            url: "u".to_owned(),
+            secret: Sealed(Box::new([7])),
+            kinds: Some(vec![EventKind::Boot]),
+            organizations: None,
+            is_active: true,
+            paused: None,
+            created: Timestamp(1),
+            delivery: Delivery { cursor: EventId(5), ..Delivery::default() },
+        };
         let table = [
+            ("event", encode(&event, 0), "01020401020101530403442e41000176"),
+            ("audit", encode(&audit, 0), "01020208000001740401330001027b7d0172"),
+            ("webhook", encode(&webhook, 0), "01010175010701010200010002050000000000"),
             ("state", encode(&state, 0), "01010630304430394503494744013100000200000000000000000000000000000000000000"),
             ("queue", encode(&queue, 0), "010109070104000000040106000000000000026f700000000000"),
             ("results", encode(&vec![result], 0), "01010103442e410101760101010200"),

@@ -254,6 +254,7 @@ impl Inner {
             wanted: None,
             wanted_login: None,
             tried: Vec::new(),
+            faults_told: 0,
             sent: body.clone(),
             opened_at: now,
             snapshot: Box::new(device),

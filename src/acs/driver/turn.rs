@@ -17,6 +17,9 @@ use super::super::exchange::Answer;
 use super::super::sessions::Live;
 use super::Inner;
 
+/// Most faults of one session that the event log is told.
+const FAULTS_TOLD_MAX: u8 = 8;
+
 impl Inner {
     /// The CPE has nothing more to say: the next call, or the end.
     pub(super) async fn take_turn(&self, live: &mut Live) -> Answer {
@@ -32,7 +35,9 @@ impl Inner {
         let now = self.now();
         if let Some(running) = live.running.as_mut() {
             count_reply(called, reply);
-            if let Reply::Fault(fault) = reply {
+            // A read that is narrowed down to the one wrong name gets many.
+            if let (Reply::Fault(fault), ..FAULTS_TOLD_MAX) = (reply, live.faults_told) {
+                live.faults_told += 1;
                 let of = (called, Some(running.transaction.id));
                 events::fault(&*self.services.store, &live.snapshot.profile, now, of, fault);
             }

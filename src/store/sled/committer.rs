@@ -217,7 +217,6 @@ fn write(core: &Core, batch: &[Commit]) -> Result<(), StoreError> {
     }
     let marks = core.logs.marks();
     core.database.flush()?;
-    core.logs.show(marks);
     let mut removed = removed.into_iter();
     for commit in batch {
         match &commit.step {
@@ -230,6 +229,8 @@ fn write(core: &Core, batch: &[Commit]) -> Result<(), StoreError> {
             }
         }
     }
+    // Last: whoever is told of an event finds what it is about.
+    core.logs.show(marks);
     Ok(())
 }
 
