@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use acsd::config::{Config, StoreChoice};
+use acsd::model::device::OrganizationId;
 use acsd::model::event::{EventData, EventEntry};
+use acsd::model::inventory::Organization;
+use acsd::model::webhook::Webhook;
 use acsd::types::time::{Clock as _, Timestamp};
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
@@ -188,4 +191,31 @@ async fn receivers_over_tls_are_checked() {
     let shown = strict.row_until(&path, |hook| hook["failures"].as_u64() > Some(0)).await;
     assert!(shown["last_error"].as_str().unwrap().starts_with("TLS: "), "{shown}");
     strict.daemon.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_webhook_hears_of_its_organizations_and_those_below_them() {
+    let acs = Acs::start(quick()).await;
+    let receiver = Receiver::start(None).await;
+    let path = hook(&acs, format!("http://{}/", receiver.address), json!({"is_active": false})).await;
+    for (id, parent) in [(2, Some(1)), (3, None), (4, Some(2))] {
+        let make = move |id| Organization {
+            id: OrganizationId(id),
+            parent: parent.map(OrganizationId),
+            ..Organization::first(Timestamp(1))
+        };
+        acs.daemon.store.organizations().add(Some(id), Box::new(make)).await.unwrap();
+    }
+    let bind = |hook: &mut Webhook| hook.organizations = Some(vec![OrganizationId(1)]);
+    acs.daemon.store.webhooks().edit(1, Box::new(bind)).await.unwrap();
+    let happen_in = |organization: Option<u32>| {
+        let mut entry = EventEntry::of_nobody(acsd::clock::SystemClock.now(), EventData::Boot);
+        entry.head.organization = organization.map(OrganizationId);
+        acs.daemon.store.append_event(entry).unwrap();
+    };
+    [Some(3), None, Some(4), Some(2), Some(1)].into_iter().for_each(happen_in);
+    assert_eq!(acs.call("PATCH", &path, Some(json!({"is_active": true}))).await.status, 200);
+    until("delivery", || receiver.ids().len() >= 3).await;
+    assert_eq!(receiver.ids(), [3, 4, 5]);
+    acs.daemon.stop().await.unwrap();
 }

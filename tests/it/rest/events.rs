@@ -158,6 +158,25 @@ async fn streams_are_limited_and_end_with_their_token() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_is_kept_alive_and_its_token_looked_at() {
+    let api = Api::start().await;
+    let request = api.request("GET", STREAM, VIEWER).body(Body::empty()).expect("a request");
+    let response = tower::ServiceExt::oneshot(api.router.clone(), request).await.expect("an answer");
+    let mut body = response.into_body();
+    let mut piece = async || Some(body.frame().await?.expect("a frame").into_data().expect("data"));
+    assert_eq!(piece().await.as_deref(), Some(&b"retry: 2000\n\n"[..]));
+    let begun = tokio::time::Instant::now();
+    for round in 1..=10 {
+        assert_eq!(piece().await.as_deref(), Some(&b": keep-alive\n\n"[..]));
+        assert_eq!(begun.elapsed().as_secs(), round * 15, "longer than any request may take");
+    }
+    let viewer = acsd::auth::token::TokenHash::of(VIEWER).0;
+    let token = api.store.token_by_hash(&viewer).expect("the token");
+    api.store.remove_token(token.id).await.expect("revoked");
+    assert_eq!(piece().await, None);
+}
+
 #[tokio::test]
 async fn every_write_leaves_a_trail_without_secrets() {
     let api = Api::start().await;

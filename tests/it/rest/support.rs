@@ -65,6 +65,8 @@ pub(super) struct Api {
     pub(super) queue: Arc<Queue>,
     pub(super) draining: CancellationToken,
     pub(super) stop: CancellationToken,
+    /// The facade itself, for requests without a socket.
+    pub(super) router: axum::Router,
     client: Client<HttpConnector, Body>,
 }
 
@@ -166,9 +168,10 @@ impl Api {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let app = router(ApiState::new(services, config));
+        let router = app.clone();
         tokio::spawn(serve(listener, app, None, ServeLimits::default(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address, store, presence, queue, draining, stop, client }
+        Self { address, store, presence, queue, draining, stop, router, client }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {
