@@ -14,7 +14,7 @@ use crate::types::path::{ParameterPath, ReadPath};
 use crate::types::value::{XsdType, parse_boolean};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::{Context, Desk, Ending, Save, Step, Wanted, set};
 
 /// The procedure behind `Work::Configure`.
@@ -129,7 +129,7 @@ impl Configure {
             .filter_map(|leaf| ParameterPath::try_from(self.path(cx, leaf).as_str()).ok())
             .map(ReadPath::Parameter)
             .collect();
-        let mut reader = Reader::of_paths(&paths, cx.limits.batch);
+        let mut reader = Reader::of_paths(&paths, Pace::Subtrees, cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = Stage::Look { reader, fallback_secs };

@@ -9,7 +9,7 @@ use crate::cwmp::message::inform::ParameterValueStruct;
 use crate::cwmp::message::{Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::device::{ParameterPatch, TreePatch};
-use crate::model::transaction::{TransactionFault, VariableResult, Work};
+use crate::model::transaction::{Transaction, TransactionFault, VariableResult, Work};
 use crate::types::path::ReadPath;
 
 use super::faults::{self, Trouble};
@@ -29,10 +29,11 @@ impl Get {
         let Work::Get { paths } = &desk.transaction.work else {
             return faults::fail(faults::own("the transaction is no get"));
         };
+        let pace = Pace::of(desk.transaction);
         let reader = if paths.is_empty() {
-            Reader::of_tree(cx.data_model.root(), cx.limits.batch)
+            Reader::of_tree(cx.data_model.root(), pace, cx.limits.batch)
         } else {
-            Reader::of_paths(paths, cx.limits.batch)
+            Reader::of_paths(paths, pace, cx.limits.batch)
         };
         self.advance(reader, desk, cx)
     }
@@ -69,9 +70,27 @@ impl Get {
     }
 }
 
+/// How much one call may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// What the work names, as it names it.
+    Subtrees,
+    /// Only parameters that the device has just listed, one level after the other.
+    Levels,
+}
+
+impl Pace {
+    /// Some agents die of a partial path, or of a name that they do not have (quirk 71), and weak devices of a large answer:
+    /// when the last attempt broke off, the next one does not ask the same again.
+    pub(super) const fn of(transaction: &Transaction) -> Self {
+        if transaction.attempts > 1 && transaction.fault.is_none() { Self::Levels } else { Self::Subtrees }
+    }
+}
+
 /// Reads paths: also used by the procedures that have to read before or after they write.
 #[derive(Debug)]
 pub(super) struct Reader {
+    pace: Pace,
     todo: VecDeque<Read>,
     current: Option<Read>,
     batch: usize,
@@ -107,13 +126,15 @@ enum Read {
     Subtree(Want),
     /// The children of an object, to be read one by one.
     Children(Want),
+    /// Those of these names that the object lists.
+    Listed { parent: String, wants: Vec<Want> },
 }
 
 impl Read {
     /// Whether it is only about names that the device listed itself.
     fn is_found(&self) -> bool {
         match self {
-            Self::Names(wants) => wants.iter().all(|want| want.origin == Origin::Found),
+            Self::Names(wants) | Self::Listed { wants, .. } => wants.iter().all(|want| want.origin == Origin::Found),
             Self::Subtree(want) | Self::Children(want) => want.origin == Origin::Found,
         }
     }
@@ -136,15 +157,19 @@ enum Origin {
 
 impl Reader {
     /// Reads these paths; results are numbered in their order.
-    pub(super) fn of_paths(paths: &[ReadPath], batch: usize) -> Self {
-        let mut reader = Self::empty(batch);
+    pub(super) fn of_paths(paths: &[ReadPath], pace: Pace, batch: usize) -> Self {
+        let mut reader = Self::empty(pace, batch);
         let mut names = Vec::new();
         for (variable, path) in (0_u32..).zip(paths) {
             let want = Want { variable, path: path.as_str().to_owned(), origin: Origin::Asked };
             match path {
                 ReadPath::Parameter(_) => names.push(want),
-                ReadPath::Subtree(_) => reader.todo.push_back(Read::Subtree(want)),
+                ReadPath::Subtree(_) => reader.todo.push_back(reader.object(want)),
             }
+        }
+        if pace == Pace::Levels {
+            reader.list(names);
+            return reader;
         }
         for chunk in names.chunks(reader.batch).rev() {
             reader.todo.push_front(Read::Names(chunk.to_vec()));
@@ -153,14 +178,38 @@ impl Reader {
     }
 
     /// Reads a whole tree, child by child: asking for all at once makes weak devices reboot (cwmp.md §4.5).
-    fn of_tree(root: &str, batch: usize) -> Self {
-        let mut reader = Self::empty(batch);
+    fn of_tree(root: &str, pace: Pace, batch: usize) -> Self {
+        let mut reader = Self::empty(pace, batch);
         reader.todo.push_back(Read::Children(Want { variable: 0, path: root.to_owned(), origin: Origin::Asked }));
         reader
     }
 
-    fn empty(batch: usize) -> Self {
-        Self { todo: VecDeque::new(), current: None, batch: batch.max(1), calls: 0, results: Vec::new(), skipped: None }
+    fn empty(pace: Pace, batch: usize) -> Self {
+        let (todo, results) = (VecDeque::new(), Vec::new());
+        Self { pace, todo, current: None, batch: batch.max(1), calls: 0, results, skipped: None }
+    }
+
+    /// Everything below an object.
+    const fn object(&self, want: Want) -> Read {
+        match self.pace {
+            Pace::Subtrees => Read::Subtree(want),
+            Pace::Levels => Read::Children(want),
+        }
+    }
+
+    /// Reads names only after their objects have listed them.
+    fn list(&mut self, wants: Vec<Want>) {
+        let mut lists: Vec<(String, Vec<Want>)> = Vec::new();
+        for want in wants {
+            let parent = want.path.rsplit_once('.').map_or_else(String::new, |(parent, _)| format!("{parent}."));
+            match lists.iter_mut().find(|(listed, _)| *listed == parent) {
+                Some((_, wants)) => wants.push(want),
+                None => lists.push((parent, vec![want])),
+            }
+        }
+        for (parent, wants) in lists.into_iter().rev() {
+            self.todo.push_front(Read::Listed { parent, wants });
+        }
     }
 
     /// The next call, or `None` when everything is read.
@@ -173,8 +222,8 @@ impl Reader {
             Read::Subtree(want) => {
                 Request::GetParameterValues(GetParameterValues { names: vec![Cow::Owned(want.path.clone())] })
             }
-            Read::Children(want) => {
-                Request::GetParameterNames(GetParameterNames { path: Cow::Owned(want.path.clone()), next_level: true })
+            Read::Children(Want { path, .. }) | Read::Listed { parent: path, .. } => {
+                Request::GetParameterNames(GetParameterNames { path: Cow::Owned(path.clone()), next_level: true })
             }
         };
         self.current = Some(read);
@@ -203,6 +252,10 @@ impl Reader {
             }
             (Read::Children(want), Answer::Response(Response::GetParameterNames(names))) => {
                 self.take_children(&want, names, learned);
+                Ok(())
+            }
+            (Read::Listed { wants, .. }, Answer::Response(Response::GetParameterNames(names))) => {
+                self.take_listed(wants, names);
                 Ok(())
             }
             (read, Answer::Fault(fault)) => self.refused(read, &faults::fault_of(fault), learned),
@@ -237,6 +290,16 @@ impl Reader {
         }
     }
 
+    fn take_listed(&mut self, wants: Vec<Want>, names: &ParameterNames<'_>) {
+        let (listed, missing): (Vec<Want>, Vec<Want>) =
+            wants.into_iter().partition(|want| names.parameters.iter().any(|info| info.name == want.path));
+        let fault = faults::own("the device does not list it");
+        self.results.extend(missing.iter().map(|want| failed(want, fault.clone())));
+        for chunk in listed.chunks(self.batch).rev() {
+            self.todo.push_front(Read::Names(chunk.to_vec()));
+        }
+    }
+
     fn take_children(&mut self, want: &Want, names: &ParameterNames<'_>, learned: &mut TreePatch) {
         let mut leaves = Vec::new();
         let mut reads = Vec::new();
@@ -252,7 +315,7 @@ impl Reader {
             let child = Want { variable: want.variable, path: name.to_owned(), origin: Origin::Found };
             // Some devices ignore NextLevel: what lies deeper is read with its parent.
             match rest.strip_suffix('.') {
-                Some(object) if !object.is_empty() && !object.contains('.') => reads.push(Read::Subtree(child)),
+                Some(object) if !object.is_empty() && !object.contains('.') => reads.push(self.object(child)),
                 None if !rest.is_empty() && !rest.contains('.') => leaves.push(child),
                 Some(_) | None => {}
             }
@@ -278,10 +341,20 @@ impl Reader {
                 self.bisect(wants, &fault.message);
                 Ok(())
             }
-            Read::Names(wants) if code == CpeFaultCode::INVALID_NAME => {
+            Read::Names(wants) | Read::Listed { wants, .. } if code == CpeFaultCode::INVALID_NAME => {
                 for want in wants {
                     self.denied(&want, fault, learned);
                 }
+                Ok(())
+            }
+            // A device that cannot list is asked without.
+            Read::Listed { wants, .. } => {
+                self.todo.push_front(Read::Names(wants));
+                Ok(())
+            }
+            Read::Children(want) if self.pace == Pace::Levels && code == CpeFaultCode::METHOD_NOT_SUPPORTED => {
+                self.pace = Pace::Subtrees;
+                self.todo.push_front(Read::Subtree(want));
                 Ok(())
             }
             Read::Subtree(want) | Read::Children(want) if code == CpeFaultCode::INVALID_NAME => {

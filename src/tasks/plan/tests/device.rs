@@ -72,6 +72,8 @@ pub(super) struct Device {
     pub(super) withheld: BTreeSet<String>,
     /// A partial path is answered with the object itself, as if it had a value.
     pub(super) expands_nothing: bool,
+    /// The session breaks on a read of anything but parameters that it has.
+    pub(super) dies_of_what_it_lacks: bool,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -147,6 +149,12 @@ impl Device {
             Some(Twist::Mismatch) => return Reply::Answer(Answer::Mismatch),
             Some(Twist::Ignored) => return Reply::Answer(Answer::Missing),
             _ => {}
+        }
+        if self.dies_of_what_it_lacks
+            && let Request::GetParameterValues(read) = request
+            && read.names.iter().any(|name| !self.parameters.contains_key(name.as_ref()))
+        {
+            return Reply::Gone { killed: false };
         }
         let answer = self.carry_out(request);
         match (twist, answer) {

@@ -207,3 +207,40 @@ fn the_first_lost_session_does_not_wait_and_a_call_that_kills_every_session_ends
     assert_eq!(world.sessions, 5);
     assert!(world.fault().message.contains("unknown"));
 }
+
+#[test]
+fn a_read_that_broke_the_session_off_is_repeated_level_by_level() {
+    for paths in [vec!["Device.B."], vec![], vec!["Device."]] {
+        let mut world = World::new(Device { dies_of_what_it_lacks: true, ..tree() }, get(&paths));
+        world.run().assert_completed();
+        assert_eq!(world.sessions, 2, "{paths:?}");
+        let reads = world.device.reads();
+        assert_eq!(reads.iter().flatten().filter(|name| name.ends_with('.')).count(), 1, "{reads:?}");
+        assert!(world.outcome().iter().any(|(path, value, _)| *path == "Device.B.2.Name" && *value == Some("b2")));
+        assert_eq!(world.results.len(), if paths == ["Device.B."] { 2 } else { 5 }, "{:?}", world.outcome());
+    }
+}
+
+#[test]
+fn a_name_that_broke_the_session_off_is_looked_up_before_it_is_asked_again() {
+    let device = Device { dies_of_what_it_lacks: true, ..tree() };
+    let mut world = World::new(device, get(&["Device.A.One", "Device.A.No", "Device.No.One", "Device.B.1.Name"]));
+    world.run();
+    assert_eq!(world.sessions, 2);
+    let Ending::Failed(fault) = world.ending() else { panic!("completed") };
+    assert!(fault.message.contains("Device.A.No"), "{}", fault.message);
+    let outcome: Vec<_> = world.outcome().iter().map(|(path, value, _)| (*path, *value)).collect();
+    let want =
+        [("Device.A.One", Some("1")), ("Device.A.No", None), ("Device.No.One", None), ("Device.B.1.Name", Some("b1"))];
+    assert_eq!(outcome, want);
+}
+
+#[test]
+fn a_device_that_cannot_list_is_asked_again_as_before() {
+    for paths in [["Device.A."], ["Device.A.One"]] {
+        let device = tree().at(0, Twist::AnswerLost).at(1, Twist::Fault(9000));
+        let mut world = World::new(device, get(&paths));
+        world.run().assert_completed();
+        assert_eq!(world.device.methods(), ["GetParameterValues", "GetParameterNames", "GetParameterValues"]);
+    }
+}
