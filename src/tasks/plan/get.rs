@@ -1,7 +1,7 @@
 //! `get`: reading parameters, subtrees or the whole tree, in batches that are bisected where the device denies a name.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::{GetParameterNames, GetParameterValues, ParameterNames, ParameterValues};
@@ -303,6 +303,7 @@ impl Reader {
     fn take_children(&mut self, want: &Want, names: &ParameterNames<'_>, learned: &mut TreePatch) {
         let mut leaves = Vec::new();
         let mut reads = Vec::new();
+        let mut objects = HashSet::new();
         for info in &names.parameters {
             let name = info.name.as_ref();
             let Some(rest) = name.strip_prefix(want.path.as_str()) else { continue };
@@ -312,12 +313,17 @@ impl Reader {
                 writable: Some(info.writable),
                 notification: None,
             });
-            let child = Want { variable: want.variable, path: name.to_owned(), origin: Origin::Found };
-            // Some devices ignore NextLevel: what lies deeper is read with its parent.
-            match rest.strip_suffix('.') {
-                Some(object) if !object.is_empty() && !object.contains('.') => reads.push(self.object(child)),
-                None if !rest.is_empty() && !rest.contains('.') => leaves.push(child),
-                Some(_) | None => {}
+            let child = |path: &str| Want { variable: want.variable, path: path.to_owned(), origin: Origin::Found };
+            match rest.split_once('.') {
+                None if rest.is_empty() => {}
+                None => leaves.push(child(name)),
+                // Some devices ignore NextLevel, or list no objects: what lies deeper is read with its parent.
+                Some((object, deeper)) => {
+                    let path = name.get(..name.len().saturating_sub(deeper.len())).unwrap_or(name);
+                    if !object.is_empty() && objects.insert(path) {
+                        reads.push(self.object(child(path)));
+                    }
+                }
             }
         }
         if leaves.is_empty() && reads.is_empty() && want.origin == Origin::Asked {

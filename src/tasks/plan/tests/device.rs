@@ -74,6 +74,8 @@ pub(super) struct Device {
     pub(super) expands_nothing: bool,
     /// The session breaks on a read of anything but parameters that it has.
     pub(super) dies_of_what_it_lacks: bool,
+    /// `NextLevel` is ignored, and objects are not listed.
+    pub(super) lists_leaves_only: bool,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -237,7 +239,9 @@ impl Device {
         let mut exists = self.objects.contains(path);
         for rest in all.filter_map(|name| name.strip_prefix(path)) {
             exists = true;
-            if let Some(child) = rest.split_inclusive('.').next() {
+            if self.lists_leaves_only {
+                children.extend((!rest.ends_with('.')).then(|| format!("{path}{rest}")));
+            } else if let Some(child) = rest.split_inclusive('.').next() {
                 children.insert(format!("{path}{child}"));
             }
         }

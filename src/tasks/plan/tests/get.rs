@@ -244,3 +244,11 @@ fn a_device_that_cannot_list_is_asked_again_as_before() {
         assert_eq!(world.device.methods(), ["GetParameterValues", "GetParameterNames", "GetParameterValues"]);
     }
 }
+
+#[test]
+fn objects_are_found_by_what_they_contain() {
+    let mut world = World::new(Device { lists_leaves_only: true, ..tree() }, get(&[]));
+    world.run().assert_completed();
+    assert_eq!(world.device.reads(), [["Device.RootDataModelVersion"], ["Device.A."], ["Device.B."]]);
+    assert_eq!(world.results.len(), 5);
+}
