@@ -80,10 +80,14 @@ pub(super) enum Pace {
 }
 
 impl Pace {
-    /// Some agents die of a partial path, or of a name that they do not have (quirk 71), and weak devices of a large answer:
-    /// when the last attempt broke off, the next one does not ask the same again.
+    /// Some agents die of a partial path, or of a name that they do not have (quirk 71), and weak devices of a large answer;
+    /// others die of being asked for names. So when the last attempt broke off, the next one asks the other way.
     pub(super) const fn of(transaction: &Transaction) -> Self {
-        if transaction.attempts > 1 && transaction.fault.is_none() { Self::Levels } else { Self::Subtrees }
+        if transaction.fault.is_none() && transaction.attempts.is_multiple_of(2) {
+            Self::Levels
+        } else {
+            Self::Subtrees
+        }
     }
 }
 

@@ -252,3 +252,11 @@ fn objects_are_found_by_what_they_contain() {
     assert_eq!(world.device.reads(), [["Device.RootDataModelVersion"], ["Device.A."], ["Device.B."]]);
     assert_eq!(world.results.len(), 5);
 }
+
+#[test]
+fn each_read_that_broke_off_is_tried_the_other_way() {
+    let device = tree().at(0, Twist::LostOnTheWay).at(1, Twist::LostOnTheWay);
+    let mut world = World::new(device, get(&["Device.A."]));
+    world.run().assert_completed();
+    assert_eq!(world.device.methods(), ["GetParameterValues", "GetParameterNames", "GetParameterValues"]);
+}
