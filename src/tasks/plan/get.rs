@@ -282,16 +282,12 @@ impl Reader {
     }
 
     fn take_subtree(&mut self, want: &Want, values: &ParameterValues<'_>) {
-        // Some agents do not expand partial paths: they return the object itself as if it had a value.
-        if !values.parameters.is_empty() && values.parameters.iter().all(|parameter| parameter.name == want.path) {
+        // Some agents do not expand partial paths: they return the object itself as if it had a value, or nothing.
+        if values.parameters.iter().all(|parameter| parameter.name == want.path) {
             self.todo.push_front(Read::Children(want.clone()));
             return;
         }
         self.results.extend(values.parameters.iter().map(|parameter| found(want.variable, parameter)));
-        // An existing but empty table is no fault (TR-069 A.3.2.2).
-        if values.parameters.is_empty() && want.origin == Origin::Asked {
-            self.results.push(bare(want));
-        }
     }
 
     fn take_listed(&mut self, wants: Vec<Want>, names: &ParameterNames<'_>) {
@@ -330,6 +326,7 @@ impl Reader {
                 }
             }
         }
+        // An existing but empty table is no fault (TR-069 A.3.2.2).
         if leaves.is_empty() && reads.is_empty() && want.origin == Origin::Asked {
             self.results.push(bare(want));
         }
@@ -367,7 +364,12 @@ impl Reader {
                 self.todo.push_front(Read::Subtree(want));
                 Ok(())
             }
-            Read::Subtree(want) | Read::Children(want) if code == CpeFaultCode::INVALID_NAME => {
+            // Not there, or only not known as a partial path.
+            Read::Subtree(want) if code == CpeFaultCode::INVALID_NAME => {
+                self.todo.push_front(Read::Children(want));
+                Ok(())
+            }
+            Read::Children(want) if code == CpeFaultCode::INVALID_NAME => {
                 self.denied(&want, fault, learned);
                 Ok(())
             }

@@ -17,6 +17,8 @@ pub(in crate::foreign) enum Habit {
     ExpandsNothing,
     /// Takes a partial path for a name that it does not have.
     RefusesPartialPaths,
+    /// Leaves out what it does not know.
+    IgnoresPartialPaths,
 }
 
 /// Name below the root, type, value.
@@ -73,6 +75,7 @@ pub(super) fn values(habit: Habit, root: &str, paths: &[&str]) -> Shown<(String,
             Habit::DiesOfWhatItLacks if partial || found.is_empty() => return Shown::Death,
             Habit::RefusesPartialPaths if partial => return Shown::Fault(9005),
             Habit::ExpandsNothing if partial => all.push(((*path).to_owned(), "string", "")),
+            Habit::IgnoresPartialPaths if partial => {}
             _ if found.is_empty() => return Shown::Fault(9005),
             _ => all.extend(found),
         }

@@ -47,6 +47,20 @@ pub(super) enum Reply {
     },
 }
 
+/// What a read of a partial path is answered with.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartialPaths {
+    /// What is below.
+    #[default]
+    Expanded,
+    /// The object itself, as if it had a value.
+    Itself,
+    /// An empty list.
+    Nothing,
+    /// A 9005.
+    Refused,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Device {
     pub(super) parameters: BTreeMap<String, (String, XsdType)>,
@@ -70,8 +84,7 @@ pub(super) struct Device {
     pub(super) names_the_name: bool,
     /// What is left out of answers without a fault.
     pub(super) withheld: BTreeSet<String>,
-    /// A partial path is answered with the object itself, as if it had a value.
-    pub(super) expands_nothing: bool,
+    pub(super) partial_paths: PartialPaths,
     /// The session breaks on a read of anything but parameters that it has.
     pub(super) dies_of_what_it_lacks: bool,
     /// `NextLevel` is ignored, and objects are not listed.
@@ -194,10 +207,17 @@ impl Device {
     }
 
     fn get(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
-        if self.expands_nothing && names.iter().all(|name| name.ends_with('.')) {
-            let itself = |name: &Cow<'static, str>| ParameterValueStruct::new(name.clone(), "", XsdType::String);
-            let parameters = names.iter().map(itself).collect();
-            return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+        if let Some(partial) = names.iter().find(|name| name.ends_with('.')) {
+            let itself = || ParameterValueStruct::new(partial.clone(), "", XsdType::String);
+            let parameters = match self.partial_paths {
+                PartialPaths::Expanded => None,
+                PartialPaths::Itself => Some(vec![itself()]),
+                PartialPaths::Nothing => Some(Vec::new()),
+                PartialPaths::Refused => return Err(self.about(9005, partial)),
+            };
+            if let Some(parameters) = parameters {
+                return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+            }
         }
         let mut found = Vec::new();
         for name in names {

@@ -1,7 +1,7 @@
 use crate::tasks::plan::Ending;
 use crate::types::value::XsdType;
 
-use super::device::{Device, Twist};
+use super::device::{Device, PartialPaths, Twist};
 use super::world::{World, get};
 
 fn tree() -> Device {
@@ -110,18 +110,24 @@ fn a_subtree_that_is_too_much_is_split_into_its_children() {
 
 #[test]
 fn a_device_that_expands_no_partial_path_is_read_level_by_level() {
-    let literal = || Device { expands_nothing: true, ..tree() };
-    for paths in [&["Device."][..], &[]] {
-        let mut world = World::new(literal(), get(paths));
+    for partial_paths in [PartialPaths::Itself, PartialPaths::Nothing, PartialPaths::Refused] {
+        let literal = || Device { partial_paths, ..tree() };
+        for paths in [&["Device."][..], &[]] {
+            let mut world = World::new(literal(), get(paths));
+            world.run().assert_completed();
+            assert_eq!(note(&world), "", "nothing is left out");
+            assert_eq!(world.results.len(), 5, "{partial_paths:?}: {:?}", world.results);
+            assert!(world.results.iter().all(|result| result.value.is_some() && !result.path.ends_with('.')));
+            let valued = world.learned.iter().flat_map(|patch| &patch.learn).filter(|it| it.value.is_some());
+            assert!(valued.clone().all(|it| !it.path.ends_with('.')), "no object has a value");
+        }
+        let mut world = World::new(literal(), get(&["Device.Empty."]));
         world.run().assert_completed();
-        assert_eq!(world.results.len(), 5, "{:?}", world.results);
-        assert!(world.results.iter().all(|result| result.value.is_some() && !result.path.ends_with('.')));
-        let valued = world.learned.iter().flat_map(|patch| &patch.learn).filter(|it| it.value.is_some());
-        assert!(valued.clone().all(|it| !it.path.ends_with('.')), "no object has a value");
+        assert_eq!(world.outcome(), [("Device.Empty.", None, None)]);
+        let mut world = World::new(literal(), get(&["Device.No."]));
+        world.run();
+        assert_eq!(world.outcome(), [("Device.No.", None, Some(9005))]);
     }
-    let mut world = World::new(literal(), get(&["Device.Empty."]));
-    world.run().assert_completed();
-    assert_eq!(world.outcome(), [("Device.Empty.", None, None)]);
 }
 
 #[test]
@@ -141,8 +147,7 @@ fn what_the_device_lists_but_denies_is_left_out() {
         let mut world = World::new(device, get(&[]));
         world.run().assert_completed();
         assert!(note(&world).contains("Device."), "{code}: {}", note(&world));
-        // 9005 on a subtree denies all of it: the device gives nothing else to go by.
-        assert_eq!(world.results.len(), if code == 9005 { 3 } else { 5 }, "{code}");
+        assert_eq!(world.results.len(), 5, "{code}");
         assert!(world.results.iter().all(|result| result.fault.is_none()));
         assert_eq!(world.sessions, 1);
     }
