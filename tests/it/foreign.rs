@@ -145,7 +145,7 @@ async fn a_scheme_that_nobody_asked_for_is_no_failed_login() {
 }
 
 /// Agents of the field by what they make of names and partial paths.
-const READERS: [Style; 8] = [
+const READERS: [Style; 9] = [
     Style { name: "faithful", ..Style::PLAIN },
     // Scripts that look names up in a table, unguarded.
     Style {
@@ -168,6 +168,7 @@ const READERS: [Style; 8] = [
     Style { name: "expands-nothing", habit: Habit::ExpandsNothing, ..Style::PLAIN },
     Style { name: "refuses-partial-paths", habit: Habit::RefusesPartialPaths, ..Style::PLAIN },
     Style { name: "ignores-partial-paths", habit: Habit::IgnoresPartialPaths, ..Style::PLAIN },
+    Style { name: "answers-the-last", habit: Habit::AnswersTheLast, ..Style::PLAIN },
 ];
 
 /// Sessions until one passes without a call.

@@ -270,14 +270,20 @@ impl Reader {
     fn take_names(&mut self, wants: &[Want], values: &ParameterValues<'_>) {
         let by_name: HashMap<&str, &ParameterValueStruct<'_>> =
             values.parameters.iter().map(|parameter| (parameter.name.as_ref(), parameter)).collect();
+        let mut again = Vec::new();
         for want in wants {
             match by_name.get(want.path.as_str()) {
                 Some(parameter) => self.results.push(found(want.variable, parameter)),
+                // Some agents answer one name of several.
+                None if wants.len() > 1 => again.push(Read::Names(vec![want.clone()])),
                 None if want.origin == Origin::Asked => {
                     self.results.push(failed(want, faults::own("the device did not return it")));
                 }
                 None => {}
             }
+        }
+        for read in again.into_iter().rev() {
+            self.todo.push_front(read);
         }
     }
 

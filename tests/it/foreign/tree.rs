@@ -19,6 +19,8 @@ pub(in crate::foreign) enum Habit {
     RefusesPartialPaths,
     /// Leaves out what it does not know.
     IgnoresPartialPaths,
+    /// Answers the last name alone, and nothing for a partial path.
+    AnswersTheLast,
 }
 
 /// Name below the root, type, value.
@@ -68,14 +70,15 @@ pub(super) fn names(habit: Habit, root: &str, path: &str) -> Shown<String> {
 /// The answer to `GetParameterValues`: names, types and values.
 pub(super) fn values(habit: Habit, root: &str, paths: &[&str]) -> Shown<(String, &'static str, &'static str)> {
     let mut all = Vec::new();
-    for path in paths {
+    let last = paths.get(paths.len().saturating_sub(1)..).unwrap_or_default();
+    for path in if habit == Habit::AnswersTheLast { last } else { paths } {
         let found = below(root, path);
         let partial = path.ends_with('.');
         match habit {
             Habit::DiesOfWhatItLacks if partial || found.is_empty() => return Shown::Death,
             Habit::RefusesPartialPaths if partial => return Shown::Fault(9005),
             Habit::ExpandsNothing if partial => all.push(((*path).to_owned(), "string", "")),
-            Habit::IgnoresPartialPaths if partial => {}
+            Habit::IgnoresPartialPaths | Habit::AnswersTheLast if partial => {}
             _ if found.is_empty() => return Shown::Fault(9005),
             _ => all.extend(found),
         }

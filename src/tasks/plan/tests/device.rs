@@ -85,6 +85,8 @@ pub(super) struct Device {
     /// What is left out of answers without a fault.
     pub(super) withheld: BTreeSet<String>,
     pub(super) partial_paths: PartialPaths,
+    /// Of several names it answers the last alone.
+    pub(super) last_name_only: bool,
     /// The session breaks on a read of anything but parameters that it has.
     pub(super) dies_of_what_it_lacks: bool,
     /// `NextLevel` is ignored, and objects are not listed.
@@ -220,6 +222,7 @@ impl Device {
             }
         }
         let mut found = Vec::new();
+        let names = if self.last_name_only { names.get(names.len() - 1..).unwrap_or(names) } else { names };
         for name in names {
             if let Some(code) = self.unreadable.get(name.as_ref()) {
                 return Err(self.about(*code, name));

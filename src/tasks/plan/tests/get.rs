@@ -265,3 +265,13 @@ fn each_read_that_broke_off_is_tried_the_other_way() {
     world.run().assert_completed();
     assert_eq!(world.device.methods(), ["GetParameterValues", "GetParameterNames", "GetParameterValues"]);
 }
+
+#[test]
+fn what_a_batch_leaves_out_is_asked_for_by_itself() {
+    let names = ["Device.A.One", "Device.A.Two", "Device.B.1.Name"];
+    let mut world = World::new(Device { last_name_only: true, ..tree() }, get(&names));
+    world.run().assert_completed();
+    assert_eq!(world.outcome().iter().map(|(path, ..)| *path).collect::<Vec<_>>(), names);
+    assert!(world.results.iter().all(|result| result.value.is_some()));
+    assert_eq!(world.device.reads().iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1]);
+}
