@@ -123,6 +123,9 @@ impl Driver {
             for live in self.inner.sessions.take_overdue(now, Duration::ZERO) {
                 self.inner.wind_up(live, Outcome::TimedOut).await;
             }
+            for unopened in self.inner.sessions.take_unopened_overdue(now) {
+                self.inner.meters.count_session(Outcome::TimedOut, now.since(unopened.began_at).as_secs_f64());
+            }
             metrics::gauge!(names::SESSIONS_OPEN).set(count(self.inner.sessions.len()));
         }
         for live in self.inner.sessions.take_all() {
@@ -277,7 +280,10 @@ impl Inner {
             Action::Unsupported { id, method } => Self::unsupported(live, id, &method),
             Action::Resend => Answer::Envelope { body: live.sent.clone(), cookie: None },
             Action::Finish(outcome) => self.finish(live, outcome).await,
-            Action::Idle | Action::NotAnInform => Answer::Empty { connection: Connection::Close },
+            // Only a session before its Inform says so, and none of those is live.
+            Action::Idle | Action::NotAnInform | Action::RetryInform | Action::Refuse(_) => {
+                Answer::Empty { connection: Connection::Close }
+            }
         }
     }
 

@@ -4,4 +4,5 @@ mod connreq;
 mod endpoint;
 mod harness;
 mod limits;
+mod retry;
 mod tls;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cwmp::fault::AcsFault;
 use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
-use crate::cwmp::session::{Outcome, Session};
+use crate::cwmp::session::{Action, Outcome, Session};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
@@ -19,7 +20,7 @@ use crate::types::time::Timestamp;
 
 use super::super::exchange::{Answer, Post, SessionToken};
 use super::super::gate::{Claim, Passage, Principal};
-use super::super::sessions::{Live, Predecessor, PutBack, Taken};
+use super::super::sessions::{Live, Predecessor, PutBack, Taken, Unopened};
 use super::{Inner, retry_after};
 
 /// Share of the capacity, in percent, from which on idle devices' periodic Informs are refused.
@@ -52,7 +53,10 @@ impl Inner {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
-        let mut session = Session::new(now, self.next_salt(), self.config.session);
+        let Some(mut unopened) = self.unopened(post, &identity, now) else {
+            return Answer::Busy { retry_after: retry_after() };
+        };
+        let session = &mut unopened.session;
         let header = match session.open(now, &envelope, inform, self.config.emission) {
             Ok(header) => header,
             Err(fault) => {
@@ -65,10 +69,58 @@ impl Inner {
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
-                self.establish(post, (device, opened_by), session, body, now).await
+                self.establish(post, (device, opened_by), unopened, body).await
             }
+            Err(error) if error.is_passing() => self.postpone(identity, unopened, &envelope, &error, now),
             Err(error) => Self::unavailable(&error),
         }
+    }
+
+    /// The session that the Inform is to open: the one it was to be sent again in, else a new one. `None`: no randomness.
+    fn unopened(&self, post: &Post, identity: &DeviceIdentity, now: Timestamp) -> Option<Unopened> {
+        match self.sessions.take_unopened(identity) {
+            Some(known) if post.cookie == Some(known.token) || post.connection == known.connection => {
+                Some(Unopened { connection: post.connection, ..known })
+            }
+            // Who says the same name elsewhere has not been given that cookie.
+            Some(stranger) => Some(Unopened { token: Self::new_token()?, connection: post.connection, ..stranger }),
+            None => Some(Unopened {
+                token: Self::new_token()?,
+                connection: post.connection,
+                session: Session::new(now, self.next_salt(), self.config.session),
+                began_at: now,
+            }),
+        }
+    }
+
+    /// The Inform could not be recorded just now: the CPE is to send it again, or, if it has, to come back later.
+    fn postpone(
+        &self,
+        identity: DeviceIdentity,
+        mut unopened: Unopened,
+        envelope: &Envelope<'_>,
+        error: &OnboardError,
+        now: Timestamp,
+    ) -> Answer {
+        if self.sessions.len() >= self.config.sessions_max {
+            return Self::unavailable(error);
+        }
+        match unopened.session.retry_inform(now) {
+            Action::RetryInform => {}
+            Action::Refuse(outcome) => {
+                self.meters.count_session(outcome, now.since(unopened.began_at).as_secs_f64());
+                return Self::unavailable(error);
+            }
+            _ => return Self::unavailable(error),
+        }
+        tracing::warn!(%error, %identity, "the Inform of {identity} is to be sent again: {}", reason(error));
+        metrics::counter!(names::INFORM_RETRIES).increment(1);
+        let header = Header { id: envelope.header.id.clone(), ..Header::default() };
+        let fault = Body::Fault(Fault::from(AcsFault::RetryRequest));
+        let body = Self::encode(&header, &fault, unopened.session.emission());
+        let cookie = Some(unopened.token);
+        self.sessions.await_inform(identity, unopened);
+        Answer::Envelope { body, cookie }
     }
 
     /// The Inform of the open session once more: the same answer once more (quirk 12).
@@ -189,7 +241,8 @@ impl Inner {
             reset,
         };
         let Some((state, learned)) = onboarding.record(device.key, facts).await? else {
-            return Err(OnboardError::Store(crate::store::StoreError::Unavailable {
+            // Sent again, it registers the device anew.
+            return Err(OnboardError::Store(crate::store::StoreError::Busy {
                 reason: "the device was deleted while it called".to_owned(),
             }));
         };
@@ -222,11 +275,9 @@ impl Inner {
         self: &Arc<Self>,
         post: &Post,
         (device, opened_by): (Device, Principal),
-        session: Session,
+        Unopened { token, session, began_at, .. }: Unopened,
         body: Bytes,
-        now: Timestamp,
     ) -> Answer {
-        let Some(token) = Self::new_token() else { return Answer::Busy { retry_after: retry_after() } };
         // Reserved before it is announced: an even newer session has to find it.
         self.sessions.reserve(token, post.connection);
         let old = self.services.presence.enter(device.key, token.0);
@@ -253,7 +304,7 @@ impl Inner {
             wanted_login: None,
             tried: Vec::new(),
             sent: body.clone(),
-            opened_at: now,
+            opened_at: began_at,
             snapshot: Box::new(device),
         });
         if let PutBack::Superseded(live) = self.sessions.put_back(live) {
@@ -264,11 +315,17 @@ impl Inner {
 
     /// The store does not take what was said: the CPE keeps its events and comes back.
     pub(super) fn unavailable(error: &OnboardError) -> Answer {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%error, cause, "an Inform was refused");
+        tracing::error!(%error, cause = reason(error), "an Inform was refused");
         metrics::counter!(names::REFUSED, "reason" => "store").increment(1);
         Answer::Busy { retry_after: retry_after() }
     }
+}
+
+/// What stands behind an error, for the log.
+fn reason(error: &OnboardError) -> String {
+    let source = std::error::Error::source(error);
+    let deepest = std::iter::successors(source, |cause| cause.source()).last();
+    deepest.map(ToString::to_string).unwrap_or_default()
 }
 
 fn has(inform: &Inform<'_>, code: EventCode) -> bool {
