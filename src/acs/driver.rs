@@ -90,6 +90,8 @@ struct Inner {
     config: DriverConfig,
     sessions: SessionTable,
     exchanges: AtomicUsize,
+    /// Informs that have been let in and have no session in the table yet.
+    opening: AtomicUsize,
     salt: AtomicU32,
     meters: Meters,
 }
@@ -104,6 +106,7 @@ impl Driver {
             config,
             sessions: SessionTable::default(),
             exchanges: AtomicUsize::new(0),
+            opening: AtomicUsize::new(0),
             salt: AtomicU32::new(fastrand::u32(..)),
             meters: Meters::new(),
         };
@@ -369,7 +372,7 @@ impl Drop for Held {
     }
 }
 
-/// A place among the POSTs being answered.
+/// A place among the POSTs being answered, or among the sessions being opened.
 struct Place<'p>(&'p AtomicUsize);
 
 impl<'p> Place<'p> {
@@ -379,6 +382,12 @@ impl<'p> Place<'p> {
             return None;
         }
         Some(Self(exchanges))
+    }
+
+    /// One more place, and how many were taken before.
+    fn among(places: &'p AtomicUsize) -> (Self, usize) {
+        let taken = places.fetch_add(1, Ordering::AcqRel);
+        (Self(places), taken)
     }
 }
 

@@ -134,6 +134,12 @@ impl SessionTable {
         self.unopened.lock().insert(identity, unopened);
     }
 
+    /// Whether a device has been told to send its Inform again.
+    #[must_use]
+    pub fn awaits_inform(&self, identity: &DeviceIdentity) -> bool {
+        self.unopened.lock().contains_key(identity)
+    }
+
     /// Takes out the session of a device whose Inform was to be sent again.
     pub fn take_unopened(&self, identity: &DeviceIdentity) -> Option<Unopened> {
         self.unopened.lock().remove(identity)

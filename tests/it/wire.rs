@@ -1,8 +1,10 @@
 //! Raw bytes over TCP against the CWMP endpoint, and against scripted CPEs.
 
+mod acs;
 mod connreq;
 mod endpoint;
 mod harness;
 mod limits;
+mod overload;
 mod retry;
 mod tls;

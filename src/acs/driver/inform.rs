@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use crate::types::time::Timestamp;
 use super::super::exchange::{Answer, Post, SessionToken};
 use super::super::gate::{Claim, Passage, Principal};
 use super::super::sessions::{Live, Predecessor, PutBack, Taken, Unopened};
-use super::{Inner, retry_after};
+use super::{Inner, Place, retry_after};
 
 /// Share of the capacity, in percent, from which on idle devices' periodic Informs are refused.
 const SHED_FROM_PERCENT: usize = 80;
@@ -49,7 +50,7 @@ impl Inner {
             Ok(identity) => identity,
             Err(error) => return Answer::Malformed { reason: format!("DeviceId: SerialNumber {error}") },
         };
-        let admitted = match self.admit(post, inform, &identity, now).await {
+        let (admitted, _place) = match self.admit(post, inform, &identity, now).await {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
@@ -102,9 +103,6 @@ impl Inner {
         error: &OnboardError,
         now: Timestamp,
     ) -> Answer {
-        if self.sessions.len() >= self.config.sessions_max {
-            return Self::unavailable(error);
-        }
         match unopened.session.retry_inform(now) {
             Action::RetryInform => {}
             Action::Refuse(outcome) => {
@@ -137,14 +135,14 @@ impl Inner {
         }
     }
 
-    /// Lets the device in, or says why not.
+    /// Lets the device in, or says why not. The place is its session's until that is in the table.
     async fn admit(
         &self,
         post: &Post,
         inform: &Inform<'_>,
         identity: &DeviceIdentity,
         now: Timestamp,
-    ) -> Result<(Option<Caller>, Principal), Refusal> {
+    ) -> Result<((Option<Caller>, Principal), Place<'_>), Refusal> {
         if post.authorization.is_some() && self.gate.is_shut_to(post.peer.ip(), now) {
             metrics::counter!(names::REFUSED, "reason" => "login_rate").increment(1);
             return Err(Answer::Busy { retry_after: SHUT_OUT });
@@ -153,7 +151,7 @@ impl Inner {
             Ok(device) => device,
             Err(error) => return Err(Self::unavailable(&OnboardError::Store(error))),
         };
-        self.shed(inform, device.as_ref().map(|device| device.key), now)?;
+        let place = self.shed(inform, identity, device.as_ref().map(|device| device.key), now)?;
         let bootstrap = has(inform, EventCode::Bootstrap);
         let claim = Claim {
             authorization: post.authorization.as_deref(),
@@ -161,7 +159,7 @@ impl Inner {
             bootstrap,
         };
         match self.gate.judge(claim, now) {
-            Passage::Granted(principal) => Ok((device, principal)),
+            Passage::Granted(principal) => Ok(((device, principal), place)),
             Passage::Challenge { www_authenticate, failed } => {
                 Err(self.challenged(post, www_authenticate, failed, now))
             }
@@ -175,11 +173,25 @@ impl Inner {
 
     /// Overload: periodic Informs of idle devices are refused first, everything new only when nothing is left
     /// (design.md §7).
-    fn shed(&self, inform: &Inform<'_>, device: Option<DeviceKey>, now: Timestamp) -> Result<(), Refusal> {
-        let open = self.sessions.len();
-        let busy = self.exchanges.load(std::sync::atomic::Ordering::Relaxed);
+    fn shed(
+        &self,
+        inform: &Inform<'_>,
+        identity: &DeviceIdentity,
+        device: Option<DeviceKey>,
+        now: Timestamp,
+    ) -> Result<Place<'_>, Refusal> {
+        // Taken before it is counted what there is: those who come at the same time see each other.
+        let (place, opening) = Place::among(&self.opening);
+        let open = self.sessions.len().saturating_add(opening);
+        let busy = self.exchanges.load(Ordering::Relaxed);
         let full =
             |used: usize, limit: usize, percent: usize| used.saturating_mul(100) >= limit.saturating_mul(percent);
+        // One that was told to send its Inform again has its place already, one that begins anew gives up its own.
+        let has_place = || {
+            self.sessions.awaits_inform(identity)
+                || device.is_some_and(|device| self.services.presence.in_session(device))
+        };
+        let open = if full(open, self.config.sessions_max, SHED_FROM_PERCENT) && has_place() { 0 } else { open };
         let beyond =
             |percent| full(open, self.config.sessions_max, percent) || full(busy, self.config.exchanges_max, percent);
         let reason = if beyond(100) {
@@ -187,7 +199,7 @@ impl Inner {
         } else if beyond(SHED_FROM_PERCENT) && self.is_idle_report(inform, device, now) {
             "overload_periodic"
         } else {
-            return Ok(());
+            return Ok(place);
         };
         metrics::counter!(names::REFUSED, "reason" => reason).increment(1);
         Err(Answer::Busy { retry_after: retry_after() })
