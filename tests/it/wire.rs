@@ -2,6 +2,7 @@
 
 mod acs;
 mod connreq;
+mod crowd;
 mod endpoint;
 mod harness;
 mod limits;
