@@ -291,6 +291,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         emission: cwmp.emission,
         sessions_max: cwmp.max_sessions,
         exchanges_max: cwmp.max_exchanges,
+        drain: Duration::from_secs(cwmp.limits.drain_timeout_secs),
         fallback_interval_secs: cwmp.fallback_interval_secs,
     };
     Ok(Driver::new(services, gate, driver_config))

@@ -39,6 +39,9 @@ use meters::Meters;
 /// How often silent sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How often it is looked, while going down, whether a session is still being held.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
 /// Bounds and habits of the driver.
 #[derive(Debug, Clone)]
 pub struct DriverConfig {
@@ -54,6 +57,8 @@ pub struct DriverConfig {
     pub sessions_max: usize,
     /// Most POSTs being answered at the same time.
     pub exchanges_max: usize,
+    /// How long sessions may go on when acsd is told to stop.
+    pub drain: Duration,
     /// Interval given to a device that Informs not at all by itself, in seconds.
     pub fallback_interval_secs: u32,
 }
@@ -113,7 +118,8 @@ impl Driver {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Winds up silent sessions until told to stop, then the rest of them.
+    /// Winds up silent sessions until told to stop; then, when those that a CPE is holding have ended or have had their
+    /// grace, the rest of them.
     pub async fn sweep(self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -130,6 +136,10 @@ impl Driver {
                 self.inner.meters.count_session(Outcome::TimedOut, now.since(unopened.began_at).as_secs_f64());
             }
             metrics::gauge!(names::SESSIONS_OPEN).set(count(self.inner.sessions.len()));
+        }
+        let deadline = tokio::time::Instant::now() + self.inner.config.drain;
+        while self.inner.sessions.any_connected() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_LOOK).await;
         }
         for live in self.inner.sessions.take_all() {
             self.inner.wind_up(live, Outcome::TimedOut).await;

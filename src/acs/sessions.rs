@@ -236,6 +236,14 @@ impl SessionTable {
         }
     }
 
+    /// Whether any session can still go on when no new connection is taken.
+    #[must_use]
+    pub fn any_connected(&self) -> bool {
+        let connected = self.by_connection.lock();
+        let slots = self.slots.lock();
+        !slots.is_empty() && connected.values().any(|token| slots.contains_key(token))
+    }
+
     /// Binds a session to one more connection.
     pub fn bind(&self, connection: ConnectionId, token: SessionToken) {
         self.by_connection.lock().insert(connection, token);

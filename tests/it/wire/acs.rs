@@ -92,6 +92,7 @@ pub(super) fn serve(
         emission: EmissionFlags::default(),
         sessions_max,
         exchanges_max: 100,
+        drain: Duration::from_secs(20),
         fallback_interval_secs: 300,
     };
     let driver = Driver::new(services, gate, config);
