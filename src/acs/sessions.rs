@@ -290,3 +290,25 @@ impl SessionTable {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cwmp::session::{Action, SessionLimits};
+
+    #[test]
+    fn an_inform_that_is_not_sent_again_is_not_waited_for_for_ever() {
+        let table = SessionTable::default();
+        let began_at = Timestamp::from_secs(1_000);
+        let identity = DeviceIdentity::new("00D09E", "P", "1").expect("valid");
+        let mut session = Session::new(began_at, 1, SessionLimits::default());
+        assert_eq!(session.retry_inform(began_at), Action::RetryInform);
+        let unopened = Unopened { token: SessionToken(1), connection: ConnectionId(1), session, began_at };
+        table.await_inform(identity.clone(), unopened);
+        assert!(table.awaits_inform(&identity) && table.len() == 1, "it takes a place");
+        assert!(table.take_unopened_overdue(began_at + Duration::from_secs(59)).is_empty());
+        assert_eq!(table.take_unopened_overdue(began_at + Duration::from_mins(1)).len(), 1);
+        assert!(!table.awaits_inform(&identity) && table.is_empty());
+        assert!(table.take_unopened(&identity).is_none());
+    }
+}
