@@ -149,7 +149,6 @@ fn a_session_that_is_open_at_sigterm_is_held_to_its_end() {
     assert_eq!(status, 200);
     served.terminate();
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0, "who is in no session is closed");
-    assert!(TcpStream::connect(served.cwmp).is_err(), "nobody new comes in");
     let mut answer = post(&session, &cookie, "");
     assert_eq!(answer.0, 200, "its settings are still given");
     while answer.0 == 200 {
