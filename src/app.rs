@@ -236,13 +236,13 @@ pub async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), Star
 
 fn store_config(config: &Config) -> StoreConfig {
     StoreConfig {
-        data_dir: config.data_dir.clone(),
         group_commit_linger: Duration::from_micros(config.sled.group_commit_linger_us),
         history_max: config.sled.history_max,
         queue_max: config.sled.queue_max,
         cache_bytes: config.sled.cache_bytes,
         free_space_floor_bytes: config.sled.free_space_floor_bytes,
         ballast_bytes: config.sled.ballast_bytes,
+        ..StoreConfig::new(&config.data_dir)
     }
 }
 
@@ -291,6 +291,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         emission: cwmp.emission,
         sessions_max: cwmp.max_sessions,
         exchanges_max: cwmp.max_exchanges,
+        drain: Duration::from_secs(cwmp.limits.drain_timeout_secs),
         fallback_interval_secs: cwmp.fallback_interval_secs,
     };
     Ok(Driver::new(services, gate, driver_config))

@@ -48,6 +48,12 @@ pub enum StoreError {
         /// For the log and `/readyz`.
         reason: String,
     },
+    /// It is behind with what it has, and this will pass: nothing of the change was begun, and it may be tried again at once.
+    #[error("the store is busy: {reason}")]
+    Busy {
+        /// For the log.
+        reason: String,
+    },
     /// It takes no writes any more (I/O error, closed): stop acknowledging, and start the process anew.
     #[error("the store takes no writes any more: {reason}")]
     Broken {

@@ -122,7 +122,10 @@ impl IntoResponse for ApiError {
                 HeaderValue::from(retry_after_secs),
             ),
             Self::Internal(cause) => {
-                let unavailable = matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Unavailable { .. }));
+                let unavailable = matches!(
+                    cause.downcast_ref::<StoreError>(),
+                    Some(StoreError::Unavailable { .. } | StoreError::Busy { .. })
+                );
                 let status =
                     if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
                 let mut response = status.into_response();

@@ -44,6 +44,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Inner {
     closed: bool,
+    /// Durable writes that are still to be refused.
+    hiccups: u32,
     devices: BTreeMap<DeviceKey, Entry>,
     keys: KeyAllocator,
     live: LiveIndex,
@@ -72,6 +74,25 @@ impl MemoryStore {
     #[must_use]
     pub fn new(config: MemoryConfig) -> Self {
         Self { config, inner: Mutex::default() }
+    }
+
+    /// Refuses the next `writes` devices, durable Informs and transactions as [`StoreError::Busy`]: a disk that does not
+    /// keep up, for tests.
+    pub fn hiccup(&self, writes: u32) {
+        self.inner.lock().hiccups = writes;
+    }
+
+    /// Runs one atomic step that a store on disk may be too busy for.
+    fn durable_step<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> Result<T, StoreError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        match inner.hiccups.checked_sub(1) {
+            Some(left) => {
+                inner.hiccups = left;
+                Err(StoreError::Busy { reason: "as it was told".to_owned() })
+            }
+            None => Ok(step(&mut inner)),
+        }
     }
 
     /// Runs one atomic step.

@@ -82,6 +82,9 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// How long a flush waits for more work to join it. Zero, the default: what arrives during one flush shares the next.
     pub group_commit_linger: Duration,
+    /// How long a batch may be in the making until new work is told that the store is [busy](StoreError::Busy), after as
+    /// long a wait again. What is under way always waits on.
+    pub patience: Duration,
     /// Most ended transactions kept, of all devices together; at least 1.
     pub history_max: usize,
     /// Most live transactions of one device.
@@ -101,6 +104,7 @@ impl StoreConfig {
         Self {
             data_dir: data_dir.into(),
             group_commit_linger: Duration::ZERO,
+            patience: Duration::from_secs(3),
             history_max: super::HISTORY_MAX,
             queue_max: super::QUEUE_MAX,
             cache_bytes: 512 << 20,

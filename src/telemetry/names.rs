@@ -19,6 +19,8 @@ pub const CPE_CALLS: &str = "acsd_cpe_calls_total";
 pub const FAULTS: &str = "acsd_cpe_faults_total";
 /// What was refused before it cost much, by `reason`.
 pub const REFUSED: &str = "acsd_cwmp_refused_total";
+/// Informs that the store was too busy for and that CPEs were told to send again (fault 8005).
+pub const INFORM_RETRIES: &str = "acsd_inform_retries_total";
 /// What CPEs sent that was no CWMP, by `kind`.
 pub const MALFORMED: &str = "acsd_cwmp_malformed_total";
 /// Devices registered under another serial because theirs was taken.
@@ -49,7 +51,7 @@ pub const STORE_BYTES: &str = "acsd_store_disk_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 14] = [
+pub const COUNTERS: [(&str, &str); 15] = [
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
     (INFORMS, "Events of Informs, by event code"),
@@ -57,6 +59,7 @@ pub const COUNTERS: [(&str, &str); 14] = [
     (CPE_CALLS, "RPCs that CPEs called besides Inform, by RPC and result"),
     (FAULTS, "Faults answered by CPEs, by code"),
     (REFUSED, "Requests of CPEs refused early, by reason"),
+    (INFORM_RETRIES, "Informs answered with fault 8005 because the store was busy"),
     (MALFORMED, "POSTs of CPEs that were no CWMP, by kind"),
     (IDENTITY_CONFLICTS, "Devices registered under another serial because theirs was taken"),
     (UNORDERED_BOOTSTRAPS, "Factory resets that were not ordered here"),

@@ -70,7 +70,7 @@ impl TransactionStore for MemoryStore {
         merge: Merge,
         at: Timestamp,
     ) -> StoreFuture<'_, Transaction, EnqueueError> {
-        let answer = self.step(|inner| {
+        let answer = self.durable_step(|inner| {
             let answer = inner.enqueue(key, new, merge, at, self.config.queue_max);
             inner.publish(key, &[], self.config.history_max);
             answer

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
 
 use crate::model::device::{Profile, State};
 use crate::store::index::keys::KeyFloor;
@@ -64,6 +64,9 @@ struct Commit {
 /// The callers' end.
 pub(super) struct Committer {
     sender: mpsc::Sender<Request>,
+    /// Since when a batch has been in the making.
+    working: watch::Receiver<Option<Instant>>,
+    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -103,9 +106,27 @@ impl Committer {
     /// Starts the thread.
     pub(super) fn start(core: &Arc<Core>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let (progress, working) = watch::channel(None);
         let core = Arc::clone(core);
-        let thread = thread::Builder::new().name("acsd-store-commit".to_owned()).spawn(move || run(&core, receiver))?;
-        Ok(Self { sender, thread: Mutex::new(Some(thread)) })
+        let patience = core.config.patience;
+        let thread = thread::Builder::new()
+            .name("acsd-store-commit".to_owned())
+            .spawn(move || run(&core, receiver, &progress))?;
+        Ok(Self { sender, working, patience, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Asked before new work is begun: whether the disk keeps up. Waits a while if it does not.
+    pub(super) async fn keeps_up(&self) -> Result<(), StoreError> {
+        let is_stuck = |since: &Option<Instant>| since.is_some_and(|since| since.elapsed() >= self.patience);
+        if !is_stuck(&self.working.borrow()) {
+            return Ok(());
+        }
+        let mut working = self.working.clone();
+        match timeout(self.patience, working.wait_for(|since| !is_stuck(since))).await {
+            // Without its writer the store says so by itself.
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Busy { reason: "the disk does not keep up".to_owned() }),
+        }
     }
 
     /// Waits for a place in the line.
@@ -139,11 +160,14 @@ impl Committer {
     }
 }
 
-fn run(core: &Core, mut receiver: mpsc::Receiver<Request>) {
+fn run(core: &Core, mut receiver: mpsc::Receiver<Request>, progress: &watch::Sender<Option<Instant>>) {
     let mut batch = Vec::with_capacity(WAITING_MAX);
     let mut stopping = false;
     while !stopping {
         let mut next = receiver.blocking_recv();
+        if next.is_some() {
+            progress.send_replace(Some(Instant::now()));
+        }
         if core.config.group_commit_linger > Duration::ZERO && next.is_some() {
             thread::park_timeout(core.config.group_commit_linger);
         }
@@ -162,6 +186,7 @@ fn run(core: &Core, mut receiver: mpsc::Receiver<Request>) {
         }
         if !batch.is_empty() {
             commit(core, &mut batch);
+            progress.send_replace(None);
         }
     }
 }

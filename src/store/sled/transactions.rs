@@ -61,6 +61,8 @@ impl TransactionStore for SledStore {
         Box::pin(async move {
             let core = &self.core;
             let limit = core.config.queue_max;
+            core.health.check().map_err(EnqueueError::Store)?;
+            self.committer.keeps_up().await.map_err(EnqueueError::Store)?;
             let submitted = self
                 .change_queue(key, &[], |queue| queue.enqueue(key, new, merge, at, limit, || core.next_transaction()))
                 .await

@@ -338,6 +338,48 @@ async fn a_full_disk_takes_no_writes() {
     store.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_keep_up_refuses_new_work_before_it_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_store(folder.path()).await;
+    let config = acsd::store::sled::StoreConfig {
+        group_commit_linger: Duration::from_secs(2),
+        patience: Duration::from_millis(20),
+        ..config(folder.path())
+    };
+    let store: Arc<dyn Store> = open_with(config, Arc::new(FixedClock)).await.unwrap();
+    let key = store.by_serial("A").await.unwrap().unwrap().key;
+    let slow = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.edit_profile(key, Box::new(|profile| profile.name = "slow".into())).await }
+    });
+    while store.device(key).await.unwrap().unwrap().profile.name != "slow" {
+        tokio::task::yield_now().await;
+    }
+    let before = store.device(key).await.unwrap().unwrap();
+    // What comes at once shares the batch; what comes later is refused long before that is through.
+    let identity = before.state.identity.clone().unwrap_or_else(|| identity("A"));
+    let boot = [event("1 BOOT")];
+    let refused = loop {
+        let recorded = store.record_inform(key, facts(&identity, 1, &boot, &[]), Durability::Durable);
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_millis(100), recorded).await {
+            break error;
+        }
+        assert!(!slow.is_finished(), "a batch this long is noticed");
+    };
+    assert!(matches!(refused, StoreError::Busy { .. }), "{refused}");
+    assert!(store.health().is_ok(), "it will pass");
+    let registered = store.register(new_device("B")).await;
+    assert!(matches!(registered, Err(RegisterError::Store(StoreError::Busy { .. }))));
+    assert!(store.by_serial("B").await.unwrap().is_none(), "nothing was begun");
+    store.record_inform(key, facts(&identity, 1, &[], &[]), Durability::Relaxed).await.unwrap().unwrap();
+    slow.await.unwrap().unwrap().unwrap();
+    while let Err(error) = store.register(new_device("B")).await {
+        assert!(matches!(error, RegisterError::Store(StoreError::Busy { .. })), "{error}");
+    }
+    store.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn the_ballast_is_placed_where_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
