@@ -4,6 +4,8 @@ mod devices;
 mod embedded;
 mod kill;
 mod parameters;
+#[cfg(target_os = "linux")]
+mod powercut;
 mod support;
 mod transactions;
 
