@@ -59,6 +59,8 @@ pub(super) const PROBE: &[u8] = b"probe";
 pub(super) const DEVICE_KEYS: &[u8] = b"device-keys";
 /// `meta`: the lowest transaction number that is certainly free.
 pub(super) const NEXT_TRANSACTION: &[u8] = b"next-transaction";
+/// `meta`: bytes in the tables that are not read at an open, as they were counted last.
+pub(super) const LIVE_BYTES: &[u8] = b"live-bytes";
 /// `meta`: the highest token number ever given out.
 pub(super) const LAST_TOKEN: &[u8] = b"last-token";
 

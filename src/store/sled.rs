@@ -8,7 +8,7 @@
 //! - `open`: left-over snapshots are removed, a store without its id is refused, a panic in the midst of opening is an
 //!   error.
 //! - `load`: what a kill left half done is finished or undone.
-//! - `watch`: free space, side files, size on disk.
+//! - `watch`: free space, side files, size on disk beside what is live.
 //!
 //! # How a change becomes durable and visible
 //!
@@ -193,6 +193,10 @@ impl Store for SledStore {
         self.core.health.check()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.core.health.warnings()
+    }
+
     fn figures(&self, now: Timestamp) -> Figures {
         let (devices, devices_up) = {
             let index = self.core.devices.read();
@@ -205,12 +209,16 @@ impl Store for SledStore {
             queue_depth: live.depth(),
             queue_oldest_ms: live.oldest().map_or(0, |at| super::age_ms(now, at)),
             disk_bytes: self.core.disk_bytes.load(Ordering::Relaxed),
+            live_bytes: self.core.database.live_bytes(),
         }
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.watch.stop().await;
+            if let Err(error) = self.core.database.note_live_bytes() {
+                tracing::debug!("the live bytes were not noted: {error}");
+            }
             self.committer.close(&self.core).await
         })
     }

@@ -215,3 +215,27 @@ async fn below_the_floor_nothing_is_acknowledged() {
     assert_eq!(api.call("POST", SCHEDULE, order(0)).await.status, 201);
     end(child);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn side_files_raise_an_alarm_and_work_goes_on() {
+    let place = Place::new();
+    let (api, child) = place.working().await;
+    register(&api).await;
+    let alarm = |raised: u8| format!("acsd_store_alarm{{alarm=\"side_files\"}} {raised}");
+    assert!(get(place.api, "/metrics").unwrap().1.contains(&alarm(0)));
+    let side_file = place.folder.path().join("data/store/blobs/0");
+    fs::write(&side_file, "one that sled would not sync").unwrap();
+
+    // The flush that this waits for looks first.
+    assert_eq!(api.call("POST", SCHEDULE, order(0)).await.status, 201);
+    let (status, words) = get(place.api, "/readyz").unwrap();
+    assert_eq!(status, 200, "work is taken: {words}");
+    assert!(words.contains("side files"), "{words}");
+    assert!(get(place.api, "/metrics").unwrap().1.contains(&alarm(1)));
+    assert_eq!(place.log().matches("side files").count(), 1, "once: {}", place.log());
+
+    fs::remove_file(&side_file).unwrap();
+    assert_eq!(api.call("POST", SCHEDULE, order(1)).await.status, 201);
+    assert!(get(place.api, "/readyz").unwrap().1.contains("side files"), "until it has been looked into");
+    end(child);
+}

@@ -7,6 +7,7 @@
 mod disk;
 mod trace;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use acsd::store::Store;
 
+use super::embedded::{closed_store, tamper};
 use super::kill::{self, Acknowledged};
 use super::support::*;
 use disk::{Disk, Syncs};
@@ -105,4 +107,31 @@ async fn what_was_acknowledged_survives_power_cuts() {
     println!("without the guard {unguarded_losses} of {} cuts lost something", ROUNDS * CUTS);
     assert!(acknowledged.len() > 20, "there was work");
     assert!(unguarded_losses > 0, "without the guard something is lost, or this test sees nothing");
+}
+
+/// sled never syncs its side files; a store that has one is synced with its whole file system.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_side_files_the_whole_file_system_is_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_store(folder.path()).await;
+    tamper(folder.path(), |db| {
+        db.open_tree("meta").unwrap().insert("huge", vec![7; 3 << 20]).unwrap();
+    });
+    assert_eq!(fs::read_dir(folder.path().join("store/blobs")).unwrap().count(), 1);
+    let events = record("work a while", folder.path());
+    let mut owing = BTreeSet::new();
+    let (mut acks, mut syncs) = (0, 0);
+    for event in &events {
+        match &event.action {
+            Action::SyncData(_) => assert!(owing.insert(event.thread) || syncs == 0, "a sync of one file only"),
+            Action::SyncFileSystem => {
+                owing.remove(&event.thread);
+                syncs += 1;
+            }
+            Action::Say(text) if text.contains("ack ") => acks += 1,
+            _ => {}
+        }
+    }
+    assert!(owing.is_empty(), "each sync of the file was followed by one of the file system");
+    assert!(acks > 20 && syncs > 5, "{acks} acknowledgements, {syncs} syncs");
 }

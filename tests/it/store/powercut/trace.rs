@@ -14,6 +14,8 @@ const CALLS: &str = "trace=open,openat,creat,write,writev,pwrite64,pwritev,pwrit
 /// One call that changed something, synced something, or acknowledged something.
 #[derive(Debug)]
 pub(super) struct Event {
+    /// The thread that called.
+    pub(super) thread: u32,
     /// Line at which the call began.
     pub(super) began: usize,
     /// Line at which it had returned.
@@ -63,21 +65,21 @@ pub(super) fn read(trace: &str, folder: &Path) -> Vec<Event> {
     let mut begun: HashMap<&str, (usize, &str)> = HashMap::new();
     let mut reader = Reader { folder, positions: HashMap::new(), events: Vec::new() };
     for (number, line) in trace.lines().enumerate() {
-        let (process, text) = line.split_once(' ').expect("a process and what it did");
+        let (thread, text) = line.split_once(' ').expect("a thread and what it did");
         let text = text.trim_start();
         if let Some(head) = text.strip_suffix(" <unfinished ...>") {
-            begun.insert(process, (number, head));
+            begun.insert(thread, (number, head));
         } else if text.starts_with("<... ") {
             let (_, tail) = text.split_once(" resumed>").expect("what was resumed");
-            let (began, head) = begun.remove(process).expect("it began");
-            reader.take(began, number, &format!("{head}{tail}"));
+            let (began, head) = begun.remove(thread).expect("it began");
+            reader.take(thread, began, number, &format!("{head}{tail}"));
         } else if !text.starts_with("+++") && !text.starts_with("---") {
-            reader.take(number, number, text);
+            reader.take(thread, number, number, text);
         }
     }
     // What was still going on in the end may have happened.
-    for (began, head) in begun.into_values() {
-        reader.take(began, usize::MAX, &format!("{head}) = 0"));
+    for (thread, (began, head)) in begun {
+        reader.take(thread, began, usize::MAX, &format!("{head}) = 0"));
     }
     reader.events.sort_by_key(|event| event.began);
     reader.events
@@ -91,7 +93,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn take(&mut self, began: usize, ended: usize, text: &str) {
+    fn take(&mut self, thread: &str, began: usize, ended: usize, text: &str) {
         let Some(call) = parse(text) else { return };
         for action in self.actions(&call) {
             let elsewhere = |path: &PathBuf| !path.starts_with(self.folder);
@@ -103,7 +105,7 @@ impl Reader<'_> {
                 Action::SyncFileSystem | Action::Say(_) => false,
             };
             if !ignored {
-                self.events.push(Event { began, ended, action });
+                self.events.push(Event { thread: thread.parse().expect("its id"), began, ended, action });
             }
         }
     }
