@@ -1,5 +1,6 @@
 //! One battery of tests for every store backend, and what only a store on disk has to keep.
 
+mod damage;
 mod devices;
 mod embedded;
 mod kill;

@@ -20,7 +20,7 @@ use crate::types::time::{Clock, Timestamp};
 use super::committer::Committer;
 use super::database::Database;
 use super::health::Health;
-use super::watch::{self, Watch};
+use super::watch::Watch;
 use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, load, sync};
 
 /// Why the store was not opened, by what to do next.
@@ -125,7 +125,6 @@ impl Opening {
         self.check_schema(&database)?;
         self.probe(&database)?;
         self.finish_creation(&origin).map_err(self.io("writing the store's id"))?;
-        watch::guard_side_files(&database_folder(&folder));
 
         let core = load::load(self.config, self.now, database, health, lock)
             .map_err(|error| damaged(&folder, error.to_string()))?;
@@ -233,6 +232,9 @@ impl Opening {
                     return Err(OpenError::Busy { folder: self.config.data_dir.clone() });
                 }
                 Err(::sled::Error::Io(error)) => return Err(self.io("opening the store")(error)),
+                Err(::sled::Error::Unsupported(reason)) => {
+                    return Err(self.lost(format!("it was made with another segment size ({reason})")));
+                }
                 Err(error) => return Err(damaged(&self.config.data_dir, error.to_string())),
             }
         }
