@@ -33,6 +33,19 @@ pub(super) enum Table {
 }
 
 impl Table {
+    /// All.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Devices,
+        Self::Profiles,
+        Self::Queues,
+        Self::Parameters,
+        Self::History,
+        Self::Results,
+        Self::Tokens,
+        Self::Gone,
+        Self::Meta,
+    ];
+
     /// The name on disk; never changes.
     pub(super) const fn name(self) -> &'static str {
         match self {

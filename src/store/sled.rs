@@ -8,6 +8,7 @@
 //! - `open`: left-over snapshots are removed, a store without its id is refused, a panic in the midst of opening is an
 //!   error.
 //! - `load`: what a kill left half done is finished or undone.
+//! - `compact`: an offline copy, when too much space is wasted.
 //! - `watch`: free space, side files, size on disk beside what is live.
 //!
 //! # How a change becomes durable and visible
@@ -27,6 +28,7 @@
 //! there, or that has not both of its records, is deleted at open.
 
 mod committer;
+mod compact;
 mod database;
 mod devices;
 mod health;
@@ -70,6 +72,7 @@ use stripe::{Locks, Stripes};
 use tokens::TokenTable;
 use watch::Watch;
 
+pub use compact::{CompactError, Compacted, compact_sled};
 pub use open::OpenError;
 
 /// Version of the layout; see [`OpenError::SchemaTooNew`].

@@ -297,6 +297,17 @@ impl Database {
         Ok(())
     }
 
+    /// Copies every record into another, empty one, and waits until all is on the disk.
+    pub(super) fn copy_to(&self, target: &Self) -> Result<(), StoreError> {
+        for table in Table::ALL {
+            for found in self.tree(table) {
+                let (key, record) = found.map_err(|error| self.health.judge(&error))?;
+                target.insert(table, &key, &record)?;
+            }
+        }
+        target.flush()
+    }
+
     /// Waits until everything that was written before is on the disk. Only the committer's thread calls it.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         // What the flush is to make durable may lie in a side file already.

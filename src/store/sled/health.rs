@@ -41,8 +41,8 @@ impl Alarm {
     const fn words(self) -> &'static str {
         match self {
             Self::WastedSpace => {
-                "the store takes more than 4 times the space of what is in it: make a compact copy of it when convenient \
-                 (README, Space)"
+                "the store takes more than 4 times the space of what is in it: stop acsd when convenient and run `acsd \
+                 compact`"
             }
             Self::SideFiles => {
                 "the store has side files, which should never happen: every flush now syncs the whole file system, \

@@ -239,3 +239,26 @@ async fn side_files_raise_an_alarm_and_work_goes_on() {
     assert!(get(place.api, "/readyz").unwrap().1.contains("side files"), "until it has been looked into");
     end(child);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compact_copies_a_stopped_store_and_refuses_a_running_one() {
+    let place = Place::new();
+    let (api, child) = place.working().await;
+    register(&api).await;
+    let id = api.call("POST", SCHEDULE, order(0)).await.body["id"].as_str().unwrap().to_owned();
+    let compact = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acsd"));
+        command.args(["compact", "--data-dir"]).arg(place.folder.path().join("data"));
+        command.current_dir(place.folder.path()).output().unwrap()
+    };
+    let refused = compact();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("another acsd"), "{refused:?}");
+    end(child);
+    let done = compact();
+    assert!(done.status.success(), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stdout).contains("MiB now"), "{done:?}");
+    let (api, child) = place.working().await;
+    assert_eq!(api.call("GET", &format!("/transaction/{id}/"), None).await.status, 200);
+    end(child);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acsd::model::device::{ParameterPatch, TreePatch};
-use acsd::store::sled::{OpenError, open_sled as open_with};
+use acsd::store::sled::{OpenError, compact_sled, open_sled as open_with};
 use acsd::store::{ParameterQuery, Store, StoreError};
 use acsd::types::value::XsdType;
 
@@ -83,7 +83,7 @@ async fn no_record_is_large_and_live_bytes_are_exact() {
 }
 
 #[tokio::test]
-async fn wasted_space_raises_an_alarm() {
+async fn wasted_space_raises_an_alarm_and_an_offline_copy_reclaims_it() {
     let folder = tempfile::tempdir().unwrap();
     closed_store(folder.path()).await;
     tamper(folder.path(), |db| {
@@ -101,7 +101,19 @@ async fn wasted_space_raises_an_alarm() {
     let figures = store.figures(secs(1));
     assert!(store.warnings().iter().any(|words| words.contains("4 times")), "{figures:?}");
     store.health().expect("writes are taken all the same");
-    enqueue(&store, acsd::types::ident::DeviceKey(1), 1).await;
+    let queued = enqueue(&store, acsd::types::ident::DeviceKey(1), 1).await;
+    store.close().await.unwrap();
+    drop(store);
+
+    let done = compact_sled(config(folder.path()), Arc::new(FixedClock)).await.unwrap();
+    assert!(done.before_bytes > 64 << 20 && done.after_bytes < 16 << 20, "{done:?}");
+    // As a kill between the two renamings leaves it.
+    fs::rename(folder.path().join("store"), folder.path().join("store.old")).unwrap();
+    fs::create_dir(folder.path().join("store.copy")).unwrap();
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    assert!(store.warnings().is_empty());
+    assert_eq!(store.live(queued.device).await.unwrap(), [queued]);
+    assert!(!folder.path().join("store.old").exists() && !folder.path().join("store.copy").exists());
     store.close().await.unwrap();
 }
 
