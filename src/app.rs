@@ -29,7 +29,7 @@ use crate::devices::expiry::Expiry;
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::sled::{OpenError, StoreConfig, open_sled};
+use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
@@ -232,6 +232,14 @@ pub async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), Star
             Ok((store, Arc::new(sealer)))
         }
     }
+}
+
+/// Makes an offline copy of the embedded store, which takes its place.
+///
+/// # Errors
+/// [`CompactError`].
+pub async fn compact(config: &Config) -> Result<Compacted, CompactError> {
+    compact_sled(store_config(config), Arc::new(SystemClock)).await
 }
 
 fn store_config(config: &Config) -> StoreConfig {

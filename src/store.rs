@@ -33,6 +33,8 @@ pub const COMMIT_SECONDS: &str = "acsd_store_commit_seconds";
 pub const BATCH_SIZE: &str = "acsd_store_commit_batch_size";
 /// Counter: flushes.
 pub const FLUSHES: &str = "acsd_store_flushes_total";
+/// Gauge: 1 while the alarm of the label `alarm` is raised.
+pub const ALARMS: &str = "acsd_store_alarm";
 /// Gauge: syncs that reached the disk since the process began.
 pub const SYNCS: &str = "acsd_store_syncs";
 
@@ -84,6 +86,9 @@ pub trait Store: DeviceStore + TransactionStore + TokenStore {
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
 
+    /// What an operator should look at although writes are taken: words for `/readyz`.
+    fn warnings(&self) -> Vec<String>;
+
     /// Numbers for `/metrics`.
     fn figures(&self, now: Timestamp) -> Figures;
 
@@ -104,6 +109,8 @@ pub struct Figures {
     pub queue_oldest_ms: u64,
     /// Bytes on disk; 0 where there is no disk.
     pub disk_bytes: u64,
+    /// Of what is on disk, bytes of keys and values that are there; 0 where there is no disk.
+    pub live_bytes: u64,
 }
 
 /// The inventory.

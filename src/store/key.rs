@@ -33,6 +33,19 @@ pub(super) enum Table {
 }
 
 impl Table {
+    /// All.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Devices,
+        Self::Profiles,
+        Self::Queues,
+        Self::Parameters,
+        Self::History,
+        Self::Results,
+        Self::Tokens,
+        Self::Gone,
+        Self::Meta,
+    ];
+
     /// The name on disk; never changes.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -59,6 +72,8 @@ pub(super) const PROBE: &[u8] = b"probe";
 pub(super) const DEVICE_KEYS: &[u8] = b"device-keys";
 /// `meta`: the lowest transaction number that is certainly free.
 pub(super) const NEXT_TRANSACTION: &[u8] = b"next-transaction";
+/// `meta`: bytes in the tables that are not read at an open, as they were counted last.
+pub(super) const LIVE_BYTES: &[u8] = b"live-bytes";
 /// `meta`: the highest token number ever given out.
 pub(super) const LAST_TOKEN: &[u8] = b"last-token";
 

@@ -129,6 +129,10 @@ impl Store for MemoryStore {
         self.inner.lock().check()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn figures(&self, now: Timestamp) -> Figures {
         let inner = self.inner.lock();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -138,6 +142,7 @@ impl Store for MemoryStore {
             queue_depth: inner.live.depth(),
             queue_oldest_ms: inner.live.oldest().map_or(0, |at| super::age_ms(now, at)),
             disk_bytes: 0,
+            live_bytes: 0,
         }
     }
 

@@ -8,7 +8,8 @@
 //! - `open`: left-over snapshots are removed, a store without its id is refused, a panic in the midst of opening is an
 //!   error.
 //! - `load`: what a kill left half done is finished or undone.
-//! - `watch`: free space, side files, size on disk.
+//! - `compact`: an offline copy, when too much space is wasted.
+//! - `watch`: free space, side files, size on disk beside what is live.
 //!
 //! # How a change becomes durable and visible
 //!
@@ -27,6 +28,7 @@
 //! there, or that has not both of its records, is deleted at open.
 
 mod committer;
+mod compact;
 mod database;
 mod devices;
 mod health;
@@ -70,6 +72,7 @@ use stripe::{Locks, Stripes};
 use tokens::TokenTable;
 use watch::Watch;
 
+pub use compact::{CompactError, Compacted, compact_sled};
 pub use open::OpenError;
 
 /// Version of the layout; see [`OpenError::SchemaTooNew`].
@@ -197,6 +200,10 @@ impl Store for SledStore {
         self.core.health.check()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.core.health.warnings()
+    }
+
     fn figures(&self, now: Timestamp) -> Figures {
         let (devices, devices_up) = {
             let index = self.core.devices.read();
@@ -209,12 +216,16 @@ impl Store for SledStore {
             queue_depth: live.depth(),
             queue_oldest_ms: live.oldest().map_or(0, |at| super::age_ms(now, at)),
             disk_bytes: self.core.disk_bytes.load(Ordering::Relaxed),
+            live_bytes: self.core.database.live_bytes(),
         }
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.watch.stop().await;
+            if let Err(error) = self.core.database.note_live_bytes() {
+                tracing::debug!("the live bytes were not noted: {error}");
+            }
             self.committer.close(&self.core).await
         })
     }

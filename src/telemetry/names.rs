@@ -3,7 +3,7 @@
 //! Counters pair what acsd answered with why. Labels are closed sets, each the `as_str` or `label` of an enum; no label is
 //! ever a serial number, an address or a path of a device.
 
-use crate::store::{BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
+use crate::store::{ALARMS, BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
 
 /// Requests to the API, by `method`, `route` (the pattern, not the path) and `status`.
 pub const API_REQUESTS: &str = "acsd_api_requests_total";
@@ -47,6 +47,8 @@ pub const QUEUE_DEPTH: &str = "acsd_queue_depth";
 pub const QUEUE_OLDEST: &str = "acsd_queue_oldest_seconds";
 /// Bytes of the store on disk.
 pub const STORE_BYTES: &str = "acsd_store_disk_bytes";
+/// Bytes of keys and values in the store.
+pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 /// Time from an Inform to the end of its session.
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
@@ -70,7 +72,7 @@ pub const COUNTERS: [(&str, &str); 15] = [
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 8] = [
+pub const GAUGES: [(&str, &str); 10] = [
     (SESSIONS_OPEN, "CWMP sessions open now"),
     (CONNECTIONS, "TCP connections of CPEs open now"),
     (DEVICES, "Registered devices"),
@@ -78,6 +80,8 @@ pub const GAUGES: [(&str, &str); 8] = [
     (QUEUE_DEPTH, "Transactions that have not ended"),
     (QUEUE_OLDEST, "Age of the oldest transaction that has not ended, in seconds"),
     (STORE_BYTES, "Bytes of the store on disk"),
+    (STORE_LIVE_BYTES, "Bytes of keys and values in the store"),
+    (ALARMS, "1 while the store's alarm is raised: wasted_space, side_files"),
     (SYNCS, "Syncs to disk since the start"),
 ];
 

@@ -1,9 +1,12 @@
 //! One battery of tests for every store backend, and what only a store on disk has to keep.
 
+mod damage;
 mod devices;
 mod embedded;
 mod kill;
 mod parameters;
+#[cfg(target_os = "linux")]
+mod powercut;
 mod support;
 mod transactions;
 

@@ -26,7 +26,7 @@ async fn reopen(store: Arc<dyn Store>, folder: &Path) -> Arc<dyn Store> {
 }
 
 /// Changes a closed store behind acsd's back.
-fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
+pub(super) fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
     let config = sled::Config::new().path(folder.join("store")).segment_size(8 << 20);
     // sled's own threads may hold on to the files of a closed store for a moment.
     let db = (0..1000)
@@ -42,12 +42,12 @@ fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
     db.flush().expect("flushes");
 }
 
-async fn refusal(folder: &Path) -> OpenError {
+pub(super) async fn refusal(folder: &Path) -> OpenError {
     open_with(config(folder), Arc::new(FixedClock)).await.expect_err("refuses")
 }
 
 /// A store with a device, closed again.
-async fn closed_store(folder: &Path) {
+pub(super) async fn closed_store(folder: &Path) {
     let store: Arc<dyn Store> = open_at(folder).await;
     register(&store, "A").await;
     store.close().await.expect("closes");
