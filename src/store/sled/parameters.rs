@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::device::{Parameter, TreePatch};
+use memchr::memmem;
+
+use crate::model::device::{Parameter, State, TreePatch};
 use crate::store::key::{self, Table};
 use crate::store::{Listing, Page, ParameterQuery, StoreError, record, tree};
 use crate::types::ident::DeviceKey;
@@ -14,6 +16,8 @@ use super::{Core, blocking};
 /// packing takes some 50 µs per 1,000 parameters and unpacking a third of that, so this bounds a stall to about 0.2 ms.
 const INLINE_BYTES: usize = 16 << 10;
 const INLINE_ENTRIES: usize = 500;
+/// A hot record is not searched for more paths than these: to decode it is then cheaper.
+const SCANNED_ENTRIES: usize = 16;
 
 impl Core {
     /// Applies a patch to the tree alone.
@@ -39,7 +43,11 @@ impl Core {
     /// Lets the hot record follow what was learned elsewhere.
     fn follow(&self, key: DeviceKey, patch: &TreePatch, at: Timestamp) -> Result<(), StoreError> {
         let _stripe = self.stripes.lock(key);
-        let Some(mut state) = self.state(key)? else { return Ok(()) };
+        let Some(bytes) = self.database.get(Table::Devices, &key::device(key))? else { return Ok(()) };
+        if !concerns(&bytes, patch)? {
+            return Ok(());
+        }
+        let mut state: State = record::decode("device state", &bytes)?;
         if tree::follow(&mut state.observed, patch, at) {
             self.put_state(key, &state, 512)?;
         }
@@ -79,6 +87,25 @@ impl Core {
         let found = self.known_tree(key, |path| paths.contains(&path))?;
         Ok(tree::pick(&found, paths))
     }
+}
+
+/// Whether a hot record, as it is kept, may have to follow a patch: a look at its bytes instead of its fields. They begin
+/// with path, value and type for each parameter; what is there with the value that was learned has nothing to follow.
+fn concerns(record: &[u8], patch: &TreePatch) -> Result<bool, StoreError> {
+    if patch.learn.len() > SCANNED_ENTRIES || !patch.forget.is_empty() {
+        return Ok(true);
+    }
+    for one in &patch.learn {
+        let Some((value, ty)) = &one.value else { continue };
+        if memmem::find(record, one.path.as_bytes()).is_none() {
+            continue;
+        }
+        let known = record::encode(&(&one.path, value, ty), one.path.len() + value.len())?;
+        if memmem::find(record, known.get(1..).unwrap_or_default()).is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What the inventory's part of the trait does for trees.
