@@ -447,3 +447,33 @@ pub(super) fn clipped(name: &str) -> Box<str> {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     name.chars().take(48).map(printable).collect::<String>().into_boxed_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_found_among_texts_and_tags_of_every_kind() {
+        let limits = Limits::default();
+        let text = "<a>x<b>1</b>y<c k='v'><d/>z<e></e></c><f-g>2</f-g>&amp;<h>3</h ><i>4</i><!-- --></a>";
+        let mut xml = XmlReader::new(text, &limits);
+        let mut found = Vec::new();
+        let mut child = |xml: &mut XmlReader<'_, '_>| {
+            let name = xml.child().expect("well-formed").map(|tag| tag.name().to_owned());
+            found.push(name.unwrap_or_default());
+        };
+        child(&mut xml);
+        child(&mut xml);
+        assert_eq!(xml.text().expect("text"), "1");
+        for _ in 0..6 {
+            child(&mut xml);
+        }
+        for want in ["2", "3", "4"] {
+            child(&mut xml);
+            assert_eq!(xml.text().expect("text"), want);
+        }
+        child(&mut xml);
+        assert_eq!(found, ["a", "b", "c", "d", "", "e", "", "", "f-g", "h", "i", ""]);
+        assert_eq!(xml.offset(), text.len());
+    }
+}

@@ -20,24 +20,34 @@ const INLINE_ENTRIES: usize = 500;
 const SCANNED_ENTRIES: usize = 16;
 
 impl Core {
-    /// Applies a patch to the tree alone.
-    fn patch_tree(&self, key: DeviceKey, patch: TreePatch, at: Timestamp) -> Result<(), StoreError> {
+    /// Applies a patch to the tree alone. Gives it back when what is stored has more than `limit` bytes.
+    fn patch_tree(
+        &self,
+        key: DeviceKey,
+        patch: TreePatch,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Option<TreePatch>, StoreError> {
         let _tree = self.tree_locks.lock(key);
         if !self.exists(key) {
-            return Ok(());
+            return Ok(None);
         }
         let place = key::device(key);
         let forgets_all = patch.forget.iter().any(|path| path.is_empty());
         let stored = self.database.get(Table::Parameters, &place)?;
+        if stored.as_ref().is_some_and(|bytes| bytes.len() > limit) {
+            return Ok(Some(patch));
+        }
         let known = match stored.as_deref() {
             Some(bytes) if !forgets_all => record::decode_tree(bytes, |_| true)?,
             Some(_) | None => Vec::new(),
         };
         if stored.is_none() && patch.learn.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let tree = tree::apply(known, patch, at);
-        self.database.put(Table::Parameters, &place, &record::encode_tree(&tree)?)
+        self.database.put(Table::Parameters, &place, &record::encode_tree(&tree)?)?;
+        Ok(None)
     }
 
     /// Lets the hot record follow what was learned elsewhere.
@@ -117,14 +127,21 @@ pub(super) async fn patch(
     follow: Follow,
 ) -> Result<(), StoreError> {
     core.health.check()?;
-    let large = patch.learn.len() > INLINE_ENTRIES || core.is_large(key)?;
-    let work = move |core: &Core| {
+    let work = move |core: &Core, patch: TreePatch, follow: Follow, limit: usize| {
         if follow == Follow::HotRecord {
             core.follow(key, &patch, at)?;
         }
-        core.patch_tree(key, patch, at)
+        core.patch_tree(key, patch, at, limit)
     };
-    if large { blocking(core, work).await } else { work(core) }
+    let (patch, follow) = if patch.learn.len() > INLINE_ENTRIES {
+        (patch, follow)
+    } else {
+        match work(core, patch, follow, INLINE_BYTES)? {
+            Some(patch) => (patch, Follow::Nothing),
+            None => return Ok(()),
+        }
+    };
+    blocking(core, move |core| work(core, patch, follow, usize::MAX).map(drop)).await
 }
 
 /// Whether the hot record has to be brought in line with a patch.
