@@ -297,8 +297,9 @@ pub trait TransactionStore: Send + Sync {
     ) -> StoreFuture<'_, Transaction, EnqueueError>;
 
     /// Starts (or takes up again) the oldest transaction that may run now: `Ready` with its back-off over, and its device
-    /// active. It becomes `Running`, `in_progress`, and its attempt is counted; durable. `skip` are those already tried
-    /// in this session. `None`, without touching the disk, when nothing may run. A transaction that is
+    /// active. It becomes `Running`, `in_progress`, and its attempt is counted; durable, unless it [only
+    /// reads](crate::model::transaction::Work::only_reads): then a power cut may undo the claim. `skip` are those already
+    /// tried in this session. `None`, without touching the disk, when nothing may run. A transaction that is
     /// [`crate::model::transaction::Phase::Running`] already is never handed out.
     fn claim<'a>(
         &'a self,
@@ -309,6 +310,9 @@ pub trait TransactionStore: Send + Sync {
 
     /// The device's live transactions, oldest first. From memory; empty for most devices.
     fn live(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>>;
+
+    /// Those of the device's live transactions that a session carries out. From memory, and empty for most devices.
+    fn running(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>>;
 
     /// Whether [`claim`](Self::claim) would hand anything out: a look-up in memory.
     fn has_work(&self, key: DeviceKey, at: Timestamp) -> bool;

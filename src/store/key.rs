@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | `dev` | device | [`State`](crate::model::device::State), rewritten by every Inform |
 //! | `profile` | device | [`Profile`](crate::model::device::Profile); a device exists when it has both |
-//! | `queue` | device | queue document: live transactions and the last few that ended |
+//! | `queue` | device | queue document: live transactions |
 //! | `params` | device | known parameter tree, prefix-coded and compressed |
-//! | `history` | transaction | an ended transaction |
-//! | `results` | transaction | its results, if any |
+//! | `history` | transaction | an ended transaction, with its results if they are small; void while the queue has it live |
+//! | `results` | transaction | its results, if they are large |
 //! | `tokens` | token | API token |
 //! | `gone` | device | nothing: the device is being removed, whatever is left of it is to be deleted |
 //! | `meta` | a name below | what concerns the whole store |

@@ -21,8 +21,11 @@
 //! once, *then* publishes (indexes, what readers get) and answers. While documents are under way, the stripe holds the last
 //! published one for readers and the latest one for the next change, so that nothing is lost and nothing overtakes.
 //!
-//! Within one change the order is: results, queue document, history row. A kill between the last two is made good at open:
-//! the document still has the last few that ended.
+//! One change goes without the committer: that a transaction which only reads has started. It is shown at once and written
+//! with the next change of its document; a kill before that undoes it, and the read begins anew.
+//!
+//! Within one change the order is: large results, history row, queue document. After a kill in between, the document is
+//! right: what it has live has not ended, whatever the history says.
 //!
 //! *Removing a device* is an entry in the table `gone` before anything is deleted: whatever is left of a device that is listed
 //! there, or that has not both of its records, is deleted at open.
@@ -83,7 +86,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct StoreConfig {
     /// Where everything is kept; created if it is missing.
     pub data_dir: PathBuf,
-    /// How long a flush waits for more work to join it. Zero, the default: what arrives during one flush shares the next.
+    /// How long a flush waits for more work to join it. Zero, the default: what arrives
+    /// during one flush shares the next, and only under load is a flush of a fast disk put off by a few milliseconds.
     pub group_commit_linger: Duration,
     /// How long a batch may be in the making until new work is told that the store is [busy](StoreError::Busy), after as
     /// long a wait again. What is under way always waits on.

@@ -75,7 +75,7 @@ impl Core {
     fn load_history(&self) -> Result<(), StoreError> {
         let mut ledger = self.ledger.write();
         self.database.each_at_open(Table::History, |_, bytes| {
-            ledger.put(Row::from(&record::decode::<Transaction>("transaction", &bytes)?));
+            ledger.put(Row::from(&record::decode_head::<Transaction>("transaction", &bytes)?));
             Ok(())
         })
     }
@@ -123,7 +123,7 @@ impl Core {
         Ok(())
     }
 
-    /// What was running was cut off by the end of the process, and a history row may be missing.
+    /// What was running was cut off by the end of the process.
     fn load_queues(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut changed = Vec::new();
         let (mut live, mut ledger) = (self.live.write(), self.ledger.write());
@@ -134,14 +134,8 @@ impl Core {
                 changed.push((key, None));
                 return Ok(());
             }
-            for ended in &queue.ended {
-                if ledger.get(ended.id).is_none() {
-                    let row = record::encode_large(ended)?;
-                    self.database.put(Table::History, &key::transaction(ended.id), &row)?;
-                    ledger.put(Row::from(ended));
-                }
-            }
             let interrupted = queue.interrupt(now);
+            // Also over the row of an end that did not come about.
             for transaction in &queue.live {
                 ledger.put(Row::from(transaction));
             }

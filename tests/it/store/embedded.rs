@@ -11,7 +11,7 @@ use acsd::model::token::{Role, TokenId, TokenRecord};
 use acsd::model::transaction::{Attempt, Phase, Transaction, TransactionStatus};
 use acsd::store::sled::{OpenError, SledStore, open_sled as open_with};
 use acsd::store::{
-    DeviceFilter, Durability, NewDevice, ParameterQuery, RegisterError, Store, StoreError, TransactionFilter,
+    DeviceFilter, Durability, Merge, NewDevice, ParameterQuery, RegisterError, Store, StoreError, TransactionFilter,
 };
 use acsd::types::ident::{DeviceKey, TransactionId};
 use acsd::types::value::XsdType;
@@ -290,22 +290,66 @@ async fn half_removed_and_half_registered_devices_disappear() {
 }
 
 #[tokio::test]
-async fn a_missing_history_row_is_written_again() {
+async fn an_end_that_a_kill_cut_short_has_not_come_about() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = open_at(folder.path()).await;
     let key = register(&store, "A").await.key;
     enqueue(&store, key, 1).await;
     let running = store.claim(key, &[], secs(1)).await.unwrap().unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let queue = |db: &::sled::Db| db.open_tree("queue").unwrap();
+    let mut before = None;
+    tamper(folder.path(), |db| before = queue(db).get(key.0.to_be_bytes()).unwrap());
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
     store.settle(&completed(&running, 2), &[result(0, "v")]).await.unwrap();
     store.close().await.unwrap();
     drop(store);
     tamper(folder.path(), |db| {
-        assert!(db.open_tree("history").unwrap().remove(running.id.0.to_be_bytes()).unwrap().is_some());
+        queue(db).insert(key.0.to_be_bytes(), before.unwrap()).unwrap();
     });
     let store: Arc<dyn Store> = open_at(folder.path()).await;
-    let ended = store.transaction(running.id).await.unwrap().unwrap();
-    assert_eq!(ended.status, TransactionStatus::Completed);
-    assert_eq!(store.results(running.id).await.unwrap(), [result(0, "v")]);
+    let live = store.transaction(running.id).await.unwrap().unwrap();
+    assert_eq!((live.status, &live.phase), (TransactionStatus::InProgress, &Phase::Ready { not_before: None }));
+    assert!(store.results(running.id).await.unwrap().is_empty());
+    let again = store.claim(key, &[], secs(3)).await.unwrap().unwrap();
+    let results: Vec<_> = (0..200).map(|n| result(n, "w")).collect();
+    for results in [&results[..1], &results] {
+        enqueue(&store, key, 4).await;
+        let next =
+            if results.len() == 1 { again.clone() } else { store.claim(key, &[], secs(5)).await.unwrap().unwrap() };
+        store.settle(&completed(&next, 5), results).await.unwrap();
+        assert_eq!(store.results(next.id).await.unwrap(), results, "small ones and large ones");
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_that_a_kill_cut_short_has_not_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let key = register(&store, "A").await.key;
+    let new = work(read("Device.X"));
+    let id = store.enqueue(key, new.clone(), Merge::Never, secs(1)).await.unwrap().id;
+    let running = store.claim(key, &[], secs(2)).await.unwrap().unwrap();
+    assert_eq!(store.transaction(id).await.unwrap(), Some(running.clone()), "seen at once");
+    assert_eq!(store.running(key).await.unwrap(), std::slice::from_ref(&running));
+    assert!(store.claim(key, &[], secs(2)).await.unwrap().is_none(), "and not handed out twice");
+    // Orderly or not: a claim alone writes nothing.
+    store.close().await.unwrap();
+    drop(store);
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let waiting = store.transaction(id).await.unwrap().unwrap();
+    assert_eq!((waiting.status, waiting.attempts), (TransactionStatus::Scheduled, 0));
+    // The next change of the queue takes the claim along.
+    let running = store.claim(key, &[], secs(3)).await.unwrap().unwrap();
+    store.enqueue(key, new, Merge::Never, secs(4)).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let cut_off = store.transaction(id).await.unwrap().unwrap();
+    assert_eq!((cut_off.status, cut_off.attempts), (TransactionStatus::InProgress, 1));
+    assert_eq!(store.claim(key, &[], secs(5)).await.unwrap().unwrap().id, running.id);
     store.close().await.unwrap();
 }
 

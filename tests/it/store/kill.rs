@@ -252,10 +252,14 @@ async fn count_syncs(folder: &Path) {
     for at in 0..3 {
         synced!(store.enqueue(key, work(read("Device.X")), acsd::store::Merge::Never, secs(at)));
     }
-    let running = synced!(store.claim(key, &[], secs(5))).unwrap();
+    // A read has not started until something else is written; what changes a device has.
+    let running = store.claim(key, &[], secs(5)).await.unwrap().unwrap();
     synced!(store.save(&acsd::model::transaction::Transaction { note: Some("n".to_owned()), ..running.clone() }));
     synced!(store.settle(&completed(&running, 6), &results_of(running.id)));
     synced!(store.cancel(TransactionId(2), secs(7)));
+    synced!(store.cancel(TransactionId(3), secs(7)));
+    synced!(store.enqueue(key, work(acsd::model::transaction::Work::Reboot), acsd::store::Merge::Never, secs(8)));
+    synced!(store.claim(key, &[], secs(9))).unwrap();
     synced!(store.remove(key));
 
     // Nobody sees a change before it is on the disk.
