@@ -34,6 +34,7 @@ use self::access::Throttle;
 use crate::auth::seal::Sealer;
 use crate::connreq::wake::Waker;
 use crate::devices::edit::Editor;
+use crate::devices::keeper::Keeper;
 use crate::devices::presence::Presence;
 use crate::store::Store;
 use crate::tasks::queue::Queue;
@@ -47,6 +48,8 @@ pub struct Services {
     pub store: Arc<dyn Store>,
     /// Schedules.
     pub queue: Arc<Queue>,
+    /// Keeps devices configured.
+    pub keeper: Arc<Keeper>,
     /// Who is in a session.
     pub presence: Arc<Presence>,
     /// Calls devices.

@@ -26,6 +26,7 @@ use crate::config::{Config, StoreChoice};
 use crate::connreq::wake::{WakeQueue, Waker};
 use crate::cwmp::codec::Limits;
 use crate::devices::expiry::Expiry;
+use crate::devices::keeper::Keeper;
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::store::memory::{MemoryConfig, MemoryStore};
@@ -123,6 +124,7 @@ struct Parts {
     wake_queue: WakeQueue,
     queue: Arc<Queue>,
     expiry: Arc<Expiry>,
+    keeper: Arc<Keeper>,
 }
 
 impl Daemon {
@@ -266,7 +268,17 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         Waker::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&sealer), config.wake());
     let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
-    Parts { store, clock, sealer, presence, waker, wake_queue, queue: Arc::new(queue), expiry: Arc::new(expiry) }
+    Parts {
+        store,
+        clock,
+        sealer,
+        presence,
+        waker,
+        wake_queue,
+        queue: Arc::new(queue),
+        expiry: Arc::new(expiry),
+        keeper: Arc::default(),
+    }
 }
 
 fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result<Driver, StartError> {
@@ -318,6 +330,7 @@ fn spawn_api(
     let services = api::Services {
         store: Arc::clone(&parts.store),
         queue: Arc::clone(&parts.queue),
+        keeper: Arc::clone(&parts.keeper),
         presence: Arc::clone(&parts.presence),
         waker: Arc::clone(&parts.waker),
         clock: Arc::clone(&parts.clock),

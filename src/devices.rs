@@ -2,5 +2,6 @@
 
 pub mod edit;
 pub mod expiry;
+pub mod keeper;
 pub mod onboard;
 pub mod presence;

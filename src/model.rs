@@ -1,7 +1,10 @@
-//! What acsd keeps: devices, transactions and tokens, as values without I/O.
+//! What acsd keeps: devices, types, transactions, tokens and the rest, as values without I/O.
 
 pub mod device;
+pub mod device_type;
+pub mod inventory;
 pub mod learn;
 pub mod procedure;
 pub mod token;
 pub mod transaction;
+pub mod wanted;

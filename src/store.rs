@@ -3,6 +3,7 @@
 //! The traits speak acsd's verbs; each method is one atomic step. Nothing above them knows of keys, trees, batches or
 //! tables. *Durable* means: the value survives a power cut once the future has resolved.
 
+pub mod catalogue;
 mod index;
 mod key;
 pub mod memory;
@@ -21,6 +22,8 @@ use crate::model::token::{TokenId, TokenRecord};
 use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, VariableResult};
 use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId};
 use crate::types::time::Timestamp;
+
+use catalogue::CatalogueStore;
 
 /// Most live transactions of one device, unless configured (design.md §7).
 pub const QUEUE_MAX: usize = 256;
@@ -82,7 +85,7 @@ pub enum Durability {
 }
 
 /// Everything a store can do.
-pub trait Store: DeviceStore + TransactionStore + TokenStore {
+pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore {
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
 

@@ -12,6 +12,7 @@ use crate::auth::seal::{SealError, Sealer};
 use crate::devices::presence::Presence;
 use crate::model::device::{Credentials, Device, Login, PendingSetting, Profile, Setting};
 use crate::model::transaction::{Kind, NewTransaction, Phase, Transaction, TransactionStatus, WaitReason, Work};
+use crate::model::wanted::WantedConfiguration;
 use crate::store::{CancelError, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
 use crate::tasks::queue::{Queue, ScheduleError};
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -201,6 +202,26 @@ impl Editor<'_> {
         }
         let work = operation.work()?;
         Ok(self.queue.schedule(device, self.ordered(work, by), Merge::SameUnstarted).await?)
+    }
+
+    /// Replaces what is wanted of this one device over and above its type.
+    ///
+    /// # Errors
+    /// [`EditError::Gone`], [`EditError::Store`].
+    pub async fn set_wanted(
+        &self,
+        device: &Device,
+        wanted: WantedConfiguration,
+        by: &str,
+    ) -> Result<Device, EditError> {
+        let now = self.clock.now();
+        tracing::info!(device.id = %device.key, "{by} changed what is wanted of device {}", device.key);
+        let edit = move |profile: &mut Profile| {
+            profile.wanted = wanted;
+            profile.revision = profile.revision.wrapping_add(1);
+            profile.last_change = Some(now);
+        };
+        self.store.edit_profile(device.key, Box::new(edit)).await?.ok_or(EditError::Gone)
     }
 
     /// Removes a device and everything of it.

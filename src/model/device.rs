@@ -13,6 +13,9 @@ use crate::types::secret::Sealed;
 use crate::types::time::Timestamp;
 use crate::types::value::XsdType;
 
+use super::inventory::LocationId;
+use super::wanted::{ConfigurationMark, WantedConfiguration};
+
 /// An organization; a fresh store has number 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -58,8 +61,10 @@ pub struct Profile {
     pub organization: OrganizationId,
     /// What kind it is.
     pub device_type: DeviceTypeId,
+    /// Who said so.
+    pub type_origin: TypeOrigin,
     /// A location record.
-    pub location: Option<u32>,
+    pub location: Option<LocationId>,
     /// Free text.
     pub location_name: String,
     /// Decimal degrees as given.
@@ -86,6 +91,10 @@ pub struct Profile {
     pub credentials: Credentials,
     /// Settings the device has yet to take.
     pub pending: Vec<PendingSetting>,
+    /// What is wanted of this device over and above its type, which it overrides.
+    pub wanted: WantedConfiguration,
+    /// Counts the changes of this record that can change what the device is configured to.
+    pub revision: u32,
 }
 
 impl Profile {
@@ -101,6 +110,7 @@ impl Profile {
             description: String::new(),
             organization: DEFAULT_ORGANIZATION,
             device_type: DEFAULT_TYPE,
+            type_origin: TypeOrigin::Default,
             location: None,
             location_name: String::new(),
             latitude: None,
@@ -115,8 +125,22 @@ impl Profile {
             last_configuration: None,
             credentials: Credentials::default(),
             pending: Vec::new(),
+            wanted: WantedConfiguration::default(),
+            revision: 0,
         }
     }
+}
+
+/// How a device came by its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TypeOrigin {
+    /// Nothing matched: the default.
+    #[default]
+    Default,
+    /// By the match rules of its type.
+    Matched,
+    /// An operator chose it: rules do not change it.
+    Operator,
 }
 
 /// A user name in clear and its sealed password.
@@ -279,8 +303,19 @@ pub struct State {
     pub connection_request_verdict: Option<Box<str>>,
     /// When that was.
     pub connection_request_at: Option<Timestamp>,
+    /// How far the device is configured.
+    pub configured: Configured,
     /// Parameters of the last Informs that the parameter tree does not hold yet; at most [`OBSERVED_MAX`].
     pub observed: Vec<Observed>,
+}
+
+/// How far a device is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Configured {
+    /// Of the wanted configuration that was brought to it last, or last tried; `None`: never, or the device was reset.
+    pub mark: Option<ConfigurationMark>,
+    /// Whether that failed: it is tried again when something changes, and when the device boots.
+    pub failed: bool,
 }
 
 /// Most parameters kept in the hot record; more go to the parameter tree.

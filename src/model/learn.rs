@@ -10,7 +10,7 @@ use crate::types::ident::DeviceIdentity;
 use crate::types::path::PATH_MAX_CHARS;
 use crate::types::time::Timestamp;
 
-use super::device::{DataModel, OBSERVED_MAX, Observed, ParameterPatch, State, Status};
+use super::device::{Configured, DataModel, OBSERVED_MAX, Observed, ParameterPatch, State, Status};
 
 /// Bootstraps in an hour, not ordered by acsd, after which further ones count as boots (design.md §4).
 const BOOTSTRAPS_PER_HOUR: u16 = 3;
@@ -96,6 +96,7 @@ impl State {
             bootstrap_window: Timestamp::default(),
             connection_request_verdict: None,
             connection_request_at: None,
+            configured: Configured::default(),
             observed: Vec::new(),
         }
     }
@@ -145,6 +146,7 @@ impl State {
                 self.last_bootstrap = Some(facts.at);
                 self.observed.clear();
                 self.periodic_interval_secs = None;
+                self.configured = Configured::default();
             }
         }
         if learned.booted {

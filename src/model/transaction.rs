@@ -37,6 +37,12 @@ pub enum Work {
     Reboot,
     /// Back to factory defaults.
     FactoryReset,
+    /// Read what is wanted of the device, write what differs, read back.
+    Sync,
+    /// Write all that is wanted of the device, read back.
+    Reconfigure,
+    /// Write what the device's type defines as its partial reset.
+    DeviceFactory,
     /// Bring one of acsd's own settings to the device; its values are in the profile, so that no secret is queued.
     Configure(Setting),
 }
@@ -52,6 +58,9 @@ impl Work {
             | Self::DeleteObject { .. }
             | Self::Reboot
             | Self::FactoryReset
+            | Self::Sync
+            | Self::Reconfigure
+            | Self::DeviceFactory
             | Self::Configure(_) => false,
         }
     }
@@ -66,6 +75,9 @@ impl Work {
             Self::DeleteObject { .. } => "del.obj",
             Self::Reboot => "reboot",
             Self::FactoryReset => "factory",
+            Self::Sync => "sync",
+            Self::Reconfigure => "reconf",
+            Self::DeviceFactory => "device_factory",
             Self::Configure(setting) => setting.as_str(),
         }
     }

@@ -9,10 +9,13 @@
 //! | `history` | transaction | an ended transaction, with its results if they are small; void while the queue has it live |
 //! | `results` | transaction | its results, if they are large |
 //! | `tokens` | token | API token |
+//! | `organizations`, `types`, `locations`, `webhooks` | number | what operators keep |
+//! | `events`, `audit` | number | an entry of the log |
+//! | `traces` | device, number | a recorded session |
 //! | `gone` | device | nothing: the device is being removed, whatever is left of it is to be deleted |
 //! | `meta` | a name below | what concerns the whole store |
 //!
-//! Device: 4 bytes, transaction: 8 bytes, token: 4 bytes, all big-endian, so that byte order is numeric order. A value too
+//! Device, token and number of a small record: 4 bytes; transaction and number of a log: 8 bytes; all big-endian, so that byte order is numeric order. A value too
 //! large for one record lies in parts under its key followed by a generation (1 byte) and a number (2 bytes).
 
 use crate::model::token::TokenId;
@@ -28,13 +31,20 @@ pub(super) enum Table {
     History,
     Results,
     Tokens,
+    Organizations,
+    DeviceTypes,
+    Locations,
+    Webhooks,
+    Events,
+    Audit,
+    Traces,
     Gone,
     Meta,
 }
 
 impl Table {
     /// All.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Devices,
         Self::Profiles,
         Self::Queues,
@@ -42,11 +52,38 @@ impl Table {
         Self::History,
         Self::Results,
         Self::Tokens,
+        Self::Organizations,
+        Self::DeviceTypes,
+        Self::Locations,
+        Self::Webhooks,
+        Self::Events,
+        Self::Audit,
+        Self::Traces,
         Self::Gone,
         Self::Meta,
     ];
 
-    /// The name on disk; never changes.
+    /// Bytes of a key; those of parts are longer. `None`: keys of any length.
+    pub(super) const fn key_bytes(self) -> Option<usize> {
+        match self {
+            Self::Devices
+            | Self::Profiles
+            | Self::Queues
+            | Self::Parameters
+            | Self::Tokens
+            | Self::Organizations
+            | Self::DeviceTypes
+            | Self::Locations
+            | Self::Webhooks
+            | Self::Gone => Some(4),
+            Self::History | Self::Results | Self::Events | Self::Audit => Some(8),
+            Self::Traces => Some(12),
+            Self::Meta => None,
+        }
+    }
+
+    /// The name on disk; never changes. Of tables of small records it is also the key in `meta` under which the highest
+    /// number ever given out is kept.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Devices => "dev",
@@ -56,6 +93,13 @@ impl Table {
             Self::History => "history",
             Self::Results => "results",
             Self::Tokens => "tokens",
+            Self::Organizations => "organizations",
+            Self::DeviceTypes => "types",
+            Self::Locations => "locations",
+            Self::Webhooks => "webhooks",
+            Self::Events => "events",
+            Self::Audit => "audit",
+            Self::Traces => "traces",
             Self::Gone => "gone",
             Self::Meta => "meta",
         }
@@ -87,6 +131,16 @@ pub(super) const fn transaction(id: TransactionId) -> [u8; 8] {
 
 pub(super) const fn token(id: TokenId) -> [u8; 4] {
     id.0.to_be_bytes()
+}
+
+/// The key of a small record.
+pub(super) const fn number(id: u32) -> [u8; 4] {
+    id.to_be_bytes()
+}
+
+/// The number of a small record's key; `None`: it is the key of a part.
+pub(super) fn read_number(key: &[u8]) -> Option<u32> {
+    key.try_into().ok().map(u32::from_be_bytes)
 }
 
 /// The device of a key; `None`: it is the key of a part.

@@ -1,5 +1,6 @@
 //! The reference backend: everything in memory, for tests and simulation. Plain lists and one lock; nothing survives.
 
+mod catalogue;
 mod devices;
 mod transactions;
 
@@ -18,6 +19,8 @@ use super::index::keys::KeyAllocator;
 use super::index::live::LiveIndex;
 use super::queue::QueueDocument;
 use super::{Figures, Store, StoreError, StoreFuture, TokenStore};
+
+use catalogue::Catalogues;
 
 /// How much a [`MemoryStore`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,7 @@ impl Default for MemoryConfig {
 pub struct MemoryStore {
     config: MemoryConfig,
     inner: Mutex<Inner>,
+    catalogues: Catalogues,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +77,7 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(config: MemoryConfig) -> Self {
-        Self { config, inner: Mutex::default() }
+        Self { config, inner: Mutex::default(), catalogues: Catalogues::default() }
     }
 
     /// Refuses the next `writes` devices, durable Informs and transactions as [`StoreError::Busy`]: a disk that does not
@@ -148,6 +152,7 @@ impl Store for MemoryStore {
 
     fn close(&self) -> StoreFuture<'_, ()> {
         self.inner.lock().closed = true;
+        self.catalogues.close();
         ready(Ok(()))
     }
 }

@@ -30,6 +30,7 @@
 //! *Removing a device* is an entry in the table `gone` before anything is deleted: whatever is left of a device that is listed
 //! there, or that has not both of its records, is deleted at open.
 
+mod catalogue;
 mod committer;
 mod compact;
 mod database;
@@ -68,6 +69,7 @@ use super::index::live::LiveIndex;
 use super::key::{self, Table};
 use super::{Figures, Store, StoreError, StoreFuture, record};
 
+use catalogue::Catalogues;
 use committer::Committer;
 use database::Database;
 use health::Health;
@@ -132,7 +134,8 @@ pub async fn open_sled(config: StoreConfig, clock: Arc<dyn Clock>) -> Result<Arc
 /// The store on disk.
 pub struct SledStore {
     core: Arc<Core>,
-    committer: Committer,
+    committer: Arc<Committer>,
+    catalogues: Catalogues,
     watch: Watch,
 }
 

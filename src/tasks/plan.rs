@@ -13,6 +13,7 @@ mod rows;
 mod set;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cwmp::emission::BooleanForm;
@@ -22,6 +23,7 @@ use crate::model::device::{DataModel, Parameter, Setting, TreePatch};
 use crate::model::transaction::{
     Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, WaitReason, Work,
 };
+use crate::model::wanted::{ConfigurationMark, Effective};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -118,6 +120,24 @@ pub enum Wanted {
         /// Used when the device does not.
         fallback_secs: u32,
     },
+    /// All that a device is to be configured to; of a `Work::DeviceFactory`, its type's writes.
+    Configuration {
+        /// What is wanted.
+        effective: Arc<Effective>,
+        /// The configuration that was last brought to the device.
+        applied: Option<ConfigurationMark>,
+        /// Whether the device may be asked for notification attributes.
+        attributes: Attributes,
+    },
+}
+
+/// Whether a device may be asked for notification attributes (quirk 58).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attributes {
+    /// As the standard has it.
+    Allowed,
+    /// It would drop the session.
+    Never,
 }
 
 /// Bounds of procedures, configurable.
@@ -186,7 +206,9 @@ impl Running {
             Work::AddObject { .. } => Machine::Add(rows::Add::default()),
             Work::DeleteObject { .. } => Machine::Delete(rows::Delete::default()),
             Work::Reboot | Work::FactoryReset => Machine::Restart(restart::Restart::default()),
-            Work::Configure(_) => Machine::Configure(configure::Configure::default()),
+            Work::Configure(_) | Work::Sync | Work::Reconfigure | Work::DeviceFactory => {
+                Machine::Configure(configure::Configure::default())
+            }
         };
         let mut running = Self { transaction, results: Vec::new(), learned: TreePatch::default(), machine };
         let (mut desk, machine) = running.split();

@@ -1,5 +1,6 @@
 //! One battery of tests for every store backend, and what only a store on disk has to keep.
 
+mod catalogues;
 mod damage;
 mod devices;
 mod embedded;
@@ -33,6 +34,10 @@ macro_rules! battery {
     ($backend:ident, $open:expr) => {
         store_battery! {
             $backend, $open;
+            catalogues:
+                a_fresh_store_has_its_first_records,
+                records_are_numbered_and_never_share_a_number,
+                records_change;
             devices:
                 registration_refuses_what_is_taken,
                 keys_are_dense_and_never_given_twice,

@@ -101,7 +101,10 @@ impl Inner {
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset => Vec::new(),
+            | Work::FactoryReset
+            | Work::Sync
+            | Work::Reconfigure
+            | Work::DeviceFactory => Vec::new(),
         };
         if !paths.is_empty() {
             let known = store.known(live.device, &paths).await?;
@@ -269,7 +272,10 @@ impl Inner {
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset => return,
+            | Work::FactoryReset
+            | Work::Sync
+            | Work::Reconfigure
+            | Work::DeviceFactory => return,
         };
         let edited = match self.services.store.edit_profile(device, edit).await {
             Ok(edited) => edited,

@@ -9,6 +9,7 @@ use crate::api::error::{ApiError, FieldErrors};
 use crate::devices::edit::Operation;
 use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
 use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, DeviceTypeId, OrganizationId};
+use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
 
@@ -186,7 +187,7 @@ fn read_fields(fields: &mut Fields) -> DevicePatch {
         description: fields.text("description", TEXT_MAX_CHARS),
         organization: known_id(fields, "organization_id", DEFAULT_ORGANIZATION.0).map(OrganizationId),
         device_type: known_id(fields, "type", DEFAULT_TYPE.0).map(DeviceTypeId),
-        location: fields.nullable("location", unknown_id),
+        location: fields.nullable("location", unknown_id).map(|id| id.map(LocationId)),
         location_name: fields.text("location_name", LINE_MAX_CHARS),
         latitude: fields.nullable("latitude", |fields, name| fields.degrees(name, 90.0)),
         longitude: fields.nullable("longitude", |fields, name| fields.degrees(name, 180.0)),

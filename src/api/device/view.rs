@@ -148,7 +148,7 @@ impl DeviceRow {
             description: profile.description,
             organization_id: profile.organization.0,
             location_name: profile.location_name,
-            location: profile.location,
+            location: profile.location.map(|id| id.0),
             location_short_name: String::new(),
             latitude: profile.latitude,
             longitude: profile.longitude,

@@ -141,7 +141,12 @@ fn variables(transaction: &Transaction, results: &[VariableResult]) -> Vec<Varia
         Work::DeleteObject { objects } => {
             objects.iter().zip(0..).map(|(object, index)| deleted_variable(object, index, results)).collect()
         }
-        Work::Reboot | Work::FactoryReset | Work::Configure(_) => Vec::new(),
+        Work::Reboot
+        | Work::FactoryReset
+        | Work::Sync
+        | Work::Reconfigure
+        | Work::DeviceFactory
+        | Work::Configure(_) => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Operation;
 use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Setting};
+use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -35,7 +36,7 @@ pub struct DevicePatch {
     /// What kind it is.
     pub device_type: Option<DeviceTypeId>,
     /// A location record, or none.
-    pub location: Option<Option<u32>>,
+    pub location: Option<Option<LocationId>>,
     /// Free text.
     pub location_name: Option<String>,
     /// Decimal degrees, or none.

@@ -35,6 +35,13 @@ pub(super) struct Database {
     history: Tree,
     results: Tree,
     tokens: Tree,
+    organizations: Tree,
+    device_types: Tree,
+    locations: Tree,
+    webhooks: Tree,
+    events: Tree,
+    audit: Tree,
+    traces: Tree,
     gone: Tree,
     meta: Tree,
     live: LiveBytes,
@@ -54,10 +61,19 @@ struct LiveBytes {
 impl LiveBytes {
     fn change(&self, table: Table, before: usize, now: usize) {
         let figure = match table {
-            Table::Parameters | Table::Results => &self.noted,
-            Table::Devices | Table::Profiles | Table::Queues | Table::History | Table::Tokens | Table::Gone => {
-                &self.counted
-            }
+            Table::Parameters | Table::Results | Table::Traces => &self.noted,
+            Table::Devices
+            | Table::Profiles
+            | Table::Queues
+            | Table::History
+            | Table::Tokens
+            | Table::Organizations
+            | Table::DeviceTypes
+            | Table::Locations
+            | Table::Webhooks
+            | Table::Events
+            | Table::Audit
+            | Table::Gone => &self.counted,
             Table::Meta => return,
         };
         let bytes = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
@@ -128,6 +144,13 @@ impl Database {
             history: table(Table::History)?,
             results: table(Table::Results)?,
             tokens: table(Table::Tokens)?,
+            organizations: table(Table::Organizations)?,
+            device_types: table(Table::DeviceTypes)?,
+            locations: table(Table::Locations)?,
+            webhooks: table(Table::Webhooks)?,
+            events: table(Table::Events)?,
+            audit: table(Table::Audit)?,
+            traces: table(Table::Traces)?,
             gone: table(Table::Gone)?,
             meta: table(Table::Meta)?,
             db,
@@ -146,6 +169,13 @@ impl Database {
             Table::History => &self.history,
             Table::Results => &self.results,
             Table::Tokens => &self.tokens,
+            Table::Organizations => &self.organizations,
+            Table::DeviceTypes => &self.device_types,
+            Table::Locations => &self.locations,
+            Table::Webhooks => &self.webhooks,
+            Table::Events => &self.events,
+            Table::Audit => &self.audit,
+            Table::Traces => &self.traces,
             Table::Gone => &self.gone,
             Table::Meta => &self.meta,
         }
@@ -275,13 +305,7 @@ impl Database {
         count: impl Fn(usize),
         mut visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let key_bytes = match table {
-            Table::History | Table::Results => Some(8),
-            Table::Devices | Table::Profiles | Table::Queues | Table::Parameters | Table::Tokens | Table::Gone => {
-                Some(4)
-            }
-            Table::Meta => None,
-        };
+        let key_bytes = table.key_bytes();
         for found in self.tree(table) {
             let (key, record) = found.map_err(|error| self.health.judge(&error))?;
             count(key.len() + record.len());

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::store::key::{self, Table};
 use crate::types::time::{Clock, Timestamp};
 
+use super::catalogue::Catalogues;
 use super::committer::Committer;
 use super::database::Database;
 use super::health::Health;
@@ -132,9 +133,11 @@ impl Opening {
         core.place_ballast();
         let core = Arc::new(core);
         let start = |source| OpenError::Io { folder: folder.clone(), what: "starting a thread", source };
-        let committer = Committer::start(&core).map_err(start)?;
+        let committer = Arc::new(Committer::start(&core).map_err(start)?);
+        let catalogues =
+            Catalogues::load(&core, &committer, self.now).map_err(|error| damaged(&folder, error.to_string()))?;
         let watch = Watch::start(&core).map_err(start)?;
-        Ok(SledStore { core, committer, watch })
+        Ok(SledStore { core, committer, catalogues, watch })
     }
 
     fn io(&self, what: &'static str) -> impl Fn(io::Error) -> OpenError {

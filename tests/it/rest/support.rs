@@ -132,6 +132,7 @@ impl Api {
         let services = Services {
             store: store.clone(),
             queue: queue.clone(),
+            keeper: Arc::default(),
             presence: presence.clone(),
             waker,
             clock: clock.clone(),

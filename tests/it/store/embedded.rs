@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acsd::model::device::{ParameterPatch, TreePatch};
+use acsd::model::device::{OrganizationId, ParameterPatch, TreePatch};
+use acsd::model::inventory::Organization;
 use acsd::model::procedure::{InFlight, Progress};
 use acsd::model::token::{Role, TokenId, TokenRecord};
 use acsd::model::transaction::{Attempt, Phase, Transaction, TransactionStatus};
@@ -431,4 +432,23 @@ async fn the_ballast_is_placed_where_there_is_room() {
     let store = open_with(config, Arc::new(FixedClock)).await.unwrap();
     assert_eq!(fs::metadata(folder.path().join("ballast")).unwrap().len(), 100_000);
     store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_records_are_kept_and_so_is_what_numbers_were_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let name = |name: &'static str| Box::new(move |record: &mut Organization| record.name = name.to_owned());
+    let make = |id| Organization { id: OrganizationId(id), ..Organization::first(secs(1)) };
+    store.organizations().edit(1, name("renamed")).await.expect("edited");
+    for _ in 0..2 {
+        store.organizations().add(None, Box::new(make)).await.expect("added");
+    }
+    assert!(store.organizations().remove(3).await.expect("removed"));
+    let store = reopen(store, folder.path()).await;
+    let all = store.organizations().all();
+    assert_eq!(all.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(all.get(&1).map(|first| first.name.as_str()), Some("renamed"));
+    let next = store.organizations().add(None, Box::new(make)).await.expect("added");
+    assert_eq!(next.id, OrganizationId(4), "3 was given out before");
 }

@@ -1,0 +1,132 @@
+//! Device types: which devices are of a type, and what acsd wants of them (rest-api.md §4).
+
+use serde::{Deserialize, Serialize};
+
+use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, EmissionFlags, SoapPrefix};
+use crate::types::path::ParameterPath;
+use crate::types::time::Timestamp;
+
+use super::device::{DEFAULT_TYPE, DeviceTypeId};
+use super::wanted::{WantedConfiguration, WantedParameter};
+
+/// A kind of device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceType {
+    /// Its number.
+    pub id: DeviceTypeId,
+    /// For people.
+    pub name: String,
+    /// For tables.
+    pub short_name: String,
+    /// Which unknown devices get this type at first contact.
+    pub matching: TypeMatch,
+    /// How every device of the type is to be configured.
+    pub wanted: WantedConfiguration,
+    /// What the operation `device_factory` writes; empty: it is not possible.
+    pub device_factory: Vec<WantedParameter>,
+    /// What health checks read, and what they find alarming.
+    pub health_parameters: Vec<HealthParameter>,
+    /// The parameter that a device's `location_name` is written to; one per data model.
+    pub location_parameters: Vec<ParameterPath>,
+    /// Wanted periodic Inform interval of devices that have none of their own, in seconds.
+    pub update_frequency: Option<u32>,
+    /// How envelopes for these devices are written, where it differs from the configuration.
+    pub emission: EmissionOverrides,
+    /// Whether the sessions of all its devices are traced.
+    pub debug: bool,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// Counts the changes of what is wanted: a device that was configured under another one is not up to date.
+    pub revision: u32,
+}
+
+impl DeviceType {
+    /// The type that every store has, "generic": it wants nothing and matches nothing by itself.
+    #[must_use]
+    pub fn generic(at: Timestamp) -> Self {
+        Self {
+            id: DEFAULT_TYPE,
+            name: "Generic".to_owned(),
+            short_name: "generic".to_owned(),
+            matching: TypeMatch::default(),
+            wanted: WantedConfiguration::default(),
+            device_factory: Vec::new(),
+            health_parameters: Vec::new(),
+            location_parameters: Vec::new(),
+            update_frequency: None,
+            emission: EmissionOverrides::default(),
+            debug: false,
+            created: at,
+            revision: 0,
+        }
+    }
+}
+
+/// Which devices a type is for. Everything given must match; nothing given: none matches by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TypeMatch {
+    /// `DeviceId.OUI`.
+    pub oui: Option<Pattern>,
+    /// `DeviceId.ProductClass`.
+    pub product_class: Option<Pattern>,
+    /// `DeviceInfo.ModelName`, where the device reports it.
+    pub model_name: Option<Pattern>,
+    /// `DeviceInfo.SoftwareVersion`.
+    pub software_version: Option<Pattern>,
+}
+
+/// A text in which `*` stands for any run of characters; compared without regard to case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pattern(pub String);
+
+/// A parameter that tells how a device is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthParameter {
+    /// The key under which a health check shows it.
+    pub name: String,
+    /// Where it is.
+    pub path: ParameterPath,
+    /// An issue from this value on upwards.
+    pub warning_above: Option<f64>,
+    /// An issue from this value on downwards.
+    pub warning_below: Option<f64>,
+    /// Of the issue.
+    pub severity: String,
+    /// Of the issue.
+    pub code: String,
+    /// Of the issue.
+    pub message: String,
+}
+
+/// Flags of the emission profile that a type sets; `None`: as configured (cwmp.md §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EmissionOverrides {
+    /// When to send an XML declaration.
+    pub xml_declaration: Option<DeclarationPolicy>,
+    /// Prefixes of the SOAP namespaces.
+    pub soap_prefix: Option<SoapPrefix>,
+    /// Leave `ParameterKey` out.
+    pub no_parameter_key: Option<bool>,
+    /// Never send `GetParameterAttributes` or `SetParameterAttributes`.
+    pub no_attributes: Option<bool>,
+    /// Put `encodingStyle` on the SOAP body.
+    pub encoding_style: Option<bool>,
+    /// How booleans are written.
+    pub boolean_form: Option<BooleanForm>,
+}
+
+impl EmissionOverrides {
+    /// The configured flags with these laid over them.
+    #[must_use]
+    pub fn over(self, flags: EmissionFlags) -> EmissionFlags {
+        EmissionFlags {
+            xml_declaration: self.xml_declaration.unwrap_or(flags.xml_declaration),
+            soap_prefix: self.soap_prefix.unwrap_or(flags.soap_prefix),
+            no_parameter_key: self.no_parameter_key.unwrap_or(flags.no_parameter_key),
+            no_attributes: self.no_attributes.unwrap_or(flags.no_attributes),
+            encoding_style: self.encoding_style.unwrap_or(flags.encoding_style),
+            boolean_form: self.boolean_form.unwrap_or(flags.boolean_form),
+        }
+    }
+}
