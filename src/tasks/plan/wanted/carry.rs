@@ -216,17 +216,13 @@ impl Converge {
         for at in goals {
             let Some(goal) = self.goals.get(*at) else { continue };
             let Some(read) = self.seen.get(goal.path.as_str()) else { continue };
-            let standing = goal.standing(read);
-            if standing == Standing::Right || (goal.is_secret() && !keys.contains(&goal.path)) {
+            if goal.is_secret() || goal.standing(read) == Standing::Right {
                 continue;
             }
             if keys.contains(&goal.path) {
-                let fault = match (standing, read.fault.clone()) {
-                    (_, Some(fault)) => faults::named(goal.path.as_str(), fault),
-                    (Standing::Hidden, None) => {
-                        faults::own(format!("{} reads hidden: no row can be found by it", goal.path))
-                    }
-                    (_, None) => report::changed_back(goal, read),
+                let fault = match read.fault.clone() {
+                    Some(fault) => faults::named(goal.path.as_str(), fault),
+                    None => report::changed_back(goal, read),
                 };
                 self.publish(desk);
                 return self.undo(desk, row, instance, fault);
