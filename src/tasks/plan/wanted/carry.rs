@@ -323,6 +323,13 @@ impl Converge {
                 }
                 self.next_errand(desk, cx)
             }
+            // Too much for one call: nothing of it was written.
+            Answer::Fault(fault) if fault.code == CpeFaultCode::RESOURCES_EXCEEDED && goals.len() > 1 => {
+                let (first, second) = goals.split_at(goals.len() / 2);
+                self.errands.push_front(Errand::Write(second.to_vec()));
+                self.errands.push_front(Errand::Write(first.to_vec()));
+                self.next_errand(desk, cx)
+            }
             Answer::Fault(fault) => {
                 let fault = self.refused(desk, goals, fault);
                 desk.transaction.progress.in_flight = None;
