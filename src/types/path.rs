@@ -184,6 +184,30 @@ fn check(text: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// Whether a parameter is one of those that data models read back empty (TR-181, *hidden*): passwords, passphrases, keys
+/// that are shared secrets. Judged by the name, since nothing on the wire tells; of a path or of its last segment.
+#[must_use]
+pub fn hides_its_value(path: &str) -> bool {
+    // As they end in TR-098, TR-181 and the extensions of makers. `Key` alone would take in ParameterKey and CommandKey.
+    const ENDINGS: [&str; 11] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "presharedkey",
+        "sharedkey",
+        "wepkey",
+        "privatekey",
+        "secretkey",
+        "secret",
+        "psk",
+        "usim.pin",
+    ];
+    let path = path.to_ascii_lowercase();
+    // Makers number them: WEPKey1, Password2.
+    let name = path.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    ENDINGS.into_iter().any(|ending| name.ends_with(ending))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +234,34 @@ mod tests {
         }
         let long = format!("Device.{}", "x".repeat(250));
         assert_eq!(ParameterPath::try_from(long.as_str()), Err(PathError::TooLong { chars: 257 }));
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for path in [
+            "Device.ManagementServer.Password",
+            "Device.ManagementServer.ConnectionRequestPassword",
+            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
+            "Device.WiFi.AccessPoint.1.Security.SAEPassphrase",
+            "Device.WiFi.AccessPoint.1.Security.PreSharedKey",
+            "Device.WiFi.AccessPoint.1.Security.WEPKey",
+            "Device.WiFi.AccessPoint.1.Security.RadiusSecret",
+            "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.WEPKey.2.WEPKey",
+            "Device.X_Maker_WiFi.WpaPsk",
+            "Security.KeyPassphrase",
+            "X_Password2",
+        ] {
+            assert!(hides_its_value(path), "{path}");
+        }
+        for path in [
+            "Device.ManagementServer.Username",
+            "Device.ManagementServer.ParameterKey",
+            "Device.WiFi.AccessPoint.1.WPS.Enable",
+            "Device.DeviceInfo.ProvisioningCode",
+            "Device.Passwords.1.Enable",
+        ] {
+            assert!(!hides_its_value(path), "{path}");
+        }
     }
 
     #[test]
