@@ -272,6 +272,7 @@ fn blank(now: Timestamp) -> Location {
 }
 
 /// Checked values.
+#[expect(clippy::option_option, reason = "absent and null are different things")]
 struct LocationPatch {
     wished: Option<u32>,
     names: Names,

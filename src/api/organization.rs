@@ -220,6 +220,7 @@ fn require_below(caller: &Caller, record: &Organization) -> Result<(), ApiError>
 }
 
 /// Checked values.
+#[expect(clippy::option_option, reason = "absent and null are different things")]
 struct OrganizationPatch {
     wished: Option<u32>,
     names: Names,

@@ -256,6 +256,7 @@ pub fn record_of(token: &Secret, wish: TokenWish, now: Timestamp) -> TokenRecord
 }
 
 /// Checked values; what is `None` stays as it is.
+#[expect(clippy::option_option, reason = "absent and null are different things")]
 struct TokenPatch {
     name: Option<String>,
     role: Option<Role>,

@@ -16,7 +16,7 @@ pub use self::record::Record;
 pub use self::reference::{Reference, References};
 
 use crate::devices::keeper::{Change, Keeper};
-use crate::model::device_type::DeviceType;
+use crate::model::device_type::{DeviceType, TypeMatch};
 use crate::store::catalogue::{AddError, Entries};
 use crate::store::{DeviceFilter, Page, Store, StoreError};
 
@@ -91,6 +91,8 @@ impl Inventory<'_> {
     /// # Errors
     /// [`InventoryError`], but neither `InUse` nor `Default` nor `Unknown`.
     pub async fn create<R: Record>(&self, wished: Option<u32>, record: R) -> Result<Arc<R>, InventoryError> {
+        // A number that no record has: it is compared with all there are.
+        let record = record.numbered(0);
         record.check(self.store)?;
         let catalogue = R::catalogue(self.store);
         let made = catalogue.add(wished, Box::new(move |id| record.numbered(id))).await?;
@@ -223,7 +225,7 @@ pub enum Placeholders {
 #[must_use]
 pub fn tied_types(device_type: &DeviceType, all: &Entries<DeviceType>) -> Vec<Arc<DeviceType>> {
     let matching = &device_type.matching;
-    if *matching == Default::default() {
+    if *matching == TypeMatch::default() {
         return Vec::new();
     }
     all.values().filter(|other| other.id != device_type.id && other.matching == *matching).cloned().collect()

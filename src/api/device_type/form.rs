@@ -115,6 +115,7 @@ pub(super) struct DeviceTypeCreateSchema {
 }
 
 /// Checked values.
+#[expect(clippy::option_option, reason = "absent and null are different things")]
 pub(super) struct DeviceTypePatch {
     pub(super) wished: Option<u32>,
     names: Names,

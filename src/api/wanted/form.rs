@@ -143,11 +143,12 @@ fn read_attributes(fields: &mut Fields) -> Option<Vec<WantedAttribute>> {
 fn read_write(mut element: Fields, stored: &[WantedParameter]) -> Result<WantedParameter, FieldErrors> {
     let path = element.parsed("path", parse_path);
     let path = element.require("path", path);
-    let before = path.as_ref().filter(|path| hides_its_value(path.as_str())).map(|path| {
+    let hidden = path.as_ref().map_or(Hidden::No, |path| {
         let before = stored.iter().find(|before| before.path == *path);
-        before.map(|before| WantedValue { value: before.value.clone(), ty: before.ty })
+        let before = before.map(|before| WantedValue { value: before.value.clone(), ty: before.ty });
+        Hidden::of(path.as_str(), before)
     });
-    let value = read_typed(&mut element, Hidden::of(before));
+    let value = read_typed(&mut element, hidden);
     element.finish(&[])?;
     let (Some(path), Some(WantedValue { value, ty })) = (path, value) else { return Err(required()) };
     Ok(WantedParameter { path, value, ty })
@@ -166,41 +167,41 @@ fn read_object(mut element: Fields, stored: &[WantedObject]) -> Result<WantedObj
     let table = element.require("path", table);
     let key = read_row(&mut element, "key", table.as_ref(), |leaf| {
         if hides_its_value(leaf) {
-            Err("is never read back from a device, so that no row can be found by it")
-        } else {
-            Ok(None)
+            return Err("is never read back from a device, so that no row can be found by it");
         }
+        Ok(Hidden::No)
     });
     let key = element.require("key", key);
     if key.as_ref().is_some_and(BTreeMap::is_empty) {
         element.error("key", "At least one value is required.");
     }
-    let before =
-        stored.iter().find(|before| Some(&before.table) == table.as_ref() && Some(&before.key) == key.as_ref());
+    let before = stored.iter().find(|before| {
+        Some(&before.table) == table.as_ref() && key.as_ref().is_some_and(|key| values(&before.key).eq(values(key)))
+    });
     let parameters = read_row(&mut element, "parameters", table.as_ref(), |leaf| {
         if key.as_ref().is_some_and(|key| key.contains_key(leaf)) {
             return Err("is part of the key already");
         }
         let before = before.and_then(|before| before.parameters.get(leaf)).cloned();
-        Ok(hides_its_value(leaf).then_some(before))
+        Ok(Hidden::of(leaf, before))
     });
     element.finish(&[])?;
     let (Some(table), Some(key)) = (table, key) else { return Err(required()) };
     Ok(WantedObject { table, key, parameters: parameters.unwrap_or_default() })
 }
 
-/// Takes an object of values by leaf. `before` refuses a leaf, or tells what a mask stands for.
+/// Takes an object of values by leaf. `hidden` refuses a leaf, or tells what a mask stands for.
 fn read_row(
     element: &mut Fields,
     field: &str,
     table: Option<&ObjectPath>,
-    before: impl Fn(&str) -> Result<Option<Option<WantedValue>>, &'static str>,
+    hidden: impl Fn(&str) -> Result<Hidden, &'static str>,
 ) -> Option<BTreeMap<String, WantedValue>> {
     let mut row = BTreeMap::new();
     let mut errors = FieldErrors::default();
     for (leaf, value) in element.object(field)? {
-        let hidden = match check_leaf(table, &leaf).and_then(|()| before(&leaf).map_err(str::to_owned)) {
-            Ok(before) => Hidden::of(before),
+        let hidden = match check_leaf(table, &leaf).and_then(|()| hidden(&leaf).map_err(str::to_owned)) {
+            Ok(hidden) => hidden,
             Err(reason) => {
                 errors.add(&leaf, sentence(&reason));
                 continue;
@@ -293,11 +294,12 @@ enum Hidden {
 }
 
 impl Hidden {
-    fn of(before: Option<Option<WantedValue>>) -> Self {
-        match before {
-            None => Self::No,
-            Some(None) => Self::Nothing,
-            Some(Some(value)) => Self::Stored(value),
+    /// What it is for a name, with what is stored under that.
+    fn of(name: &str, stored: Option<WantedValue>) -> Self {
+        match stored {
+            _ if !hides_its_value(name) => Self::No,
+            None => Self::Nothing,
+            Some(value) => Self::Stored(value),
         }
     }
 }
@@ -352,7 +354,12 @@ fn unique<T, K: Hash + Eq>(
 }
 
 fn key_of(object: &WantedObject) -> Vec<(String, String)> {
-    object.key.iter().map(|(leaf, value)| (leaf.clone(), value.value.clone())).collect()
+    values(&object.key).map(|(leaf, value)| (leaf.to_owned(), value.to_owned())).collect()
+}
+
+/// Without their types: one and the same row whatever is said of those.
+fn values(row: &BTreeMap<String, WantedValue>) -> impl Iterator<Item = (&str, &str)> {
+    row.iter().map(|(leaf, value)| (leaf.as_str(), value.value.as_str()))
 }
 
 /// Unreachable where it is used: what is missing has been an error before.

@@ -106,12 +106,14 @@ fn row_value(leaf: &str, wanted: &WantedValue) -> Value {
             "false" => Some(false.into()),
             _ => None,
         },
-        Some(TypeHint::Kind(ValueKind::Integer)) => {
-            let number =
-                value.parse::<u64>().map(Value::from).or_else(|_negative| value.parse::<i64>().map(Value::from));
-            number.ok().filter(|number: &Value| number.to_string() == value)
-        }
+        Some(TypeHint::Kind(ValueKind::Integer)) => integer(value),
         Some(TypeHint::Kind(ValueKind::String) | TypeHint::Exact(_)) => None,
     };
     plain.unwrap_or_else(|| json!({ "value": value, "value_type": wanted.ty.map(type_word) }))
+}
+
+/// A number that JSON writes just so.
+fn integer(text: &str) -> Option<Value> {
+    let number = text.parse::<i128>().ok().filter(|number| number.to_string() == text)?;
+    u64::try_from(number).map(Value::from).or_else(|_negative| i64::try_from(number).map(Value::from)).ok()
 }
