@@ -105,6 +105,12 @@ impl ParameterPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As [`hides_its_value`].
+    #[must_use]
+    pub fn hides_its_value(&self) -> bool {
+        hides_its_value(&self.0)
+    }
 }
 
 impl ReadPath {
@@ -166,6 +172,31 @@ impl fmt::Display for ReadPath {
     }
 }
 
+/// How the leaves end that hold secrets, in small letters: such parameters are written, but devices show them empty or
+/// starred (`hidden` in the data models, quirk 53), and acsd shows them to nobody.
+const SECRET_ENDINGS: [&str; 10] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "sharedkey",
+    "privatekey",
+    "wepkey",
+    "psk",
+    "secret",
+    // Of a SIM card, and of a WPS registrar.
+    ".pin",
+];
+
+/// Whether the parameter's name says that its value is a secret: passwords, passphrases, pre-shared keys and the like.
+/// `PasswordRequired` is none.
+#[must_use]
+pub fn hides_its_value(path: &str) -> bool {
+    // `WEPKey1`: a number may follow.
+    let name = path.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
+    SECRET_ENDINGS.into_iter().any(|ending| name.ends_with(ending))
+}
+
 fn check(text: &str) -> Result<(), PathError> {
     if text.trim().is_empty() {
         return Err(PathError::Blank);
@@ -182,30 +213,6 @@ fn check(text: &str) -> Result<(), PathError> {
         return Err(PathError::EmptySegment);
     }
     Ok(())
-}
-
-/// Whether a parameter is one of those that data models read back empty (TR-181, *hidden*): passwords, passphrases, keys
-/// that are shared secrets. Judged by the name, since nothing on the wire tells; of a path or of its last segment.
-#[must_use]
-pub fn hides_its_value(path: &str) -> bool {
-    // As they end in TR-098, TR-181 and the extensions of makers. `Key` alone would take in ParameterKey and CommandKey.
-    const ENDINGS: [&str; 11] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "presharedkey",
-        "sharedkey",
-        "wepkey",
-        "privatekey",
-        "secretkey",
-        "secret",
-        "psk",
-        "usim.pin",
-    ];
-    let path = path.to_ascii_lowercase();
-    // Makers number them: WEPKey1, Password2.
-    let name = path.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-    ENDINGS.into_iter().any(|ending| name.ends_with(ending))
 }
 
 #[cfg(test)]
@@ -238,7 +245,7 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names() {
-        for path in [
+        let secrets = [
             "Device.ManagementServer.Password",
             "Device.ManagementServer.ConnectionRequestPassword",
             "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
@@ -246,20 +253,22 @@ mod tests {
             "Device.WiFi.AccessPoint.1.Security.PreSharedKey",
             "Device.WiFi.AccessPoint.1.Security.WEPKey",
             "Device.WiFi.AccessPoint.1.Security.RadiusSecret",
-            "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.WEPKey.2.WEPKey",
-            "Device.X_Maker_WiFi.WpaPsk",
-            "Security.KeyPassphrase",
-            "X_Password2",
-        ] {
+            "Device.Cellular.Interface.1.USIM.PIN",
+            "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.PreSharedKey.1.PreSharedKey",
+            "InternetGatewayDevice.X_VENDOR_User.userpasswd2",
+        ];
+        for path in secrets {
             assert!(hides_its_value(path), "{path}");
         }
-        for path in [
+        let open = [
+            "Device.UserInterface.PasswordRequired",
             "Device.ManagementServer.Username",
-            "Device.ManagementServer.ParameterKey",
-            "Device.WiFi.AccessPoint.1.WPS.Enable",
-            "Device.DeviceInfo.ProvisioningCode",
-            "Device.Passwords.1.Enable",
-        ] {
+            "Device.WiFi.SSID.1.SSID",
+            "Device.WiFi.AccessPoint.1.Security.ModeEnabled",
+            "Device.X_VENDOR.Mapping",
+            "Device.IP.Diagnostics.X_Spin",
+        ];
+        for path in open {
             assert!(!hides_its_value(path), "{path}");
         }
     }

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::view::LocationParameter;
 use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS, sentence};
 use crate::api::catalogue::{Names, Write, read_only, read_wished};
 use crate::api::error::FieldErrors;
@@ -35,8 +36,7 @@ pub(super) struct DeviceTypeSchema {
     /// What health checks read, and what they find alarming.
     health_parameters: Option<Vec<HealthSchema>>,
     /// The parameter that a device's `location_name` is written to; or a list of one per data model.
-    #[schema(value_type = Option<String>)]
-    location_parameter: Option<Value>,
+    location_parameter: Option<LocationParameter>,
     /// Periodic Inform interval in seconds of devices that have none of their own.
     #[schema(minimum = 1)]
     update_frequency: Option<u32>,

@@ -1,7 +1,6 @@
 //! How a type looks in answers.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::api::wanted::view::{AttributeView, ObjectView, WantedView, WriteView};
@@ -24,14 +23,24 @@ pub(in crate::api) struct DeviceTypeView {
     device_factory: Vec<WriteView>,
     health_parameters: Vec<HealthView>,
     /// The parameter that a device's `location_name` is written to; a list where there is one per data model.
-    #[schema(value_type = Option<String>, example = "Device.DeviceInfo.X_Location")]
-    location_parameter: Value,
+    location_parameter: Option<LocationParameter>,
     /// Periodic Inform interval in seconds of devices that have none of their own.
     update_frequency: Option<u32>,
     emission: EmissionView,
     /// Whether the sessions of all its devices are traced.
     debug: bool,
     created: String,
+}
+
+/// A path, or one for each data model.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(example = "Device.DeviceInfo.X_Location")]
+pub(in crate::api) enum LocationParameter {
+    /// A path.
+    One(String),
+    /// One below `Device.` and one below `InternetGatewayDevice.`.
+    PerDataModel(Vec<String>),
 }
 
 /// Which devices get this type at first contact: patterns in which `*` stands for anything; empty ones say nothing.
@@ -95,9 +104,9 @@ impl DeviceTypeView {
             device_factory: record.device_factory.iter().map(WriteView::of).collect(),
             health_parameters: record.health_parameters.iter().map(HealthView::of).collect(),
             location_parameter: match record.location_parameters.as_slice() {
-                [] => Value::Null,
-                [only] => only.as_str().into(),
-                several => json!(several),
+                [] => None,
+                [only] => Some(LocationParameter::One(only.to_string())),
+                several => Some(LocationParameter::PerDataModel(several.iter().map(ToString::to_string).collect())),
             },
             update_frequency: record.update_frequency,
             emission: EmissionView::of(record.emission),

@@ -166,7 +166,7 @@ fn read_object(mut element: Fields, stored: &[WantedObject]) -> Result<WantedObj
     });
     let table = element.require("path", table);
     let key = read_row(&mut element, "key", table.as_ref(), |leaf| {
-        if hides_its_value(leaf) {
+        if hides_its_value(&below(table.as_ref(), leaf)) {
             return Err("is never read back from a device, so that no row can be found by it");
         }
         Ok(Hidden::No)
@@ -183,7 +183,7 @@ fn read_object(mut element: Fields, stored: &[WantedObject]) -> Result<WantedObj
             return Err("is part of the key already");
         }
         let before = before.and_then(|before| before.parameters.get(leaf)).cloned();
-        Ok(Hidden::of(leaf, before))
+        Ok(Hidden::of(&below(table.as_ref(), leaf), before))
     });
     element.finish(&[])?;
     let (Some(table), Some(key)) = (table, key) else { return Err(required()) };
@@ -218,6 +218,11 @@ fn read_row(
     let complete = errors.is_empty();
     element.nested_errors(field, errors);
     complete.then_some(row)
+}
+
+/// A leaf's path, rows left out.
+fn below(table: Option<&ObjectPath>, leaf: &str) -> String {
+    format!("{}{leaf}", table.map_or("", ObjectPath::as_str))
 }
 
 /// Checked as part of a full path: it must fit behind any row of the table.
@@ -294,10 +299,10 @@ enum Hidden {
 }
 
 impl Hidden {
-    /// What it is for a name, with what is stored under that.
-    fn of(name: &str, stored: Option<WantedValue>) -> Self {
+    /// What it is for a path, with what is stored for that.
+    fn of(path: &str, stored: Option<WantedValue>) -> Self {
         match stored {
-            _ if !hides_its_value(name) => Self::No,
+            _ if !hides_its_value(path) => Self::No,
             None => Self::Nothing,
             Some(value) => Self::Stored(value),
         }

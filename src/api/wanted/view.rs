@@ -88,18 +88,25 @@ impl WriteView {
 
 impl ObjectView {
     fn of(object: &WantedObject) -> Self {
-        Self { path: object.table.to_string(), key: values(&object.key), parameters: values(&object.parameters) }
+        Self {
+            path: object.table.to_string(),
+            key: values(object, &object.key),
+            parameters: values(object, &object.parameters),
+        }
     }
 }
 
-fn values(all: &BTreeMap<String, WantedValue>) -> Map<String, Value> {
-    all.iter().map(|(leaf, value)| (leaf.clone(), row_value(leaf, value))).collect()
+fn values(object: &WantedObject, all: &BTreeMap<String, WantedValue>) -> Map<String, Value> {
+    let view = |(leaf, value): (&String, &WantedValue)| {
+        let hidden = hides_its_value(&format!("{}{leaf}", object.table));
+        (leaf.clone(), row_value(if hidden { MASK } else { &value.value }, value.ty))
+    };
+    all.iter().map(view).collect()
 }
 
 /// As it would be written by hand: JSON's own types where they say the same.
-fn row_value(leaf: &str, wanted: &WantedValue) -> Value {
-    let value = if hides_its_value(leaf) { MASK } else { &wanted.value };
-    let plain = match wanted.ty {
+fn row_value(value: &str, ty: Option<TypeHint>) -> Value {
+    let plain = match ty {
         None => Some(Value::from(value)),
         Some(TypeHint::Kind(ValueKind::Boolean)) => match value {
             "true" => Some(true.into()),
@@ -109,7 +116,7 @@ fn row_value(leaf: &str, wanted: &WantedValue) -> Value {
         Some(TypeHint::Kind(ValueKind::Integer)) => integer(value),
         Some(TypeHint::Kind(ValueKind::String) | TypeHint::Exact(_)) => None,
     };
-    plain.unwrap_or_else(|| json!({ "value": value, "value_type": wanted.ty.map(type_word) }))
+    plain.unwrap_or_else(|| json!({ "value": value, "value_type": ty.map(type_word) }))
 }
 
 /// A number that JSON writes just so.

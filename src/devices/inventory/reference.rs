@@ -113,3 +113,45 @@ fn first(broken: Vec<(Reference, String)>) -> Option<InventoryError> {
     let (reference, reason) = broken.into_iter().next()?;
     Some(InventoryError::Field { field: reference.as_str(), reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::devices::keeper::Keeper;
+    use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE};
+    use crate::store::memory::{MemoryConfig, MemoryStore};
+    use crate::store::{DeviceStore as _, NewDevice};
+    use crate::types::ident::SerialNumber;
+    use crate::types::time::Timestamp;
+
+    /// A device of a type that has gone between the look before and the look after.
+    async fn late(store: &MemoryStore) -> Device {
+        let serial = SerialNumber::try_from("S").expect("a serial");
+        let profile = Profile { device_type: DeviceTypeId(5), ..Profile::fresh(serial, Timestamp(0)) };
+        store.register(NewDevice { key: None, identity: None, profile }).await.expect("registered")
+    }
+
+    #[tokio::test]
+    async fn a_device_that_came_too_late_goes_again() {
+        let store = MemoryStore::new(MemoryConfig::default());
+        let inventory = Inventory { store: &store, keeper: &Keeper::default() };
+        let device = late(&store).await;
+        let refused = inventory.confirm_created(&device).await;
+        assert!(matches!(refused, Err(InventoryError::Field { field: "type", .. })), "{refused:?}");
+        assert_eq!(store.device(device.key).await.expect("the store"), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_came_too_late_is_taken_back() {
+        let store = MemoryStore::new(MemoryConfig::default());
+        let inventory = Inventory { store: &store, keeper: &Keeper::default() };
+        let device = late(&store).await;
+        let mut before = device.clone();
+        before.profile.device_type = DEFAULT_TYPE;
+        let refused = inventory.confirm_changed(&before, &device).await;
+        assert!(matches!(refused, Err(InventoryError::Field { field: "type", .. })), "{refused:?}");
+        let profile = store.device(device.key).await.expect("the store").expect("the device").profile;
+        assert_eq!((profile.device_type, profile.organization), (DEFAULT_TYPE, DEFAULT_ORGANIZATION));
+        assert!(inventory.confirm_changed(&device, &device).await.is_ok(), "what has not changed is not judged");
+    }
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::support::{ADMIN, Api, DEVICES, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, device, record};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_refers_to_what_was_removed_meanwhile() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = StoreConfig { free_space_floor_bytes: 0, ballast_bytes: 0, ..StoreConfig::new(folder.path()) };
@@ -17,7 +17,7 @@ async fn nothing_refers_to_what_was_removed_meanwhile() {
     let api = Api::over(store, ApiConfig { rate_per_second: 0, ..ApiConfig::default() }).await;
     api.create(json!({"serial_number": "S"})).await;
     let fixed = device("S");
-    for round in 10..30 {
+    for round in (100..150).map(|round| round * 100) {
         let name = format!("r{round}");
         for list in [ORGANIZATIONS, TYPES, LOCATIONS] {
             api.make(list, json!({"id": round, "name": name})).await;

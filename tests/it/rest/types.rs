@@ -158,7 +158,7 @@ async fn hidden_values_are_not_shown_and_stars_keep_them() {
         "parameters": [{"path": secret, "value": "hush"}],
         "device_factory": [{"path": "Device.X.Secret", "value": "hush"}],
         "objects": [{"path": "Device.WiFi.AccessPoint.", "key": {"SSIDReference": "x"},
-                     "parameters": {"Security.KeyPassphrase": "hush", "Enable": "1"}}]
+                     "parameters": {"Security.KeyPassphrase": "hush", "PIN": "hush", "Enable": "1"}}]
     });
     let path = record(TYPES, 5);
     let made = api.make(TYPES, body).await;
