@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Parameter, Profile, State, Status, TreePatch};
+use crate::model::inventory::LocationId;
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::token::{TokenId, TokenRecord};
 use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, VariableResult};
@@ -233,6 +234,8 @@ pub struct DeviceFilter {
     pub organization: Option<OrganizationId>,
     /// Only of this type.
     pub device_type: Option<DeviceTypeId>,
+    /// Only at this location.
+    pub location: Option<LocationId>,
     /// Only Up, or only Down.
     pub status: Option<Status>,
     /// Only active, or only inactive.
@@ -411,12 +414,18 @@ pub trait TokenStore: Send + Sync {
     /// All tokens, oldest first.
     fn tokens(&self) -> Vec<TokenRecord>;
 
+    /// Changes a token; durable, and in force at once. Its number and its hash may not change. `None`: there is none.
+    fn edit_token<'a>(&'a self, id: TokenId, edit: TokenEdit<'a>) -> StoreFuture<'a, Option<TokenRecord>>;
+
     /// Removes a token at once; durable. `false`: it was not there.
     fn remove_token(&self, id: TokenId) -> StoreFuture<'_, bool>;
 
     /// Notes that a token was used; relaxed, and only once a minute.
     fn touch_token(&self, id: TokenId, at: Timestamp);
 }
+
+/// An edit of a token.
+pub type TokenEdit<'a> = Box<dyn FnOnce(&mut TokenRecord) + Send + 'a>;
 
 /// A token's last use is kept to the minute: a busy token is not rewritten at each request.
 fn is_worth_noting(token: &TokenRecord, at: Timestamp) -> bool {

@@ -18,7 +18,7 @@ use crate::types::time::Timestamp;
 use super::index::keys::KeyAllocator;
 use super::index::live::LiveIndex;
 use super::queue::QueueDocument;
-use super::{Figures, Store, StoreError, StoreFuture, TokenStore};
+use super::{Figures, Store, StoreError, StoreFuture, TokenEdit, TokenStore};
 
 use catalogue::Catalogues;
 
@@ -173,6 +173,14 @@ impl TokenStore for MemoryStore {
 
     fn tokens(&self) -> Vec<TokenRecord> {
         self.inner.lock().tokens.values().cloned().collect()
+    }
+
+    fn edit_token<'a>(&'a self, id: TokenId, edit: TokenEdit<'a>) -> StoreFuture<'a, Option<TokenRecord>> {
+        ready(self.step(|inner| {
+            let token = inner.tokens.get_mut(&id)?;
+            edit(token);
+            Some(token.clone())
+        }))
     }
 
     fn remove_token(&self, id: TokenId) -> StoreFuture<'_, bool> {

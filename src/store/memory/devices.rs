@@ -57,6 +57,7 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
     filter.visible.as_ref().is_none_or(|visible| visible.contains(&profile.organization))
         && filter.organization.is_none_or(|wanted| profile.organization == wanted)
         && filter.device_type.is_none_or(|wanted| profile.device_type == wanted)
+        && filter.location.is_none_or(|wanted| profile.location == Some(wanted))
         && filter.status.is_none_or(|wanted| entry.state.status == wanted)
         && filter.is_active.is_none_or(|wanted| profile.is_active == wanted)
         && filter.status_change_from.is_none_or(|from| entry.state.status_change >= from)
