@@ -5,13 +5,18 @@
 pub mod access;
 pub mod audit;
 pub mod body;
+mod catalogue;
+mod configuration;
 pub mod device;
+mod device_type;
 pub mod error;
 pub mod event;
 pub mod headless;
 pub mod health;
+mod location;
 pub mod openapi;
 pub mod operation;
+mod organization;
 pub mod paging;
 pub mod parameter;
 pub mod query;
@@ -22,6 +27,7 @@ pub mod serve;
 pub mod shell;
 pub mod token;
 pub mod transaction;
+mod wanted;
 pub mod webhook;
 mod words;
 
@@ -37,6 +43,7 @@ use self::access::Throttle;
 use crate::auth::seal::Sealer;
 use crate::connreq::wake::Waker;
 use crate::devices::edit::Editor;
+use crate::devices::inventory::Inventory;
 use crate::devices::keeper::Keeper;
 use crate::devices::presence::Presence;
 use crate::store::Store;
@@ -114,6 +121,11 @@ impl ApiState {
             clock: &*self.clock,
             work_expires_after: self.config.work_expires_after(),
         }
+    }
+
+    /// The service that keeps what devices are sorted by.
+    fn inventory(&self) -> Inventory<'_> {
+        Inventory { store: &*self.store, keeper: &self.keeper }
     }
 
     /// When work that is scheduled now is given up, if it never starts.

@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::shell::RequestId;
 use super::{ApiConfig, ApiState};
 use crate::auth::token::TokenHash;
+use crate::devices::inventory::tree;
 use crate::model::device::{Device, OrganizationId};
 use crate::model::token::{Role, TokenId, TokenRecord};
 
@@ -23,6 +24,8 @@ use crate::model::token::{Role, TokenId, TokenRecord};
 pub struct Caller {
     token: TokenRecord,
     request_id: String,
+    /// The token's organizations and all below them, in order; `None`: all there are.
+    covered: Option<Vec<OrganizationId>>,
 }
 
 /// A caller that may change devices and schedule work.
@@ -52,27 +55,54 @@ impl Caller {
         &self.request_id
     }
 
-    /// Whether the token is still good for what it was good for when the request came: for requests that last.
-    #[must_use]
-    pub fn still_holds(&self, state: &ApiState) -> bool {
-        let (then, now) = (&self.token, state.clock.now());
-        state.store.token_by_hash(&then.hash).is_some_and(|token| {
-            token.expires_at.is_none_or(|end| end > now)
-                && token.role == then.role
-                && token.organizations == then.organizations
-        })
-    }
-
-    /// The organizations it may see; `None`: all.
+    /// The organizations it may see, those below its own included; `None`: all.
     #[must_use]
     pub fn visible(&self) -> Option<&[OrganizationId]> {
+        self.covered.as_deref()
+    }
+
+    /// The organizations it is bound to, as its token names them; `None`: bound to none, it may see all.
+    #[must_use]
+    pub fn bound_to(&self) -> Option<&[OrganizationId]> {
         self.token.organizations.as_deref()
+    }
+
+    /// Whose the records are that it makes without saying whose: its first organization. `None`: everybody's.
+    #[must_use]
+    pub fn home(&self) -> Option<OrganizationId> {
+        self.bound_to().and_then(|bound| bound.first().copied())
     }
 
     /// Whether it may see this organization's devices.
     #[must_use]
     pub fn sees(&self, organization: OrganizationId) -> bool {
-        self.visible().is_none_or(|visible| visible.contains(&organization))
+        self.visible().is_none_or(|visible| visible.binary_search(&organization).is_ok())
+    }
+
+    /// For what all organizations share.
+    ///
+    /// # Errors
+    /// 403 when the token is bound to some of them.
+    pub fn require_unbound(&self) -> Result<(), ApiError> {
+        if self.bound_to().is_none() {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden("All organizations share this: a token that is bound to some may not change it."))
+        }
+    }
+
+    /// The same caller by its token as it is now, for answers that go on for long. `None`: it was revoked or has expired.
+    #[must_use]
+    pub fn renewed(&self, state: &ApiState) -> Option<Self> {
+        Self::of_hash(state, &self.token.hash).map(|renewed| Self { request_id: self.request_id.clone(), ..renewed })
+    }
+
+    fn of_hash(state: &ApiState, hash: &[u8; 32]) -> Option<Self> {
+        let now = state.clock.now();
+        let token = state.store.token_by_hash(hash).filter(|token| token.expires_at.is_none_or(|end| end > now))?;
+        let bound = token.organizations.as_deref();
+        let covered = bound.map(|bound| tree::covered(&state.store.organizations().all(), bound));
+        Some(Self { token, covered, request_id: String::new() })
     }
 
     /// For an organization that the request names.
@@ -129,10 +159,10 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, ApiError> {
-        let token = authenticate(state, &parts.headers)?;
-        state.throttle.check(token.id)?;
+        let caller = authenticate(state, &parts.headers)?;
+        state.throttle.check(caller.token.id)?;
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        Ok(Self { token, request_id })
+        Ok(Self { request_id, ..caller })
     }
 }
 
@@ -153,7 +183,7 @@ impl FromRequestParts<Arc<ApiState>> for Admin {
 }
 
 /// Checks the token of a request: RFC 6750 §2.1.
-fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<TokenRecord, ApiError> {
+fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
     const MISSING: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
     const INVALID: ApiError = ApiError::Unauthorized("Invalid or expired token.");
     let raw = headers.get(header::AUTHORIZATION).ok_or(MISSING)?.to_str().map_err(|_not_text| INVALID)?;
@@ -162,14 +192,9 @@ fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<TokenRecord, Ap
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains(' ') {
         return Err(INVALID);
     }
-    let now = state.clock.now();
-    let token = state
-        .store
-        .token_by_hash(&TokenHash::of(token).0)
-        .filter(|token| token.expires_at.is_none_or(|end| end > now))
-        .ok_or(INVALID)?;
-    state.store.touch_token(token.id, now);
-    Ok(token)
+    let caller = Caller::of_hash(state, &TokenHash::of(token).0).ok_or(INVALID)?;
+    state.store.touch_token(caller.token.id, state.clock.now());
+    Ok(caller)
 }
 
 /// Requests per second of each token.

@@ -17,10 +17,11 @@ use super::query::Query;
 use super::words::not_a_choice;
 use crate::model::audit::{AuditAction, AuditEntry, AuditHead, AuditRecord, AuditResource};
 use crate::model::device::{Device, OrganizationId};
-use crate::model::event::{BLANKED, is_secret_path};
+use crate::model::event::BLANKED;
 use crate::model::token::TokenId;
 use crate::store::audit::AuditFilter;
 use crate::types::ident::SerialNumber;
+use crate::types::path::hides_its_value;
 
 /// Longest JSON text of one side of a change, in bytes.
 const TEXT_MAX_BYTES: usize = 64 << 10;
@@ -65,7 +66,10 @@ impl Done {
         before: &impl Serialize,
         after: &impl Serialize,
     ) -> Self {
-        let (before, after) = difference(shown(before), shown(after));
+        // Blanked afterwards: that a secret is another one than before is said, too.
+        let (mut before, mut after) = difference(json_of(before), json_of(after));
+        blank(&mut before);
+        blank(&mut after);
         Self { before: Some(before), after: Some(after), ..Self::new(AuditAction::Update, resource, id) }
     }
 
@@ -136,8 +140,12 @@ fn text(value: &Value) -> String {
     if text.len() > TEXT_MAX_BYTES { json!({ "left_out_bytes": text.len() }).to_string() } else { text }
 }
 
+fn json_of(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }))
+}
+
 fn shown(value: &impl Serialize) -> Value {
-    let mut value = serde_json::to_value(value).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
+    let mut value = json_of(value);
     blank(&mut value);
     value
 }
@@ -152,7 +160,7 @@ fn blank(value: &mut Value) {
 }
 
 fn blank_fields(fields: &mut Map<String, Value>) {
-    let names_secret = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(is_secret_path);
+    let names_secret = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(hides_its_value);
     let value_is_secret = ["variable_name", "path"].into_iter().any(names_secret);
     for (name, value) in fields {
         let is_secret = is_secret_field(name) || (value_is_secret && name == "value");
@@ -165,7 +173,7 @@ fn blank_fields(fields: &mut Map<String, Value>) {
 }
 
 fn is_secret_field(name: &str) -> bool {
-    matches!(name, "password" | "secret" | "token") || is_secret_path(name)
+    name == "token" || hides_its_value(name)
 }
 
 /// The fields of two objects that are not the same in both.

@@ -23,7 +23,7 @@ use crate::devices::edit::EditError;
 use crate::devices::edit::credentials::CredentialError;
 use crate::devices::edit::draft::DevicePatch;
 use crate::model::audit::AuditResource;
-use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId, Status};
+use crate::model::device::{Device, DeviceTypeId, OrganizationId, Status};
 use crate::store::{DeviceFilter, RegisterError};
 
 impl From<EditError> for ApiError {
@@ -66,7 +66,7 @@ pub(super) async fn list(
     let shown = PendingShown::asked(query.boolean("pending"));
     let update_status = query.boolean("update_status") == Some(true);
     let page = query.page(PageRule::LIST);
-    let filter = read_filter(&mut query, &caller)?;
+    let filter = read_filter(&mut query, &caller, &state)?;
     let links = query.finish()?;
     let listing =
         if update_status { state.refresh_page(&filter, page).await? } else { state.store.list(&filter, page).await? };
@@ -77,16 +77,16 @@ pub(super) async fn list(
     Ok(Json(links.envelope(page, listing.count, rows)))
 }
 
-fn read_filter(query: &mut Query, caller: &Caller) -> Result<DeviceFilter, ApiError> {
+fn read_filter(query: &mut Query, caller: &Caller, state: &ApiState) -> Result<DeviceFilter, ApiError> {
     let organization = query.number("organization").map(OrganizationId);
     if let Some(organization) = organization {
         caller.require_organization(organization)?;
-        if organization != DEFAULT_ORGANIZATION {
+        if state.store.organizations().of(organization).is_none() {
             query.error("organization", form::no_such(organization.0));
         }
     }
     let device_type = query.number("type").map(DeviceTypeId);
-    if let Some(unknown) = device_type.filter(|known| *known != DEFAULT_TYPE) {
+    if let Some(unknown) = device_type.filter(|id| state.store.device_types().of(*id).is_none()) {
         query.error("type", form::no_such(unknown.0));
     }
     let status = query.boolean("status").map(|up| if up { Status::Up } else { Status::Down });
@@ -94,6 +94,7 @@ fn read_filter(query: &mut Query, caller: &Caller) -> Result<DeviceFilter, ApiEr
         visible: caller.visible().map(<[_]>::to_vec),
         organization,
         device_type,
+        location: None,
         status,
         is_active: query.boolean("is_active"),
         status_change_from: query.time("last_status_change_from"),
@@ -112,9 +113,10 @@ pub(super) async fn create(
     State(state): State<Arc<ApiState>>,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<DeviceDetail>), ApiError> {
-    let draft = form::read_draft(body, &caller)?;
+    let draft = form::read_draft(body, &caller, &state)?;
     let new_password = draft.fields.password.is_some();
     let device = state.editor().create(draft).await?;
+    state.inventory().confirm_created(&device).await?;
     let shown = detail(&state, device.clone(), PendingShown::Names).await?;
     let done = Done::created(AuditResource::Device, &device.profile.serial_number, &shown.0);
     let done = if new_password { done.with("password", "new".into()) } else { done };
@@ -170,7 +172,7 @@ pub(super) async fn replace(
     JsonObject(body): JsonObject,
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let patch = form::read_replacement(body, &device.profile.serial_number, &caller)?;
+    let patch = form::read_replacement(body, &device, &caller, &state)?;
     carry_out(&state, &caller, device, patch).await
 }
 
@@ -191,7 +193,7 @@ pub(super) async fn change(
     JsonObject(body): JsonObject,
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let patch = form::read_patch(body, &device.profile.serial_number, &caller)?;
+    let patch = form::read_patch(body, &device, &caller, &state)?;
     carry_out(&state, &caller, device, patch).await
 }
 
@@ -227,7 +229,9 @@ async fn carry_out(
     let new_password = patch.password.is_some();
     let operations: Vec<&str> = patch.operations.iter().map(|operation| operation.as_str()).collect();
     let before = detail(state, device.clone(), PendingShown::Names).await?;
-    let device = state.editor().change(&device, patch, caller.name()).await?;
+    let was = device;
+    let device = state.editor().change(&was, patch, caller.name()).await?;
+    state.inventory().confirm_changed(&was, &device).await?;
     let after = detail(state, device.clone(), PendingShown::Names).await?;
     let done = Done::updated(AuditResource::Device, &device.profile.serial_number, &before.0, &after.0);
     let done = if operations.is_empty() { done } else { done.with("operations", operations.into()) };

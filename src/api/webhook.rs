@@ -138,7 +138,7 @@ pub(super) async fn list(
     Ok(Json(links.envelope(page, count, views)))
 }
 
-/// Makes a webhook. It gets what happens from now on, in the organizations that its maker sees now. The answer is the only
+/// Makes a webhook. It gets what happens from now on, in the organizations that its maker is bound to and those below them. The answer is the only
 /// one that ever shows its secret.
 #[utoipa::path(post, path = "/api/v1/webhook/", tag = "events", request_body = WebhookSchema,
     responses(
@@ -159,7 +159,7 @@ pub(super) async fn create(
         None => Secret::new(format!("{MARK}{}", random::alphanumeric(RANDOM_CHARS)?)),
     };
     let (sealed, now) = (state.sealer.seal(&secret)?, state.clock.now());
-    let organizations = caller.visible().map(<[_]>::to_vec);
+    let organizations = caller.bound_to().map(<[_]>::to_vec);
     let delivery = Delivery { cursor: state.webhooks.now(), ..Delivery::default() };
     let make = move |id| Webhook {
         id: WebhookId(id),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::event::EventCode;
 use crate::types::ident::{SerialNumber, TransactionId};
+use crate::types::path::hides_its_value;
 use crate::types::time::Timestamp;
 
 use super::device::{OrganizationId, Parameter, Profile, State, Status};
@@ -343,17 +344,8 @@ pub fn text(raw: &str) -> Box<str> {
     raw.chars().filter(|c| !c.is_control()).take(TEXT_MAX_CHARS).collect::<String>().into()
 }
 
-/// Whether a parameter is one whose value nobody else is to read: judged by the last part of its path.
-#[must_use]
-pub fn is_secret_path(path: &str) -> bool {
-    let leaf = path.rsplit('.').next().unwrap_or_default();
-    ["Password", "Passphrase", "PassPhrase", "PreSharedKey", "WEPKey", "Secret", "PrivateKey"]
-        .into_iter()
-        .any(|word| leaf.contains(word))
-}
-
 fn shown_value(path: &str, value: &str) -> Box<str> {
-    if is_secret_path(path) { BLANKED.into() } else { value.chars().take(VALUE_MAX_CHARS).collect::<String>().into() }
+    if hides_its_value(path) { BLANKED.into() } else { value.chars().take(VALUE_MAX_CHARS).collect::<String>().into() }
 }
 
 /// Whether an Inform says that values have changed: then what was known before has to be looked up.

@@ -32,7 +32,7 @@ const LAYERS: [(u32, &[&str]); 21] = [
     (30, &["devices"]),
     (32, &["connreq"]),
     (34, &["tasks"]),
-    (36, &["devices::edit", "devices::keeper"]),
+    (36, &["devices::edit", "devices::inventory", "devices::keeper"]),
     (36, &["webhooks"]),
     (40, &["acs"]),
     (40, &["api"]),

@@ -75,6 +75,14 @@ struct Reader {
 }
 
 impl Reader {
+    /// Looks at the token again: it may have been revoked, or may see others than it did.
+    fn is_still_let_in(&mut self) -> bool {
+        let Some(caller) = self.caller.renewed(&self.state) else { return false };
+        self.filter.visible = caller.visible().map(<[_]>::to_vec);
+        self.caller = caller;
+        true
+    }
+
     /// Waits for the next piece; `None`: the stream is over.
     async fn next(mut self) -> Option<(Bytes, Self)> {
         if !std::mem::replace(&mut self.begun, true) {
@@ -84,7 +92,7 @@ impl Reader {
         let silence = tokio::time::sleep(KEEP_ALIVE);
         tokio::pin!(silence);
         loop {
-            if draining.is_cancelled() || !self.caller.still_holds(&self.state) {
+            if draining.is_cancelled() || !self.is_still_let_in() {
                 return None;
             }
             // Marked as seen before it is read: what comes meanwhile is news.
@@ -106,7 +114,7 @@ impl Reader {
                 () = draining.cancelled() => return None,
                 changed = self.news.changed() => if changed.is_err() { return None },
                 () = &mut silence => {
-                    return self.caller.still_holds(&self.state).then(|| (": keep-alive\n\n".into(), self));
+                    return self.is_still_let_in().then(|| (": keep-alive\n\n".into(), self));
                 }
             }
         }

@@ -258,6 +258,7 @@ impl DeviceStore for SledStore {
     fn register(&self, new: NewDevice) -> StoreFuture<'_, Device, RegisterError> {
         Box::pin(async move {
             self.core.health.check().map_err(RegisterError::Store)?;
+            self.committer.keeps_up().await.map_err(RegisterError::Store)?;
             let device = self.core.register(new)?;
             self.make_durable().await?;
             Ok(device)
@@ -267,6 +268,7 @@ impl DeviceStore for SledStore {
     fn bind<'a>(&'a self, key: DeviceKey, identity: &'a DeviceIdentity) -> StoreFuture<'a, (), RegisterError> {
         Box::pin(async move {
             self.core.health.check().map_err(RegisterError::Store)?;
+            self.committer.keeps_up().await.map_err(RegisterError::Store)?;
             self.core.bind(key, identity)?;
             self.make_durable().await
         })
@@ -280,6 +282,9 @@ impl DeviceStore for SledStore {
     ) -> StoreFuture<'a, Option<(State, Learned)>> {
         Box::pin(async move {
             self.core.health.check()?;
+            if durability == Durability::Durable {
+                self.committer.keeps_up().await?;
+            }
             let known = if event::reports_value_changes(&facts) {
                 let paths: Vec<&str> = facts.parameters.iter().map(|parameter| parameter.name.as_ref()).collect();
                 parameters::known(&self.core, key, &paths).await?

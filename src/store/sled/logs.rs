@@ -53,7 +53,7 @@ impl<R: Row> Log<R> {
         read: impl Fn(&[u8]) -> Result<R, StoreError>,
     ) -> Result<Self, StoreError> {
         let mut index = LogIndex::default();
-        database.each(table, |key, bytes| {
+        database.each_at_open(table, |key, bytes| {
             if let Some(id) = key::read_entry(key)
                 && !index.restore(id, read(&bytes)?)
             {
