@@ -287,8 +287,11 @@ mod tests {
         let before = json!({"name": "a", "same": 1, "status": "Up", "nested": {"password": "x"}, "gone": null});
         let after = json!({"name": "b", "same": 1, "status": "Down", "nested": {"password": "y"}, "new": [1]});
         let done = Done::updated(AuditResource::Device, &"S", &before, &after).with("password", json!("z"));
-        assert_eq!(done.before, Some(json!({"name": "a", "gone": null})));
-        assert_eq!(done.after, Some(json!({"name": "b", "new": [1], "password": BLANKED})));
+        assert_eq!(done.before, Some(json!({"name": "a", "nested": {"password": BLANKED}, "gone": null})));
+        assert_eq!(
+            done.after,
+            Some(json!({"name": "b", "nested": {"password": BLANKED}, "new": [1], "password": BLANKED}))
+        );
         let order = json!({"variables": [
             {"variable_name": "Device.WiFi.AccessPoint.1.Security.KeyPassphrase", "value": "x"},
             {"variable_name": "Device.A", "value": "y"},
