@@ -145,6 +145,9 @@ async fn delivery_goes_on_after_a_restart_and_says_what_it_missed() {
     assert_eq!(receiver.ids(), (1..=40).collect::<Vec<_>>(), "nothing is lost, and here nothing comes twice");
     // While it is switched off, the log is shortened.
     acs.call("PATCH", &path, Some(json!({"is_active": false}))).await;
+    // Nothing is under way any more when acsd has been started anew.
+    acs.daemon.stop().await.unwrap();
+    let acs = Acs::start(config.clone()).await;
     for _ in 0..20 {
         happen(&acs, "D", EventData::Boot);
     }
