@@ -4,6 +4,8 @@ pub mod device;
 pub mod device_type;
 pub mod inventory;
 pub mod learn;
+pub mod matching;
+pub mod placeholders;
 pub mod procedure;
 pub mod token;
 pub mod transaction;
