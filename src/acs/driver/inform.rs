@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
 use crate::cwmp::session::{Outcome, Session};
+use crate::devices::classify;
+use crate::devices::keeper::upkeep::{Occasion, Wake};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
@@ -52,8 +55,9 @@ impl Inner {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
+        let flags = self.emission_of(admitted.0.as_ref(), &identity, inform);
         let mut session = Session::new(now, self.next_salt(), self.config.session);
-        let header = match session.open(now, &envelope, inform, self.config.emission) {
+        let header = match session.open(now, &envelope, inform, flags) {
             Ok(header) => header,
             Err(fault) => {
                 let header = Header { id: envelope.header.id.clone(), ..Header::default() };
@@ -65,10 +69,21 @@ impl Inner {
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
-                self.establish(post, (device, opened_by), session, body, now).await
+                self.establish(post, (device, opened_by), (session, flags), body, now).await
             }
             Err(error) => Self::unavailable(&error),
         }
+    }
+
+    /// How envelopes for this device are written: as its type says, for an unknown one as the type that it will get.
+    fn emission_of(&self, known: Option<&Caller>, identity: &DeviceIdentity, inform: &Inform<'_>) -> EmissionFlags {
+        let store = &*self.services.store;
+        let device_type = match known {
+            Some(device) => Some(device.profile.device_type),
+            None => classify::at_first_sight(store, identity, &inform.parameters),
+        };
+        let device_type = device_type.and_then(|id| store.device_types().of(id));
+        device_type.map_or(self.config.emission, |device_type| device_type.emission.over(self.config.emission))
     }
 
     /// The Inform of the open session once more: the same answer once more (quirk 12).
@@ -166,7 +181,10 @@ impl Inner {
                 }
                 device
             }
-            None => Caller::from(onboarding.register(identity, now).await?),
+            None => {
+                let matched = classify::at_first_sight(&*self.services.store, identity, &inform.parameters);
+                Caller::from(onboarding.register(identity, matched, now).await?)
+            }
         };
         match principal {
             Principal::Taken => onboarding.complete_hand_over(device.key, Handed::Taken).await?,
@@ -213,7 +231,23 @@ impl Inner {
                 device = fresh;
             }
         }
+        let device = self.keep_configured(device, &learned, now).await?;
         self.services.presence.informed.fire(device.key);
+        Ok(device)
+    }
+
+    /// Has the device classified when the Inform says something new of it, and configured when it is not as it is to be.
+    async fn keep_configured(
+        &self,
+        mut device: Device,
+        learned: &Learned,
+        now: Timestamp,
+    ) -> Result<Device, OnboardError> {
+        if learned.first_contact || learned.software_was.is_some() {
+            device = classify::classify(&*self.services.store, device, now).await?;
+        }
+        let occasion = if learned.booted || learned.bootstrapped { Occasion::Boot } else { Occasion::Other };
+        self.upkeep().tend(&device, occasion, Wake::IsHere, now).await?;
         Ok(device)
     }
 
@@ -222,7 +256,7 @@ impl Inner {
         self: &Arc<Self>,
         post: &Post,
         (device, opened_by): (Device, Principal),
-        session: Session,
+        (session, flags): (Session, EmissionFlags),
         body: Bytes,
         now: Timestamp,
     ) -> Answer {
@@ -254,6 +288,7 @@ impl Inner {
             tried: Vec::new(),
             sent: body.clone(),
             opened_at: now,
+            flags,
             snapshot: Box::new(device),
         });
         if let PutBack::Superseded(live) = self.sessions.put_back(live) {

@@ -1,13 +1,17 @@
 //! The ACS's turn: transactions become calls, answers become results.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
+use crate::devices::classify;
+use crate::devices::keeper::upkeep::{Occasion, Sources, Wake, Written};
 use crate::model::device::{DataModel, Device, Login, Profile, Setting, State};
-use crate::model::transaction::{Phase, Transaction, TransactionStatus, Work};
+use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
+use crate::model::wanted::{Basis, ConfigurationMark, WantedConfiguration};
 use crate::store::StoreError;
-use crate::tasks::plan::{self, Context, Running, Save, Step, Wanted};
+use crate::tasks::plan::{self, Attributes, Context, Running, Save, Step, Wanted};
 use crate::telemetry::names;
 use crate::types::ident::DeviceKey;
 use crate::types::time::Timestamp;
@@ -29,10 +33,10 @@ impl Inner {
     /// The outstanding call has its answer.
     pub(super) async fn answered(&self, live: &mut Live, called: Option<Method>, reply: &Reply<'_>) -> Answer {
         let now = self.now();
-        if let Some(running) = live.running.as_mut() {
+        if let Some(mut running) = live.running.take() {
             count_reply(called, reply);
-            let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
-            let step = running.answer(reply, &cx);
+            let step = running.answer(reply, &context(live, &self.config, now));
+            live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {
                 return answer;
             }
@@ -60,7 +64,7 @@ impl Inner {
             if let Err(error) = self.prepare(live, &transaction).await {
                 tracing::error!(%error, transaction.id = %transaction.id, "a transaction could not be prepared");
             }
-            let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
+            let cx = context(live, &self.config, now);
             let (running, step) = Running::begin(transaction, &cx);
             live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {
@@ -74,49 +78,88 @@ impl Inner {
         let store = &self.services.store;
         live.known.clear();
         (live.wanted, live.wanted_login) = (None, None);
-        let root = live.snapshot.state.data_model.root();
-        let setting_paths;
-        let paths: Vec<&str> = match &transaction.work {
-            Work::Set { assignments } => assignments.iter().map(|assignment| assignment.path.as_str()).collect(),
+        let fresh = match transaction.work {
+            Work::Configure(_) | Work::Sync | Work::Reconfigure | Work::DeviceFactory => {
+                store.device(live.device).await?
+            }
+            Work::Get { .. }
+            | Work::Set { .. }
+            | Work::AddObject { .. }
+            | Work::DeleteObject { .. }
+            | Work::Reboot
+            | Work::FactoryReset => None,
+        };
+        if let Some(device) = &fresh {
+            live.wanted = self.wanted(device, &transaction.work, live.flags);
+        }
+        let known = match &transaction.work {
+            Work::Set { assignments } => {
+                let paths: Vec<&str> = assignments.iter().map(|assignment| assignment.path.as_str()).collect();
+                store.known(live.device, &paths).await?
+            }
             Work::Configure(setting) => {
-                setting_paths = plan::setting_paths(root, *setting);
-                setting_paths.iter().map(String::as_str).collect()
+                let mut paths = plan::setting_paths(live.snapshot.state.data_model.root(), *setting);
+                if let Some(Wanted::Location { path, .. }) = &live.wanted {
+                    paths.push(path.as_str().to_owned());
+                }
+                let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                store.known(live.device, &paths).await?
+            }
+            Work::Sync | Work::Reconfigure | Work::DeviceFactory => {
+                let paths = live.wanted.as_ref().map(fixed_paths).unwrap_or_default();
+                store.known(live.device, &paths).await?
             }
             Work::Get { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset
-            | Work::Sync
-            | Work::Reconfigure
-            | Work::DeviceFactory => Vec::new(),
+            | Work::FactoryReset => Vec::new(),
         };
-        if !paths.is_empty() {
-            let known = store.known(live.device, &paths).await?;
-            live.known = known.into_iter().flatten().map(|parameter| (parameter.path.clone(), parameter)).collect();
-        }
-        if let Work::Configure(setting) = transaction.work
-            && let Some(device) = store.device(live.device).await?
-        {
-            live.wanted = self.wanted(&device, setting);
-            live.wanted_login = device.profile.credentials.next.filter(|_| setting == Setting::Credentials);
+        live.known = known.into_iter().flatten().map(|parameter| (parameter.path.clone(), parameter)).collect();
+        if transaction.work == Work::Configure(Setting::Credentials) {
+            live.wanted_login = fresh.and_then(|device| device.profile.credentials.next);
         }
         Ok(())
     }
 
-    /// What a setting's value is to be, from the profile as it is now.
-    fn wanted(&self, device: &Device, setting: Setting) -> Option<Wanted> {
+    /// What the work is to bring, from the record and the catalogues as they are now.
+    fn wanted(&self, device: &Device, work: &Work, flags: EmissionFlags) -> Option<Wanted> {
+        let sources = Sources::of(&*self.services.store, &device.profile);
+        let basis = sources.basis(&device.profile, &device.state);
+        let effective = match work {
+            Work::Configure(setting) => return self.wanted_setting(device, &basis, *setting),
+            Work::Sync | Work::Reconfigure => basis.effective()?,
+            Work::DeviceFactory => basis.device_factory()?,
+            Work::Get { .. }
+            | Work::Set { .. }
+            | Work::AddObject { .. }
+            | Work::DeleteObject { .. }
+            | Work::Reboot
+            | Work::FactoryReset => return None,
+        };
+        let configured = device.state.configured;
+        Some(Wanted::Configuration {
+            effective: Arc::new(effective),
+            applied: configured.mark.filter(|_| !configured.failed),
+            attributes: if flags.no_attributes { Attributes::Never } else { Attributes::Allowed },
+        })
+    }
+
+    /// What a setting's value is to be.
+    fn wanted_setting(&self, device: &Device, basis: &Basis<'_>, setting: Setting) -> Option<Wanted> {
         let credentials = &device.profile.credentials;
         let login = match setting {
             Setting::UpdateFrequency => {
-                return Some(Wanted::Interval {
-                    secs: device.profile.update_frequency,
-                    fallback_secs: self.config.fallback_interval_secs,
-                });
+                let fallback_secs = self.config.fallback_interval_secs;
+                return Some(Wanted::Interval { secs: basis.update_frequency(), fallback_secs });
+            }
+            Setting::LocationUpdate => {
+                let path = basis.location_parameter()?.clone();
+                return Some(Wanted::Location { path, name: basis.location_name().to_owned() });
             }
             Setting::Credentials => credentials.next.as_ref()?,
             Setting::ConnectionRequest => credentials.connection_request.as_ref()?,
-            Setting::LocationUpdate | Setting::FirmwareUpgrade => return None,
+            Setting::FirmwareUpgrade => return None,
         };
         match self.services.sealer.open(&login.password) {
             Ok(password) => Some(Wanted::Login { username: login.username.clone(), password }),
@@ -143,8 +186,8 @@ impl Inner {
             Step::End(_) => {
                 let mut running = live.running.take()?;
                 self.keep_learned(&mut running, live.device, now).await;
-                let login = live.wanted_login.take();
-                self.settle(running, login, now).await;
+                let brought = Brought { wanted: live.wanted.take(), login: live.wanted_login.take() };
+                self.settle(running, brought, now).await;
                 None
             }
         }
@@ -192,6 +235,7 @@ impl Inner {
         if let (Work::Configure(_), Some(learned)) = (&running.transaction.work, patch.learn.first()) {
             self.note_data_model(device, DataModel::of_path(&learned.path)).await;
         }
+        let is_classified = patch.learn.iter().any(|it| it.value.is_some() && classify::is_model_name(&it.path));
         let interval = patch.learn.iter().find_map(|learned| {
             let (value, _) = learned.value.as_ref()?;
             learned.path.ends_with(".ManagementServer.PeriodicInformInterval").then(|| value.trim().parse::<u32>())
@@ -202,6 +246,26 @@ impl Inner {
         }
         if let Err(error) = store.patch_parameters(device, patch, now).await {
             tracing::error!(%error, device.id = %device, "the parameters of device {device} were not kept");
+        }
+        if is_classified {
+            self.classify_again(device, now).await;
+        }
+    }
+
+    /// The device's model name was read.
+    async fn classify_again(&self, device: DeviceKey, now: Timestamp) {
+        let store = &*self.services.store;
+        let again = async {
+            let Some(device) = store.device(device).await? else { return Ok(()) };
+            let before = device.profile.device_type;
+            let device = classify::classify(store, device, now).await?;
+            if device.profile.device_type != before {
+                self.upkeep().tend(&device, Occasion::Other, Wake::IsHere, now).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = again.await {
+            tracing::error!(%error, device.id = %device, "device {device} was not classified by its model name");
         }
     }
 
@@ -225,24 +289,45 @@ impl Inner {
         self.services.expiry.arm(device, self.now(), Some(secs));
     }
 
-    /// `login`: the one that a `Configure` has written.
-    async fn settle(&self, running: Running, login: Option<Login>, now: Timestamp) {
+    async fn settle(&self, running: Running, brought: Brought, now: Timestamp) {
         let Running { transaction, results, .. } = running;
-        let edited = self.after_effects(&transaction, login, now);
+        let edited = self.after_effects(&transaction, &results, brought, now);
         let (settled, ()) = tokio::join!(self.services.queue.settle(&transaction, &results), edited);
         if let Err(error) = settled {
             tracing::error!(%error, transaction.id = %transaction.id, "transaction {} was not settled", transaction.id);
         }
+        if is_configuration(&transaction.work) {
+            self.tend_again(transaction.device, now).await;
+        }
+    }
+
+    /// What is wanted may have changed while it was brought.
+    async fn tend_again(&self, device: DeviceKey, now: Timestamp) {
+        let again = async {
+            if let Some(device) = self.services.store.device(device).await? {
+                self.upkeep().tend(&device, Occasion::Other, Wake::IsHere, now).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = again.await {
+            tracing::error!(%error, device.id = %device, "device {device} was not looked at again");
+        }
     }
 
     /// What the end of a transaction means for the device's record.
-    async fn after_effects(&self, transaction: &Transaction, login: Option<Login>, now: Timestamp) {
+    async fn after_effects(
+        &self,
+        transaction: &Transaction,
+        results: &[VariableResult],
+        brought: Brought,
+        now: Timestamp,
+    ) {
         let completed = transaction.status == TransactionStatus::Completed;
         let device = transaction.device;
         let words = transaction.fault.as_ref().map(|fault| fault.message.clone());
         let edit: Box<dyn FnOnce(&mut Profile) + Send> = match transaction.work {
             Work::Configure(setting) => {
-                let id = transaction.id;
+                let (id, login) = (transaction.id, brought.login);
                 Box::new(move |profile| {
                     if completed && setting == Setting::Credentials && profile.credentials.next == login {
                         profile.credentials.taken = profile.credentials.next.take();
@@ -253,14 +338,21 @@ impl Inner {
             Work::Set { .. } | Work::AddObject { .. } | Work::DeleteObject { .. } if completed => {
                 Box::new(move |profile| profile.last_change = Some(now))
             }
+            Work::DeviceFactory if has_written(results) => Box::new(move |profile| profile.last_change = Some(now)),
+            Work::Sync | Work::Reconfigure => {
+                let written = if has_written(results) { Written::Something } else { Written::Nothing };
+                let used = brought.mark();
+                if let Err(error) = self.upkeep().configured(transaction, used, written, now).await {
+                    tracing::error!(%error, device.id = %device, "how far device {device} is configured was not noted");
+                }
+                return;
+            }
             Work::Get { .. }
             | Work::Set { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
             | Work::FactoryReset
-            | Work::Sync
-            | Work::Reconfigure
             | Work::DeviceFactory => return,
         };
         let edited = match self.services.store.edit_profile(device, edit).await {
@@ -301,10 +393,10 @@ impl Inner {
         self.keep_learned(&mut running, device, now).await;
         // Ended already, and only the settling was cut short.
         if running.transaction.phase == Phase::Ended {
-            return self.settle(running, None, now).await;
+            return self.settle(running, Brought::default(), now).await;
         }
         match running.lost(now, jitter(), &self.config.plan) {
-            Step::End(_) => self.settle(running, None, now).await,
+            Step::End(_) => self.settle(running, Brought::default(), now).await,
             Step::Release { .. } | Step::Wait { .. } | Step::Call { .. } => {
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -336,21 +428,52 @@ fn configured(
     }
 }
 
-fn context<'c>(
-    device: &Device,
-    known: &'c HashMap<Box<str>, crate::model::device::Parameter>,
-    wanted: Option<&'c Wanted>,
-    config: &'c super::DriverConfig,
-    now: Timestamp,
-) -> Context<'c> {
+/// What a transaction that has ended was to bring to its device.
+#[derive(Default)]
+struct Brought {
+    wanted: Option<Wanted>,
+    /// The login among it, as the profile had it.
+    login: Option<Login>,
+}
+
+impl Brought {
+    fn mark(&self) -> Option<ConfigurationMark> {
+        match &self.wanted {
+            Some(Wanted::Configuration { effective, .. }) => Some(effective.mark),
+            Some(Wanted::Login { .. } | Wanted::Interval { .. } | Wanted::Location { .. }) | None => None,
+        }
+    }
+}
+
+const fn is_configuration(work: &Work) -> bool {
+    matches!(work, Work::Sync | Work::Reconfigure | Work::Configure(Setting::LocationUpdate | Setting::UpdateFrequency))
+}
+
+fn has_written(results: &[VariableResult]) -> bool {
+    results.iter().any(|result| result.fault.is_none())
+}
+
+/// The wanted parameters and attributes whose paths are known beforehand.
+fn fixed_paths(wanted: &Wanted) -> Vec<&str> {
+    match wanted {
+        Wanted::Configuration { effective, .. } => {
+            let WantedConfiguration { parameters, attributes, .. } = &effective.configuration;
+            let attributes = attributes.iter().map(|wanted| wanted.path.as_str());
+            parameters.iter().map(|wanted| wanted.path.as_str()).chain(attributes).collect()
+        }
+        Wanted::Login { .. } | Wanted::Interval { .. } | Wanted::Location { .. } => Vec::new(),
+    }
+}
+
+fn context<'c>(live: &'c Live, config: &'c super::DriverConfig, now: Timestamp) -> Context<'c> {
     Context {
         now,
-        data_model: device.state.data_model,
-        last_boot: device.state.last_boot,
-        boolean_form: config.emission.boolean_form,
+        data_model: live.snapshot.state.data_model,
+        last_boot: live.snapshot.state.last_boot,
+        boolean_form: live.flags.boolean_form,
         jitter: jitter(),
-        known,
-        wanted,
+        known: &live.known,
+        wanted: live.wanted.as_ref(),
         limits: &config.plan,
     }
 }
