@@ -340,7 +340,7 @@ impl Reader {
 }
 
 /// Whether the text has `path` in it as a whole word, not merely as the start of a longer one.
-fn mentions(text: &str, path: &str) -> bool {
+pub(super) fn mentions(text: &str, path: &str) -> bool {
     let is_path_char = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     text.match_indices(path).any(|(at, _)| {
         let after = text.get(at + path.len()..).and_then(|rest| rest.chars().next());

@@ -11,7 +11,7 @@ use crate::cwmp::session::Answer;
 use crate::model::device::{Parameter, ParameterPatch};
 use crate::model::procedure::InFlight;
 use crate::model::transaction::{Assignment, TransactionFault, TypeHint, VariableResult, Work};
-use crate::types::path::ReadPath;
+use crate::types::path::{ReadPath, hides_its_value};
 use crate::types::value::{ValueKind, XsdType, parse_boolean};
 
 use super::faults::{self, Trouble};
@@ -175,7 +175,7 @@ impl Set {
                 for ((variable, assignment), ty) in (0_u32..).zip(assignments(desk)).zip(types) {
                     results.push(result_of(variable, assignment, Some(*ty), None));
                 }
-                for result in results.iter().filter(|result| !is_secret(&result.path)) {
+                for result in results.iter().filter(|result| !hides_its_value(&result.path)) {
                     desk.learned.learn.push(ParameterPatch {
                         path: result.path.clone(),
                         value: result.value.clone().zip(result.ty),
@@ -235,7 +235,8 @@ pub(super) fn note_of(applied: Applied) -> Option<String> {
     }
 }
 
-fn fault_of_parameter(fault: &Fault<'_>, path: &str) -> Option<TransactionFault> {
+/// What the fault says of one parameter.
+pub(super) fn fault_of_parameter(fault: &Fault<'_>, path: &str) -> Option<TransactionFault> {
     let parameter = fault.parameters.iter().find(|parameter| parameter.name.trim() == path)?;
     Some(TransactionFault { code: parameter.code.0, message: faults::words(parameter.code, &parameter.message) })
 }
@@ -316,10 +317,4 @@ pub(super) fn lexical(ty: XsdType, value: &str, known: Option<&str>, form: Boole
             value.to_owned()
         }
     }
-}
-
-/// Whether a parameter's written value is better not shown in the parameter tree: the device itself reads it back empty.
-pub(super) fn is_secret(path: &str) -> bool {
-    let leaf = path.rsplit('.').next().unwrap_or(path);
-    ["Password", "Passphrase", "PreSharedKey", "WEPKey", "Secret"].into_iter().any(|word| leaf.contains(word))
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::{
-    AddObjectResponse, Applied, ParameterInfoStruct, ParameterNames, ParameterValues, SetParameterValues,
+    AddObjectResponse, Applied, ParameterAttributeStruct, ParameterAttributes, ParameterInfoStruct, ParameterNames,
+    ParameterValues, SetParameterAttributes, SetParameterValues,
 };
 use crate::cwmp::message::inform::ParameterValueStruct;
 use crate::cwmp::message::{Fault, ParameterFault, Request, Response};
@@ -72,6 +73,16 @@ pub(super) struct Device {
     pub(super) withheld: BTreeSet<String>,
     /// A partial path is answered with the object itself, as if it had a value.
     pub(super) expands_nothing: bool,
+    /// What is shown in place of a value.
+    pub(super) masks: BTreeMap<String, &'static str>,
+    /// What a write really stores, and in how many writes.
+    pub(super) stores: BTreeMap<String, (u32, &'static str)>,
+    /// How every value is normalised when it is stored.
+    pub(super) normalises: Option<fn(&str) -> String>,
+    /// Notification attributes that are not 0.
+    pub(super) attributes: BTreeMap<String, u8>,
+    /// Whose notification cannot be changed.
+    pub(super) unnotifiable: BTreeSet<String>,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -178,6 +189,8 @@ impl Device {
                 self.restarts += 1;
                 Ok(Response::FactoryReset)
             }
+            Request::GetParameterAttributes(read) => self.get_attributes(&read.names),
+            Request::SetParameterAttributes(write) => self.set_attributes(write),
             other => panic!("no procedure calls {other:?}"),
         };
         done.map_or_else(Answer::Fault, Answer::Response)
@@ -212,7 +225,10 @@ impl Device {
         let parameters = found
             .into_iter()
             .filter(|(path, _)| !self.withheld.contains(*path))
-            .map(|(path, (value, ty))| ParameterValueStruct::new(path.clone(), value.clone(), *ty))
+            .map(|(path, (value, ty))| {
+                let shown = self.masks.get(path).map_or_else(|| value.clone(), |mask| (*mask).to_owned());
+                ParameterValueStruct::new(path.clone(), shown, *ty)
+            })
             .collect();
         Ok(Response::GetParameterValues(ParameterValues { parameters }))
     }
@@ -262,10 +278,40 @@ impl Device {
         }
         self.writes += 1;
         for parameter in &write.parameters {
-            let value = (parameter.value.to_string(), parameter.ty);
-            self.parameters.insert(parameter.name.to_string(), value);
+            let mut value = self.normalises.map_or_else(|| parameter.value.to_string(), |form| form(&parameter.value));
+            if let Some((times, stored)) = self.stores.get_mut(parameter.name.as_ref())
+                && *times > 0
+            {
+                *times -= 1;
+                value = (*stored).to_owned();
+            }
+            self.parameters.insert(parameter.name.to_string(), (value, parameter.ty));
         }
         Ok(Response::SetParameterValues(Applied::Now))
+    }
+
+    fn get_attributes(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
+        if let Some(unknown) = names.iter().find(|name| !self.parameters.contains_key(name.as_ref())) {
+            return Err(self.about(9005, unknown));
+        }
+        let notification = |name: &str| self.attributes.get(name).copied().unwrap_or(0);
+        let read = |name: &Cow<'static, str>| ParameterAttributeStruct {
+            name: name.clone(),
+            notification: notification(name),
+            access_list: Vec::new(),
+        };
+        Ok(Response::GetParameterAttributes(ParameterAttributes { parameters: names.iter().map(read).collect() }))
+    }
+
+    fn set_attributes(&mut self, write: &SetParameterAttributes<'static>) -> Result<Response<'static>, Fault<'static>> {
+        if let Some(refused) = write.parameters.iter().find(|it| self.unnotifiable.contains(it.name.as_ref())) {
+            return Err(self.about(9009, &refused.name));
+        }
+        for parameter in &write.parameters {
+            assert!(parameter.notification_change && !parameter.access_list_change, "{parameter:?}");
+            self.attributes.insert(parameter.name.to_string(), parameter.notification);
+        }
+        Ok(Response::SetParameterAttributes)
     }
 
     pub(super) fn add(&mut self, table: &str) -> Result<Response<'static>, Fault<'static>> {
