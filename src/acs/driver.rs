@@ -5,6 +5,7 @@
 
 mod inform;
 mod meters;
+mod prepare;
 mod serve;
 mod turn;
 

@@ -215,9 +215,6 @@ impl Inner {
         if learned.came_up || learned.interval_changed {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
-        if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
-            self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
-        }
         let mut device = Device { key: device.key, profile: device.profile, state };
         if learned.first_contact || learned.bootstrapped {
             let own_login = match principal {
@@ -232,6 +229,10 @@ impl Inner {
             }
         }
         let device = self.keep_configured(device, &learned, now).await?;
+        // Last, so that whoever sees a factory reset completed finds the work that puts the device right again.
+        if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
+            self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
+        }
         self.services.presence.informed.fire(device.key);
         Ok(device)
     }

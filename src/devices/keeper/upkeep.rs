@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::devices::onboard::REQUESTED_BY;
-use crate::model::device::{Configured, Device, PendingSetting, Profile, Setting, State};
+use crate::model::device::{Configured, DataModel, Device, PendingSetting, Profile, Setting, State};
 use crate::model::device_type::DeviceType;
 use crate::model::inventory::{Location, Organization};
 use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, Work};
@@ -172,6 +172,10 @@ impl Upkeep<'_> {
     ) -> Result<Tended, StoreError> {
         let mut tended = Tended::Nothing;
         for setting in [Setting::UpdateFrequency, Setting::LocationUpdate] {
+            if setting == Setting::LocationUpdate && device.state.data_model == DataModel::Unknown {
+                // The type may map it to another parameter in each tree.
+                continue;
+            }
             let entry = device.profile.pending.iter().find(|entry| entry.setting == setting);
             let brings = match entry {
                 Some(PendingSetting { failed: Some(_), .. }) => refused == Refused::AreTriedAgain,
@@ -242,7 +246,7 @@ impl Upkeep<'_> {
     }
 
     /// A `sync` or `reconf` has ended, or was withdrawn: notes how far the device is configured now. `used` is the mark of
-    /// the configuration that it brought; `None`: the present one.
+    /// the configuration that it brought; `None`: it brought none, and if it did not complete, the present one failed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -257,7 +261,8 @@ impl Upkeep<'_> {
         let Some(device) = self.store.device(key).await? else { return Ok(()) };
         let completed = transaction.status == TransactionStatus::Completed;
         let present = || Sources::of(self.store, &device.profile).basis(&device.profile, &device.state).mark();
-        self.note_configured(key, Configured { mark: used.or_else(present), failed: !completed }).await?;
+        let mark = if completed { used } else { used.or_else(present) };
+        self.note_configured(key, Configured { mark, failed: !completed }).await?;
         if completed || written == Written::Something {
             let edit = Box::new(move |profile: &mut Profile| {
                 if completed {

@@ -448,3 +448,75 @@ async fn a_withdrawn_configuration_waits_for_the_next_change() {
     assert_eq!(cpe.value(NTP).as_deref(), Some("ntp.example"));
     cpe.finish().await;
 }
+
+/// Three types in both data models: onboarded, converged, drifted, repaired, reset, and right again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_of_three_types_is_kept_as_it_is_wanted() {
+    const FLEET: usize = 30;
+    const CLASSES: [&str; 3] = ["Basic", "Home", "Office"];
+    let acs = Acs::start(config()).await;
+    let mut types = Vec::new();
+    for class in CLASSES {
+        let matching = TypeMatch { product_class: pattern(class), ..TypeMatch::default() };
+        let made = add_type(&acs, matching, |made| {
+            let ntp = format!("{{serial}}.{class}.example");
+            made.wanted.parameters = ["Device", "InternetGatewayDevice"]
+                .map(|root| parameter(&format!("{root}.Time.NTPServer1"), &ntp))
+                .into();
+        });
+        types.push(made.await);
+    }
+    let mut fleet = Vec::new();
+    for number in 0..FLEET {
+        let mut cpe = acs.cpe(&format!("FLEET-{number}"));
+        CLASSES[number % CLASSES.len()].clone_into(&mut cpe.identity.product_class);
+        if number % 2 == 1 {
+            cpe.data_model = DataModel::tr098();
+        }
+        fleet.push(Cpe::spawn(cpe).await);
+    }
+    let ntp_of = |number: usize| {
+        let path = if number % 2 == 1 { "InternetGatewayDevice.Time.NTPServer1" } else { NTP };
+        (path, format!("FLEET-{number}.{}.example", CLASSES[number % CLASSES.len()]))
+    };
+    for (number, cpe) in fleet.iter().enumerate() {
+        let path = format!("/inventory_device_serial/FLEET-{number}/");
+        cpe.session(&[]).await.unwrap();
+        let device = settled(&acs, cpe.serial_number()).await;
+        assert_eq!(device["type"], types[number % CLASSES.len()], "{path}");
+        let (ntp, want) = ntp_of(number);
+        assert_eq!(cpe.value(ntp), Some(want));
+        assert!(periodic(cpe).await.rpcs.is_empty(), "FLEET-{number}");
+        assert!(cpe.change_locally(ntp, "drift.example"));
+    }
+    for operation in ["sync", "factory"] {
+        for (number, cpe) in fleet.iter().enumerate() {
+            let row = operate(&acs, cpe.serial_number(), operation).await;
+            assert_eq!(row["status"], "completed", "{row}");
+            settled(&acs, cpe.serial_number()).await;
+            let (ntp, want) = ntp_of(number);
+            assert_eq!(cpe.value(ntp), Some(want), "after {operation}");
+        }
+    }
+    for device_type in types {
+        let edit = |made: &mut DeviceType| {
+            made.wanted.parameters =
+                vec![parameter(ZONE, "UTC2"), parameter("InternetGatewayDevice.Time.NTPServer2", "b")];
+            made.revision += 1;
+        };
+        acs.daemon.store.device_types().edit(device_type, Box::new(edit)).await.unwrap();
+        acs.daemon.keeper.announce(Change::DeviceType(DeviceTypeId(device_type)));
+    }
+    for (number, cpe) in fleet.into_iter().enumerate() {
+        let (path, want) =
+            if number % 2 == 1 { ("InternetGatewayDevice.Time.NTPServer2", "b") } else { (ZONE, "UTC2") };
+        let arrived = async {
+            while cpe.value(path).as_deref() != Some(want) {
+                acs.get("/transaction/?limit=1").await;
+            }
+        };
+        tokio::time::timeout(crate::support::PATIENCE, arrived).await.unwrap();
+        settled(&acs, cpe.serial_number()).await;
+        cpe.finish().await;
+    }
+}
