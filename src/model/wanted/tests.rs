@@ -7,6 +7,9 @@ use crate::types::ident::{DeviceIdentity, SerialNumber};
 use crate::types::secret::Sealed;
 use crate::types::time::Timestamp;
 
+/// What is changed, and how.
+type Change = (&'static str, fn(&mut Case));
+
 /// A device with everything that belongs to it.
 struct Case {
     device_type: DeviceType,
@@ -186,7 +189,6 @@ fn whatever_goes_into_a_configuration_changes_its_mark() {
     let mark = begin().basis().mark();
     assert_eq!(mark, begin().basis().mark());
     assert_eq!(mark, Some(ConfigurationMark(STORED)), "marks are stored: they may not change with the version");
-    type Change = (&'static str, fn(&mut Case));
     let changes: [Change; 9] = [
         ("type", |case| case.device_type.id = DeviceTypeId(2)),
         ("contents of the type", |case| case.device_type.revision += 1),

@@ -270,6 +270,13 @@ async fn a_location_is_pending_until_the_device_took_it() {
     took("Yard").await;
     assert_eq!(cpe.value(SPOT).as_deref(), Some("Yard"));
     settled(&acs, "KEEP-7").await;
+    // Its own name goes before the record's; what names the place no more is taken away.
+    patch(&acs, "KEEP-7", json!({"location_name": "Roof"})).await;
+    settled(&acs, "KEEP-7").await;
+    assert_eq!(cpe.value(SPOT).as_deref(), Some("Roof"));
+    patch(&acs, "KEEP-7", json!({"location_name": "", "location": null})).await;
+    assert_eq!(settled(&acs, "KEEP-7").await["pending_settings"], Value::Null);
+    assert_eq!(cpe.value(SPOT).as_deref(), Some(""));
     cpe.finish().await;
 }
 
