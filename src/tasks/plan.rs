@@ -196,7 +196,7 @@ enum Machine {
     Delete(rows::Delete),
     Restart(restart::Restart),
     Configure(configure::Configure),
-    Converge(wanted::Converge),
+    Converge(Box<wanted::Converge>),
 }
 
 /// The parts of a running transaction that a machine may touch.
@@ -217,7 +217,7 @@ impl Running {
             Work::DeleteObject { .. } => Machine::Delete(rows::Delete::default()),
             Work::Reboot | Work::FactoryReset => Machine::Restart(restart::Restart::default()),
             Work::Configure(_) => Machine::Configure(configure::Configure::default()),
-            Work::Sync | Work::Reconfigure | Work::DeviceFactory => Machine::Converge(wanted::Converge::default()),
+            Work::Sync | Work::Reconfigure | Work::DeviceFactory => Machine::Converge(Box::default()),
         };
         let mut running = Self { transaction, results: Vec::new(), learned: TreePatch::default(), machine };
         let (mut desk, machine) = running.split();

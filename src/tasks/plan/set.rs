@@ -12,7 +12,7 @@ use crate::model::device::{Parameter, ParameterPatch};
 use crate::model::procedure::InFlight;
 use crate::model::transaction::{Assignment, TransactionFault, TypeHint, VariableResult, Work};
 use crate::types::path::{ReadPath, hides_its_value};
-use crate::types::value::{ValueKind, XsdType, parse_boolean};
+use crate::types::value::{ValueKind, XsdType, parse_boolean, same_meaning};
 
 use super::faults::{self, Trouble};
 use super::get::Reader;
@@ -146,7 +146,7 @@ impl Set {
         let holds = assignments(desk).iter().all(|assignment| {
             seen.get(assignment.path.as_str()).is_some_and(|result| {
                 let value = result.value.as_deref().unwrap_or_default();
-                result.fault.is_none() && result.ty.unwrap_or_default().same_value(value, &assignment.value)
+                result.fault.is_none() && same_meaning(result.ty.unwrap_or_default(), value, &assignment.value)
             })
         });
         desk.transaction.progress.in_flight = None;

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod carry;
+mod factory;
 mod goal;
 mod order;
 mod report;
@@ -26,7 +27,7 @@ use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
 use super::faults::{self, Trouble};
 use super::get::Reader;
 use super::rows::{self, Lost};
-use super::{Attributes as AttributePolicy, Context, Desk, Ending, Save, Step, Wanted};
+use super::{Attributes as AttributePolicy, Context, Desk, Save, Step, Wanted};
 use attributes::Attributes;
 use goal::{Evidence, Goal, Goals, Standing};
 use row::{Place, Row};
@@ -270,7 +271,10 @@ impl Converge {
         let in_flight = desk.transaction.progress.in_flight.clone();
         match row::resolve(&mut self.rows, &self.listed, &self.seen, in_flight.as_ref()) {
             Ok(remarks) => self.remarks.extend(remarks),
-            Err(fault) => return faults::fail(fault),
+            Err(fault) => {
+                self.publish(desk);
+                return faults::fail(fault);
+            }
         }
         for row in &self.rows {
             let Place::Found(instance) = row.place else { continue };
@@ -403,43 +407,6 @@ impl Converge {
         let (risky, safe): (Vec<_>, Vec<_>) = paths.partition(|(_, path)| order::cuts_off(path.as_str()));
         let errands = |goals: &[_]| order::calls(goals).into_iter().map(Errand::Write).collect();
         (errands(&safe), errands(&risky))
-    }
-
-    /// `device_factory`: whether an earlier write arrived, else which types the device has.
-    fn begin_factory(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
-        self.mode = Mode::Factory;
-        let in_flight = desk.transaction.progress.in_flight.clone();
-        if let Some(InFlight::WantedWrite { paths, at, .. }) = in_flight {
-            if cx.last_boot.is_some_and(|boot| boot >= at) {
-                paths.iter().for_each(|path| note_written(desk, path));
-                self.publish(desk);
-                let note = "the device restarted after it was written".to_owned();
-                return Step::End(Ending::Completed { note: Some(note) });
-            }
-            self.unconfirmed.extend(paths);
-        }
-        let reread = desk.transaction.progress.reread_types || !self.unconfirmed.is_empty();
-        let known = |goal: &Goal| goal.has_type(cx.known.get(goal.path.as_str()));
-        let unseen = self.goals.iter().filter(|goal| reread || !known(goal)).map(|goal| goal.path.clone()).collect();
-        self.read(desk, cx, reader(unseen, cx), After::Factory)
-    }
-
-    fn look_into_factory(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
-        let standings = match self.settle(desk, cx) {
-            Ok(standings) => standings,
-            Err(fault) => return faults::fail(fault),
-        };
-        let is_right = |(_, standing): &(usize, Standing)| *standing == Standing::Right;
-        let all_shown_are = standings.iter().all(|(_, standing)| *standing != Standing::Differs);
-        if !self.unconfirmed.is_empty() && all_shown_are && standings.iter().any(is_right) {
-            let paths: Vec<ParameterPath> = self.goals.iter().map(|goal| goal.path.clone()).collect();
-            paths.iter().for_each(|path| note_written(desk, path));
-            self.publish(desk);
-            return Step::End(Ending::Completed { note: Some("confirmed by reading back".to_owned()) });
-        }
-        desk.transaction.progress.in_flight = None;
-        self.arrange((0..self.goals.len()).collect());
-        self.next_errand(desk, cx)
     }
 }
 

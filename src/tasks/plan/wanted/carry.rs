@@ -216,17 +216,13 @@ impl Converge {
         for at in goals {
             let Some(goal) = self.goals.get(*at) else { continue };
             let Some(read) = self.seen.get(goal.path.as_str()) else { continue };
-            let standing = goal.standing(read);
-            if standing == Standing::Right || (goal.is_secret() && !keys.contains(&goal.path)) {
+            if goal.is_secret() || goal.standing(read) == Standing::Right {
                 continue;
             }
             if keys.contains(&goal.path) {
-                let fault = match (standing, read.fault.clone()) {
-                    (_, Some(fault)) => faults::named(goal.path.as_str(), fault),
-                    (Standing::Hidden, None) => {
-                        faults::own(format!("{} reads hidden: no row can be found by it", goal.path))
-                    }
-                    (_, None) => report::changed_back(goal, read),
+                let fault = match read.fault.clone() {
+                    Some(fault) => faults::named(goal.path.as_str(), fault),
+                    None => report::changed_back(goal, read),
                 };
                 self.publish(desk);
                 return self.undo(desk, row, instance, fault);
@@ -325,6 +321,13 @@ impl Converge {
                         goals.iter().copied().filter(|at| self.goals.get(*at).is_some_and(|it| !it.is_secret()));
                     self.unread.extend(shown);
                 }
+                self.next_errand(desk, cx)
+            }
+            // Too much for one call: nothing of it was written.
+            Answer::Fault(fault) if fault.code == CpeFaultCode::RESOURCES_EXCEEDED && goals.len() > 1 => {
+                let (first, second) = goals.split_at(goals.len() / 2);
+                self.errands.push_front(Errand::Write(second.to_vec()));
+                self.errands.push_front(Errand::Write(first.to_vec()));
                 self.next_errand(desk, cx)
             }
             Answer::Fault(fault) => {

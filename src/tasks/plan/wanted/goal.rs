@@ -171,8 +171,4 @@ impl Goals {
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Goal)> {
         self.list.iter_mut().enumerate()
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
 }

@@ -108,7 +108,7 @@ impl Converge {
                 refused.push(goal.result(Some(whole.clone())));
                 faults::named(goal.path.as_str(), whole)
             }
-            ([], true) => one_of(&goals, whole),
+            ([], true) => one_of(&goals, &whole),
             (_, false) => whole,
         };
         let is_gone = |result: &&VariableResult| {
@@ -124,10 +124,10 @@ impl Converge {
     }
 }
 
-fn one_of(goals: &[&Goal], fault: TransactionFault) -> TransactionFault {
+fn one_of(goals: &[&Goal], fault: &TransactionFault) -> TransactionFault {
     let mut names: Vec<&str> = goals.iter().take(NAMES_MAX).map(|goal| goal.path.as_str()).collect();
     if goals.len() > NAMES_MAX {
         names.push("...");
     }
-    TransactionFault { message: format!("{} (one of {})", fault.message, names.join(", ")), ..fault }
+    TransactionFault { code: fault.code, message: format!("{} (one of {})", fault.message, names.join(", ")) }
 }

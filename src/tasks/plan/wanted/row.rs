@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use crate::model::procedure::InFlight;
 use crate::model::transaction::{TransactionFault, VariableResult};
 use crate::model::wanted::{WantedObject, WantedValue};
-use crate::types::path::{ObjectPath, ParameterPath};
-use crate::types::value::{XsdType, is_masked};
+use crate::types::path::{ObjectPath, ParameterPath, hides_its_value};
+use crate::types::value::XsdType;
 
 use super::super::{faults, rows};
 use super::goal::{Goal, same};
@@ -36,12 +36,16 @@ impl Row {
     /// The wanted rows; wishes for the same row are joined.
     ///
     /// # Errors
-    /// A row without a key cannot be found again: one more would be added each time.
+    /// A row without a key, or whose key the device hides, cannot be found again: one more would be added each time.
     pub(super) fn of_objects(objects: &[WantedObject]) -> Result<Vec<Self>, TransactionFault> {
         let mut wanted: Vec<Self> = Vec::new();
         for object in objects {
             if object.key.is_empty() {
                 return Err(faults::own(format!("the wanted row of {} has no key", object.table)));
+            }
+            if let Some(leaf) = object.key.keys().find(|leaf| hides_its_value(&format!("{}{leaf}", object.table))) {
+                let words = format!("{leaf} is a secret: no row of {} can be found by it", object.table);
+                return Err(faults::own(words));
             }
             let others = object.parameters.iter().filter(|(leaf, _)| !object.key.contains_key(*leaf));
             let parameters = others.map(|(leaf, value)| (leaf.clone(), value.clone()));
@@ -120,10 +124,6 @@ impl Row {
                     }
                     Some(read) => {
                         let text = read.value.as_deref().unwrap_or_default();
-                        if path.hides_its_value() && is_masked(text) {
-                            let words = format!("{path} reads hidden: no row can be found by it");
-                            return Err(faults::own(words));
-                        }
                         if same(value.ty, read.ty.unwrap_or_default(), text, &value.value) {
                             having.push(instance);
                         }

@@ -70,6 +70,14 @@ fn transient_faults_back_off_and_start_over() {
 }
 
 #[test]
+fn a_write_that_is_too_much_for_the_device_is_split() {
+    let mut world = world(device().at(1, Twist::Fault(9004)), Work::Sync, parameters(&[(A, "2"), (B, "c")]));
+    world.run().assert_completed();
+    assert_eq!((world.device.methods(), world.sessions), (vec![GET, SET, SET, SET, GET], 1));
+    assert_eq!((world.device.value(A), world.device.value(B)), ("2", "c"));
+}
+
+#[test]
 fn a_write_whose_answer_is_lost_is_compared_and_told() {
     let table = [
         (Twist::AnswerLost, vec![GET, SET, GET]),

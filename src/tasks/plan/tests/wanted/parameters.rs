@@ -273,3 +273,32 @@ fn a_partial_reset_that_restarts_the_device_is_not_repeated() {
         assert_eq!(world.outcome().len(), 1);
     }
 }
+
+#[test]
+fn no_call_of_a_partial_reset_is_repeated_for_the_sake_of_another() {
+    use crate::types::event::EventCode;
+    const RESET: &str = "Device.X_VENDOR.ResetSettings";
+    const VLAN: &str = "Device.X_VENDOR.VLANReset";
+    // Calls: types, the harmless write, the one that may cut the device off.
+    for (twist, restarts) in [
+        (Twist::AnswerLost, true),
+        (Twist::KilledAfter, true),
+        (Twist::Fault(9002), false),
+        (Twist::Fault(9001), false),
+    ] {
+        let device = Device::with(&[(RESET, "0", XsdType::Boolean), (VLAN, "0", XsdType::Boolean)]);
+        let stores = [(RESET.to_owned(), (u32::MAX, "0")), (VLAN.to_owned(), (u32::MAX, "0"))].into();
+        for call in [1, 2] {
+            let device =
+                Device { stores: BTreeMap::clone(&stores), parameters: device.parameters.clone(), ..Device::default() };
+            let device = device.at(call, twist.clone());
+            let mut world = world(device, Work::DeviceFactory, parameters(&[(RESET, "true"), (VLAN, "1")]));
+            world.session();
+            if restarts {
+                world.inform(&[(EventCode::Boot, "")]);
+            }
+            world.run().assert_completed();
+            assert_eq!((world.device.writes, world.outcome().len()), (2, 2), "{twist:?} at {call}");
+        }
+    }
+}

@@ -239,7 +239,7 @@ fn what_cannot_be_a_key_adds_no_row() {
     let no_key = vec![row(TABLE, &[], &[("Enable", "1")])];
     let unknown = vec![row(TABLE, &[("No", "x")], &[])];
     let hidden = vec![row(TABLE, &[("Security.KeyPassphrase", "x")], &[])];
-    for (objects, words) in [(no_key, "no key"), (unknown, "Device.WiFi.SSID.4.No"), (hidden, "reads hidden")] {
+    for (objects, words) in [(no_key, "no key"), (unknown, "Device.WiFi.SSID.4.No"), (hidden, "is a secret")] {
         let mut world = world(device(["a", "b"]), Work::Sync, only(objects));
         world.run();
         assert!(world.fault().message.contains(words), "{:?}", world.fault());
