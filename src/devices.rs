@@ -3,6 +3,7 @@
 pub mod classify;
 pub mod edit;
 pub mod expiry;
+pub mod inventory;
 pub mod keeper;
 pub mod onboard;
 pub mod presence;

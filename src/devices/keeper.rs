@@ -92,17 +92,12 @@ impl Tools {
         match change {
             Change::DeviceType(id) => filter.device_type = Some(id),
             Change::Organization(id) => filter.organization = Some(id),
-            // Every device is looked at; there are few such changes.
-            Change::Location(_) => {}
+            Change::Location(id) => filter.location = Some(id),
         }
-        let concerned = |device: &Device| match change {
-            Change::Location(id) => device.profile.location == Some(id),
-            Change::DeviceType(_) | Change::Organization(_) => true,
-        };
         let mut offset = 0;
         loop {
             let page = self.store.list(&filter, Page { offset, limit: PAGE }).await?;
-            let busy = self.tend(page.items.into_iter().filter(concerned)).await?;
+            let busy = self.tend(page.items.into_iter()).await?;
             offset += u64::from(PAGE);
             if offset >= page.count {
                 return Ok(());

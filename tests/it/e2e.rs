@@ -3,6 +3,7 @@
 
 mod configuration;
 mod habits;
+mod ipv6;
 mod process;
 mod security;
 mod work;

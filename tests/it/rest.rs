@@ -3,9 +3,14 @@
 mod command;
 mod conventions;
 mod devices;
+mod documented;
 mod headless;
+mod inventory;
 mod listener;
+mod matrix;
 mod openapi;
 mod operations;
+mod races;
 mod support;
 mod tokens;
+mod types;

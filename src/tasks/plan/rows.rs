@@ -16,7 +16,7 @@ use crate::types::ident::TransactionId;
 use crate::types::path::{ObjectPath, ReadPath};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::{Context, Desk, Ending, Save, Step, set};
 
 /// The procedure `add.obj`.
@@ -199,7 +199,7 @@ impl Add {
             .filter_map(|value| row.leaf(&value.leaf).ok())
             .map(ReadPath::Parameter)
             .collect();
-        let mut reader = Reader::of_paths(&unseen, cx.limits.batch);
+        let mut reader = Reader::of_paths(&unseen, Pace::of(desk.transaction), cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = AddStage::Types { item, instance, reader };

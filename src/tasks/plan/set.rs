@@ -15,7 +15,7 @@ use crate::types::path::{ReadPath, hides_its_value};
 use crate::types::value::{ValueKind, XsdType, parse_boolean, same_meaning};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::{Context, Desk, Ending, Save, Step};
 
 /// The procedure `set`.
@@ -49,7 +49,7 @@ impl Set {
             .filter(|assignment| resolve(assignment, cx.known, None).is_none() || reread)
             .map(|assignment| ReadPath::Parameter(assignment.path.clone()))
             .collect();
-        let mut reader = Reader::of_paths(&unseen, cx.limits.batch);
+        let mut reader = Reader::of_paths(&unseen, Pace::of(desk.transaction), cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = Stage::Types(reader);
@@ -61,7 +61,7 @@ impl Set {
 
     /// Reads the values back: whether the write was carried out is unknown.
     fn confirm(&mut self, desk: &Desk<'_>, cx: &Context<'_>) -> Step {
-        let mut reader = Reader::of_paths(&paths(desk), cx.limits.batch);
+        let mut reader = Reader::of_paths(&paths(desk), Pace::Subtrees, cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = Stage::Confirm(reader);

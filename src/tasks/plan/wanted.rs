@@ -25,7 +25,7 @@ use crate::model::wanted::ConfigurationMark;
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::rows::{self, Lost};
 use super::{Attributes as AttributePolicy, Context, Desk, Save, Step, Wanted};
 use attributes::Attributes;
@@ -233,7 +233,8 @@ impl Converge {
                 }
             }
         }
-        self.read(desk, cx, reader(paths, cx), After::Look)
+        let reader = reader(paths, pace(desk), cx);
+        self.read(desk, cx, reader, After::Look)
     }
 
     /// The next call of a read, or what it was for.
@@ -298,7 +299,8 @@ impl Converge {
         }
         let unseen = self.goals.iter().filter(|goal| !self.seen.contains_key(goal.path.as_str()));
         let unseen: Vec<ParameterPath> = unseen.map(|goal| goal.path.clone()).collect();
-        self.read(desk, cx, reader(unseen, cx), After::Leaves)
+        let reader = reader(unseen, pace(desk), cx);
+        self.read(desk, cx, reader, After::Leaves)
     }
 
     fn read_attributes(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
@@ -419,11 +421,16 @@ fn is_new(in_flight: Option<&InFlight>, table: &ObjectPath, instance: u32) -> bo
     }
 }
 
-fn reader(mut paths: Vec<ParameterPath>, cx: &Context<'_>) -> Reader {
+/// What broke off behind the reads was not broken off by them.
+fn pace(desk: &Desk<'_>) -> Pace {
+    if desk.transaction.progress.in_flight.is_some() { Pace::Subtrees } else { Pace::of(desk.transaction) }
+}
+
+fn reader(mut paths: Vec<ParameterPath>, pace: Pace, cx: &Context<'_>) -> Reader {
     let mut seen = HashSet::new();
     paths.retain(|path| seen.insert(path.clone()));
     let paths: Vec<ReadPath> = paths.into_iter().map(ReadPath::Parameter).collect();
-    Reader::of_paths(&paths, cx.limits.batch)
+    Reader::of_paths(&paths, pace, cx.limits.batch)
 }
 
 fn is_done(desk: &Desk<'_>, path: &ParameterPath) -> bool {

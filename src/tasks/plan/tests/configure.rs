@@ -130,3 +130,11 @@ fn a_location_is_written_where_the_type_maps_it_and_remembered() {
     world.run();
     assert!(world.fault().message.contains(SPOT), "{:?}", world.fault());
 }
+
+#[test]
+fn an_agent_that_dies_of_being_asked_for_names_is_not_asked_again() {
+    let device = device("1", "60").at(0, Twist::LostOnTheWay);
+    let mut world = world(device, Setting::Credentials, Some(login()));
+    world.run().assert_completed();
+    assert_eq!(world.device.methods(), ["GetParameterNames", "SetParameterValues"]);
+}

@@ -48,6 +48,20 @@ pub(super) enum Reply {
     },
 }
 
+/// What a read of a partial path is answered with.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartialPaths {
+    /// What is below.
+    #[default]
+    Expanded,
+    /// The object itself, as if it had a value.
+    Itself,
+    /// An empty list.
+    Nothing,
+    /// A 9005.
+    Refused,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Device {
     pub(super) parameters: BTreeMap<String, (String, XsdType)>,
@@ -71,8 +85,13 @@ pub(super) struct Device {
     pub(super) names_the_name: bool,
     /// What is left out of answers without a fault.
     pub(super) withheld: BTreeSet<String>,
-    /// A partial path is answered with the object itself, as if it had a value.
-    pub(super) expands_nothing: bool,
+    pub(super) partial_paths: PartialPaths,
+    /// Of several names it answers the last alone.
+    pub(super) last_name_only: bool,
+    /// The session breaks on a read of anything but parameters that it has.
+    pub(super) dies_of_what_it_lacks: bool,
+    /// `NextLevel` is ignored, and objects are not listed.
+    pub(super) lists_leaves_only: bool,
     /// What is shown in place of a value.
     pub(super) masks: BTreeMap<String, &'static str>,
     /// What a write really stores, and in how many writes.
@@ -159,6 +178,12 @@ impl Device {
             Some(Twist::Ignored) => return Reply::Answer(Answer::Missing),
             _ => {}
         }
+        if self.dies_of_what_it_lacks
+            && let Request::GetParameterValues(read) = request
+            && read.names.iter().any(|name| !self.parameters.contains_key(name.as_ref()))
+        {
+            return Reply::Gone { killed: false };
+        }
         let answer = self.carry_out(request);
         match (twist, answer) {
             (Some(Twist::AnswerLost), _) => Reply::Gone { killed: false },
@@ -197,12 +222,20 @@ impl Device {
     }
 
     fn get(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
-        if self.expands_nothing && names.iter().all(|name| name.ends_with('.')) {
-            let itself = |name: &Cow<'static, str>| ParameterValueStruct::new(name.clone(), "", XsdType::String);
-            let parameters = names.iter().map(itself).collect();
-            return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+        if let Some(partial) = names.iter().find(|name| name.ends_with('.')) {
+            let itself = || ParameterValueStruct::new(partial.clone(), "", XsdType::String);
+            let parameters = match self.partial_paths {
+                PartialPaths::Expanded => None,
+                PartialPaths::Itself => Some(vec![itself()]),
+                PartialPaths::Nothing => Some(Vec::new()),
+                PartialPaths::Refused => return Err(self.about(9005, partial)),
+            };
+            if let Some(parameters) = parameters {
+                return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+            }
         }
         let mut found = Vec::new();
+        let names = if self.last_name_only { names.get(names.len() - 1..).unwrap_or(names) } else { names };
         for name in names {
             if let Some(code) = self.unreadable.get(name.as_ref()) {
                 return Err(self.about(*code, name));
@@ -245,7 +278,9 @@ impl Device {
         let mut exists = self.objects.contains(path);
         for rest in all.filter_map(|name| name.strip_prefix(path)) {
             exists = true;
-            if let Some(child) = rest.split_inclusive('.').next() {
+            if self.lists_leaves_only {
+                children.extend((!rest.ends_with('.')).then(|| format!("{path}{rest}")));
+            } else if let Some(child) = rest.split_inclusive('.').next() {
                 children.insert(format!("{path}{child}"));
             }
         }

@@ -11,6 +11,7 @@ use crate::model::transaction::{TransactionFault, VariableResult};
 use crate::types::path::ObjectPath;
 
 use super::super::faults::{self, Trouble};
+use super::super::get::Pace;
 use super::super::rows::{self, Lost};
 use super::super::{Context, Desk, Ending, Save, Step};
 use super::goal::{Evidence, Goal, Standing};
@@ -135,7 +136,7 @@ impl Converge {
             Ok(goals) => goals.into_iter().map(|goal| goal.path).collect(),
             Err(fault) => return self.undo(desk, row, instance, fault),
         };
-        self.read(desk, cx, reader(paths, cx), After::Types { row, instance })
+        self.read(desk, cx, reader(paths, Pace::Subtrees, cx), After::Types { row, instance })
     }
 
     /// Key and parameters of a new row.
@@ -197,7 +198,7 @@ impl Converge {
         }
         // What does not keep its key would not be found again: one more row would be added each time.
         let paths = goals.iter().filter_map(|at| Some(self.goals.get(*at)?.path.clone())).collect();
-        self.read(desk, cx, reader(paths, cx), After::Verify { row, instance, goals })
+        self.read(desk, cx, reader(paths, Pace::Subtrees, cx), After::Verify { row, instance, goals })
     }
 
     /// A new row has been read back.
@@ -380,7 +381,7 @@ impl Converge {
             return self.finish(desk);
         }
         let paths = self.unread.iter().filter_map(|at| Some(self.goals.get(*at)?.path.clone())).collect();
-        self.read(desk, cx, reader(paths, cx), After::ReadBack)
+        self.read(desk, cx, reader(paths, Pace::Subtrees, cx), After::ReadBack)
     }
 
     /// What was written has been read back.

@@ -6,7 +6,7 @@ use crate::types::path::ParameterPath;
 
 use super::super::{Context, Desk, Step, faults};
 use super::goal::{Goal, Standing};
-use super::{After, Converge, Mode, is_done, note_written, reader};
+use super::{After, Converge, Mode, is_done, note_written, pace, reader};
 
 impl Converge {
     /// Whether an earlier write arrived, else which types the device has.
@@ -25,7 +25,8 @@ impl Converge {
         let has_type = |goal: &Goal| !reread && goal.has_type(cx.known.get(goal.path.as_str()));
         let unseen = self.goals.iter().filter(|goal| !is_done(desk, &goal.path) && !has_type(goal));
         let unseen = unseen.map(|goal| goal.path.clone()).collect();
-        self.read(desk, cx, reader(unseen, cx), After::Factory)
+        let reader = reader(unseen, pace(desk), cx);
+        self.read(desk, cx, reader, After::Factory)
     }
 
     /// Types are known; of a write whose answer was lost, whether it arrived.
