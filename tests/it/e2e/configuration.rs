@@ -527,3 +527,32 @@ async fn a_fleet_of_three_types_is_kept_as_it_is_wanted() {
         cpe.finish().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_that_is_made_over_the_api_is_brought_to_its_devices() {
+    const TYPES: &str = "/inventory_device_type/";
+    let acs = Acs::start(config()).await;
+    let body = json!({"name": "Home", "short_name": "home", "match": {"product_class": "Sim*"},
+        "parameters": [{"path": NTP, "value": "{serial}.home.example", "value_type": "string"}]});
+    let made = acs.call("POST", TYPES, Some(body)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let wrong = [
+        ("parameters", json!({"short_name": "x", "name": "x", "parameters": [{"path": NTP, "value": "{nobody}"}]})),
+        ("match", json!({"short_name": "x", "name": "x", "match": {"product_class": "*lat"}})),
+    ];
+    for (field, body) in wrong {
+        let reply = acs.call("POST", TYPES, Some(body)).await;
+        assert_eq!((reply.status, reply.body.get(field).is_some()), (400, true), "{field}: {}", reply.body);
+    }
+    let cpe = Cpe::spawn(acs.cpe("KEEP-17")).await;
+    cpe.session(&[]).await.unwrap();
+    assert_eq!(settled(&acs, "KEEP-17").await["type"], made.body["id"]);
+    assert_eq!(cpe.value(NTP).as_deref(), Some("KEEP-17.home.example"));
+    let change = json!({"parameters": [{"path": ZONE, "value": "UTC3"}]});
+    let reply = acs.call("PATCH", &format!("{TYPES}{}/", made.body["id"]), Some(change)).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let path = "/inventory_device_serial/KEEP-17/parameters/?prefix=Device.Time.LocalTimeZone";
+    acs.row_until(path, |page| page["results"][0]["value"] == "UTC3").await;
+    assert_eq!(cpe.value(ZONE).as_deref(), Some("UTC3"));
+    cpe.finish().await;
+}
