@@ -26,7 +26,7 @@ use crate::config::{Config, StoreChoice};
 use crate::connreq::wake::{WakeQueue, Waker};
 use crate::cwmp::codec::Limits;
 use crate::devices::expiry::Expiry;
-use crate::devices::keeper::Keeper;
+use crate::devices::keeper::{self, Keeper};
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
@@ -110,6 +110,8 @@ pub struct Daemon {
     pub new_onboarding: Option<SharedLogin>,
     /// Everything that lasts.
     pub store: Arc<dyn Store>,
+    /// To be told of changes that are made past the API.
+    pub keeper: Arc<Keeper>,
     tls: Option<ReloadableTls>,
     shutdown: CancellationToken,
     loops: JoinSet<&'static str>,
@@ -168,7 +170,7 @@ impl Daemon {
             .await
             .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
         let api_address = api.local_addr().unwrap_or(config.api.listen);
-        let store = Arc::clone(&parts.store);
+        let (store, keeper) = (Arc::clone(&parts.store), Arc::clone(&parts.keeper));
         spawn_api(&mut loops, api, &config, &parts, metrics, tls.clone(), &shutdown);
         spawn_events(&mut loops, &config, &parts, &shutdown);
         spawn_services(&mut loops, parts, driver, &shutdown);
@@ -179,6 +181,7 @@ impl Daemon {
             new_admin_token: first.new_admin_token,
             new_onboarding: first.new_onboarding,
             store,
+            keeper,
             tls,
             shutdown,
             loops,
@@ -390,7 +393,13 @@ fn spawn_events(loops: &mut JoinSet<&'static str>, config: &Config, parts: &Part
 }
 
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
-    let Parts { store, waker, wake_queue, queue, expiry, .. } = parts;
+    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, .. } = parts;
+    let tools = keeper::Tools { store: Arc::clone(&store), queue: Arc::clone(&queue), clock };
+    let keeping = keeper.run(tools, shutdown.clone());
+    loops.spawn(async move {
+        keeping.await;
+        "the keeper of configurations"
+    });
     let calling = waker.run(wake_queue, shutdown.clone());
     loops.spawn(async move {
         calling.await;

@@ -1,5 +1,6 @@
 //! The inventory: what an Inform teaches acsd of a device, and what operators change about it.
 
+pub mod classify;
 pub mod edit;
 pub mod expiry;
 pub mod inventory;

@@ -6,6 +6,8 @@ pub mod device_type;
 pub mod event;
 pub mod inventory;
 pub mod learn;
+pub mod matching;
+pub mod placeholders;
 pub mod procedure;
 pub mod token;
 pub mod transaction;

@@ -5,6 +5,7 @@
 
 mod inform;
 mod meters;
+mod prepare;
 mod serve;
 mod turn;
 
@@ -22,6 +23,7 @@ use crate::cwmp::emission::{Emission, EmissionFlags};
 use crate::cwmp::message::{Body, Header, Request};
 use crate::cwmp::session::{Action, Incoming, Outcome, SessionLimits};
 use crate::devices::expiry::Expiry;
+use crate::devices::keeper::upkeep::Upkeep;
 use crate::devices::onboard::Onboarding;
 use crate::devices::presence::Presence;
 use crate::events::{Refusals, Refused};
@@ -195,6 +197,10 @@ impl Exchange for Driver {
 impl Inner {
     fn now(&self) -> Timestamp {
         self.services.clock.now()
+    }
+
+    fn upkeep(&self) -> Upkeep<'_> {
+        Upkeep { store: &*self.services.store, queue: &self.services.queue }
     }
 
     /// Whether the POST seems to belong to an open session, which has been let in before.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::Session;
 use crate::model::device::{Device, Login, Parameter};
 use crate::tasks::plan::{Running, Wanted};
@@ -51,6 +52,8 @@ pub struct Live {
     pub sent: Bytes,
     /// When the Inform came.
     pub opened_at: Timestamp,
+    /// How envelopes are written for the device.
+    pub flags: EmissionFlags,
     /// The device as it was after the Inform.
     pub snapshot: Box<Device>,
 }

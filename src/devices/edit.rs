@@ -5,14 +5,16 @@
 
 pub mod credentials;
 pub mod draft;
+mod settings;
 
 use std::time::Duration;
 
 use crate::auth::seal::{SealError, Sealer};
+use crate::devices::keeper::upkeep::{Occasion, Sources, Tended, Upkeep, Wake, Written, type_of};
 use crate::devices::presence::Presence;
-use crate::model::device::{Credentials, Device, Login, PendingSetting, Profile, Setting};
+use crate::model::device::{Credentials, Device, Login, PendingSetting, Profile, Setting, State};
 use crate::model::transaction::{Kind, NewTransaction, Phase, Transaction, TransactionStatus, WaitReason, Work};
-use crate::model::wanted::WantedConfiguration;
+use crate::model::wanted::{Basis, WantedConfiguration};
 use crate::store::{CancelError, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
 use crate::tasks::queue::{Queue, ScheduleError};
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -20,6 +22,7 @@ use crate::types::time::Clock;
 
 use self::credentials::{CredentialError, NewLogin};
 use self::draft::{DeviceDraft, DevicePatch};
+use self::settings::Consequences;
 
 /// What an operator may order of a device (rest-api.md 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +61,14 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.as_str() == word)
     }
 
-    /// What it is for the queue; the reason when the device's type does not define it.
-    fn work(self) -> Result<Work, EditError> {
+    /// What it is for the queue; the reason when nothing is wanted of the device that it could be carried out with.
+    fn work(self, basis: &Basis<'_>) -> Result<Work, EditError> {
         match self {
             Self::Reboot => Ok(Work::Reboot),
             Self::Factory => Ok(Work::FactoryReset),
+            Self::DeviceFactory if basis.has_device_factory() => Ok(Work::DeviceFactory),
+            Self::Sync if basis.wants_configuration() => Ok(Work::Sync),
+            Self::Reconf if basis.wants_configuration() => Ok(Work::Reconfigure),
             Self::DeviceFactory => Err(EditError::Impossible("the device's type defines no device_factory writes")),
             Self::Sync => Err(EditError::Impossible("the device's type defines no configuration to sync")),
             Self::Reconf => Err(EditError::Impossible("the device's type defines no configuration to write")),
@@ -134,8 +140,8 @@ pub struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    /// Creates a device ahead of its first contact. Its credentials count as set on the device; an update frequency is
-    /// pending until the first contact, when onboarding schedules it.
+    /// Creates a device ahead of its first contact. Its credentials count as set on the device; an update frequency and a
+    /// location that its type maps to a parameter are pending until the first contact, when they are scheduled.
     ///
     /// # Errors
     /// [`EditError::Register`], [`EditError::Credentials`], [`EditError::Seal`], [`EditError::Store`].
@@ -148,8 +154,9 @@ impl Editor<'_> {
         };
         let mut profile = draft.into_profile(uuid::Uuid::new_v4(), now);
         profile.credentials = Credentials { current: login, ..Credentials::default() };
-        if profile.update_frequency.is_some() {
-            put_pending(&mut profile, Setting::UpdateFrequency, now);
+        let sources = Sources::of(self.store, &profile);
+        for setting in settings::of_new_device(&sources.basis(&profile, &State::unseen(now))) {
+            put_pending(&mut profile, setting, now);
         }
         match self.store.register(NewDevice { key, identity: None, profile }).await {
             Ok(device) => Ok(device),
@@ -163,31 +170,53 @@ impl Editor<'_> {
     /// # Errors
     /// [`EditError`].
     pub async fn change(&self, device: &Device, patch: DevicePatch, by: &str) -> Result<Device, EditError> {
+        let mut intended = device.profile.clone();
+        patch.clone().apply(&mut intended);
+        let (sources, before) = (Sources::of(self.store, &intended), Sources::of(self.store, &device.profile));
+        let before = before.basis(&device.profile, &device.state);
+        let after = sources.basis(&intended, &device.state);
         let operations: Vec<Work> =
-            patch.operations.iter().map(|operation| operation.work()).collect::<Result<_, _>>()?;
+            patch.operations.iter().map(|operation| operation.work(&after)).collect::<Result<_, _>>()?;
         let login = match credentials::of_known_device(device, &patch, self.sealer)? {
             Some(NewLogin { username, password }) => Some(Login { username, password: self.sealer.seal(&password)? }),
             None => None,
         };
         let seen = device.state.identity.is_some();
-        let settings = settings_to_bring(device, &patch, login.is_some());
-        let active = patch.is_active.unwrap_or(device.profile.is_active);
-        if !active && (!operations.is_empty() || (seen && !settings.is_empty())) {
+        let consequences = Consequences::of(device, &patch, &before, &after, login.is_some());
+        if !intended.is_active && (!operations.is_empty() || (seen && !consequences.asked.is_empty())) {
             return Err(EditError::Inactive);
         }
         let forgotten = if patch.update_frequency == Some(None) { pending_transaction(device) } else { None };
-        let (before, changed) = self.write(device.key, patch, login, &settings, seen).await?;
+        let (before, changed) = self.write(device.key, patch, login, &consequences, seen).await?;
         if let Some(id) = forgotten {
             self.withdraw(id).await?;
         }
-        let settings: Vec<Setting> = if seen { settings } else { Vec::new() };
+        let settings: Vec<Setting> = if seen { consequences.asked } else { Vec::new() };
         match self.bring(&changed, &settings, operations, by).await {
-            Ok(device) => Ok(device),
+            Ok(device) => Ok(self.tend(device).await),
             Err(refused) => {
                 if let Some(before) = before {
                     self.restore(changed.profile, before, device.key).await?;
                 }
                 Err(refused)
+            }
+        }
+    }
+
+    /// Has the device configured if the change made it out of date. The change itself stands, whatever comes of this: the
+    /// next Inform finds what is left.
+    async fn tend(&self, device: Device) -> Device {
+        let upkeep = Upkeep { store: self.store, queue: self.queue };
+        let tended = match upkeep.tend(&device, Occasion::Other, Wake::Call, self.clock.now()).await {
+            Ok(Tended::Nothing) => return device,
+            Ok(Tended::Something) => self.store.device(device.key).await,
+            Err(error) => Err(error),
+        };
+        match tended {
+            Ok(tended) => tended.unwrap_or(device),
+            Err(error) => {
+                tracing::error!(%error, device.id = %device.key, "device {} is not configured yet", device.key);
+                device
             }
         }
     }
@@ -200,11 +229,12 @@ impl Editor<'_> {
         if !device.profile.is_active {
             return Err(EditError::Inactive);
         }
-        let work = operation.work()?;
+        let sources = Sources::of(self.store, &device.profile);
+        let work = operation.work(&sources.basis(&device.profile, &device.state))?;
         Ok(self.queue.schedule(device, self.ordered(work, by), Merge::SameUnstarted).await?)
     }
 
-    /// Replaces what is wanted of this one device over and above its type.
+    /// Replaces what is wanted of this one device over and above its type, and has it configured.
     ///
     /// # Errors
     /// [`EditError::Gone`], [`EditError::Store`].
@@ -221,7 +251,8 @@ impl Editor<'_> {
             profile.revision = profile.revision.wrapping_add(1);
             profile.last_change = Some(now);
         };
-        self.store.edit_profile(device.key, Box::new(edit)).await?.ok_or(EditError::Gone)
+        let device = self.store.edit_profile(device.key, Box::new(edit)).await?.ok_or(EditError::Gone)?;
+        Ok(self.tend(device).await)
     }
 
     /// Removes a device and everything of it.
@@ -248,7 +279,8 @@ impl Editor<'_> {
         Ok(())
     }
 
-    /// Withdraws a transaction that has not started. A setting that it was to bring stays pending, and says why.
+    /// Withdraws a transaction that has not started. A setting that it was to bring stays pending, and says why; a
+    /// configuration that acsd was to bring by itself is left alone until something changes or the device restarts.
     ///
     /// # Errors
     /// [`CancelError`].
@@ -264,6 +296,10 @@ impl Editor<'_> {
                 }
             };
             self.store.edit_profile(transaction.device, Box::new(note)).await.map_err(CancelError::Store)?;
+        } else if transaction.work == Work::Sync && transaction.kind == Kind::Configuration {
+            let upkeep = Upkeep { store: self.store, queue: self.queue };
+            let noted = upkeep.configured(transaction, None, Written::Nothing, self.clock.now()).await;
+            noted.map_err(CancelError::Store)?;
         }
         Ok(())
     }
@@ -274,11 +310,11 @@ impl Editor<'_> {
         key: DeviceKey,
         patch: DevicePatch,
         login: Option<Login>,
-        settings: &[Setting],
+        consequences: &Consequences,
         seen: bool,
     ) -> Result<(Option<Profile>, Device), EditError> {
         let mut before = None;
-        if !patch.changes_record() && login.is_none() && settings.is_empty() {
+        if !patch.changes_record() && login.is_none() && consequences.all().next().is_none() {
             return self.store.device(key).await?.map(|device| (None, device)).ok_or(EditError::Gone);
         }
         let now = self.clock.now();
@@ -287,6 +323,10 @@ impl Editor<'_> {
             patch.apply(profile);
             profile.last_change = Some(now);
             if let Some(login) = login {
+                if profile.credentials.wanted().is_none_or(|present| present.username != login.username) {
+                    // Wanted values may be made from it.
+                    profile.revision = profile.revision.wrapping_add(1);
+                }
                 if seen {
                     // The one that was on its way may have arrived: it stays good until the device has used another.
                     let credentials = &mut profile.credentials;
@@ -296,8 +336,8 @@ impl Editor<'_> {
                     (profile.credentials.taken, profile.credentials.next) = (None, None);
                 }
             }
-            for setting in settings {
-                put_pending(profile, *setting, now);
+            for setting in consequences.all() {
+                put_pending(profile, setting, now);
             }
         };
         let device = self.store.edit_profile(key, Box::new(edit)).await?.ok_or(EditError::Gone)?;
@@ -386,34 +426,16 @@ fn configure(setting: Setting, by: &str) -> NewTransaction {
     }
 }
 
-/// Which settings have to be brought to the device when this patch is applied.
-fn settings_to_bring(device: &Device, patch: &DevicePatch, new_login: bool) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    // Asking again for what the device refused is asking it to try again.
-    let refused =
-        |setting| device.profile.pending.iter().any(|entry| entry.setting == setting && entry.failed.is_some());
-    let interval = device.profile.update_frequency.or(device.state.periodic_interval_secs);
-    if let Some(Some(wanted)) = patch.update_frequency
-        && (interval != Some(wanted) || refused(Setting::UpdateFrequency))
-    {
-        settings.push(Setting::UpdateFrequency);
-    }
-    // A device that was never seen has no old login to replace: the new one counts as set on it.
-    let asked_again = patch.password.is_some() && refused(Setting::Credentials);
-    if (new_login || asked_again) && device.state.identity.is_some() {
-        settings.push(Setting::Credentials);
-    }
-    settings
-}
-
 /// Seconds that are shown for a device of which no interval is known: what most CPEs are shipped with.
 pub const DEFAULT_UPDATE_FREQUENCY_SECS: u32 = 300;
 
-/// The periodic interval as the API shows it: what is wanted, else what the device reported, else the default.
+/// The periodic interval as the API shows it: what is wanted of the device, by itself or by its type, else what the device
+/// reported, else the default.
 #[must_use]
-pub fn shown_update_frequency(device: &Device) -> u32 {
+pub fn shown_update_frequency(device: &Device, store: &dyn Store) -> u32 {
+    let of_type = || type_of(store, &device.profile).update_frequency;
     let reported = device.state.periodic_interval_secs;
-    device.profile.update_frequency.or(reported).unwrap_or(DEFAULT_UPDATE_FREQUENCY_SECS)
+    device.profile.update_frequency.or_else(of_type).or(reported).unwrap_or(DEFAULT_UPDATE_FREQUENCY_SECS)
 }
 
 /// The transaction that carries a new update frequency, if one does.

@@ -16,7 +16,8 @@ pub use self::record::Record;
 pub use self::reference::{Reference, References};
 
 use crate::devices::keeper::{Change, Keeper};
-use crate::model::device_type::{DeviceType, TypeMatch};
+use crate::model::device_type::DeviceType;
+use crate::model::{matching, placeholders};
 use crate::store::catalogue::{AddError, Entries};
 use crate::store::{DeviceFilter, Page, Store, StoreError};
 
@@ -204,12 +205,9 @@ fn count<T>(items: impl Iterator<Item = T>) -> u64 {
 /// # Errors
 /// What is wrong with them, as a sentence fragment.
 pub fn check_placeholders(value: &str) -> Result<Placeholders, String> {
-    let named = value.split('{').skip(1).any(|rest| {
-        rest.split_once('}').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
-        })
-    });
-    Ok(if named { Placeholders::Some } else { Placeholders::None })
+    placeholders::check(value).map_err(|unknown| unknown.to_string())?;
+    // A brace that is meant as one is filled in as well.
+    Ok(if value.contains('{') { Placeholders::Some } else { Placeholders::None })
 }
 
 /// Whether a value is complete as it stands.
@@ -221,12 +219,9 @@ pub enum Placeholders {
     Some,
 }
 
-/// Other types that would fit a device exactly as well as this one does: which one it got would be chance.
+/// Other types that would fit some device exactly as well as this one does: which one it got would be chance.
 #[must_use]
 pub fn tied_types(device_type: &DeviceType, all: &Entries<DeviceType>) -> Vec<Arc<DeviceType>> {
-    let matching = &device_type.matching;
-    if *matching == TypeMatch::default() {
-        return Vec::new();
-    }
-    all.values().filter(|other| other.id != device_type.id && other.matching == *matching).cloned().collect()
+    let others = all.values().filter(|other| other.id != device_type.id);
+    others.filter(|other| matching::conflict(&device_type.matching, &other.matching)).cloned().collect()
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::auth::random;
 use crate::auth::seal::Sealer;
 use crate::events;
-use crate::model::device::{Credentials, Device, Login, Profile, Setting, State};
+use crate::model::device::{Credentials, Device, DeviceTypeId, Login, Profile, Setting, State, TypeOrigin};
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::transaction::{Kind, NewTransaction, Work};
 use crate::store::{Durability, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
@@ -86,11 +86,16 @@ impl Onboarding {
         Ok(awaited.map(Caller::from))
     }
 
-    /// Registers an unknown device, with the logins it is to get.
+    /// Registers an unknown device, with the logins it is to get, and of the type that the match rules say.
     ///
     /// # Errors
     /// [`OnboardError`].
-    pub async fn register(&self, identity: &DeviceIdentity, at: Timestamp) -> Result<Device, OnboardError> {
+    pub async fn register(
+        &self,
+        identity: &DeviceIdentity,
+        matched: Option<DeviceTypeId>,
+        at: Timestamp,
+    ) -> Result<Device, OnboardError> {
         let raw = identity.serial_number.clone();
         // A second device with a serial that is taken is registered all the same (design.md §4, *Identity*).
         let alternatives = [
@@ -100,6 +105,9 @@ impl Onboarding {
             SerialNumber::try_from(Uuid::new_v4().to_string().as_str()).ok(),
         ];
         let mut profile = Profile::fresh(raw.clone(), at);
+        if let Some(matched) = matched {
+            (profile.device_type, profile.type_origin) = (matched, TypeOrigin::Matched);
+        }
         self.give_logins(&mut profile.credentials, identity)?;
         let mut taken = None;
         for serial in alternatives.into_iter().flatten() {

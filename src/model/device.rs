@@ -172,6 +172,14 @@ pub struct Credentials {
     pub reset_ordered: Option<Timestamp>,
 }
 
+impl Credentials {
+    /// The login the device is to have: the one on its way to it, else the one it has.
+    #[must_use]
+    pub fn wanted(&self) -> Option<&Login> {
+        self.next.as_ref().or(self.taken.as_ref()).or(self.current.as_ref())
+    }
+}
+
 /// What may be pending on a device (rest-api.md 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -60,6 +60,20 @@ impl DeviceType {
             revision: 0,
         }
     }
+
+    /// Whether the type asks nothing of its devices by itself, `device_factory` aside.
+    #[must_use]
+    pub fn wants_nothing(&self) -> bool {
+        self.wanted.is_empty() && self.update_frequency.is_none() && self.location_parameters.is_empty()
+    }
+
+    /// Whether devices that were configured under `before` have to be looked at again: then the revision is to be raised.
+    #[must_use]
+    pub fn wants_other_than(&self, before: &Self) -> bool {
+        self.wanted != before.wanted
+            || self.update_frequency != before.update_frequency
+            || self.location_parameters != before.location_parameters
+    }
 }
 
 /// Which devices a type is for. Everything given must match; nothing given: none matches by itself.

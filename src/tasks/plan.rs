@@ -25,6 +25,7 @@ use crate::model::transaction::{
     Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, WaitReason, Work,
 };
 use crate::model::wanted::{ConfigurationMark, Effective};
+use crate::types::path::ParameterPath;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -120,6 +121,13 @@ pub enum Wanted {
         secs: Option<u32>,
         /// Used when the device does not.
         fallback_secs: u32,
+    },
+    /// Where the device stands.
+    Location {
+        /// The parameter that the type maps it to.
+        path: ParameterPath,
+        /// What to write.
+        name: String,
     },
     /// All that a device is to be configured to; of a `Work::DeviceFactory`, its type's writes.
     Configuration {

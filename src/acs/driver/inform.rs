@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::fault::AcsFault;
 use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
 use crate::cwmp::session::{Action, Outcome, Session};
+use crate::devices::classify;
+use crate::devices::keeper::upkeep::{Occasion, Wake};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::event::RefusalReason;
@@ -58,8 +61,9 @@ impl Inner {
         let Some(mut unopened) = self.unopened(post, &identity, now) else {
             return Answer::Busy { retry_after: retry_after() };
         };
+        let flags = self.emission_of(admitted.0.as_ref(), &identity, inform);
         let session = &mut unopened.session;
-        let header = match session.open(now, &envelope, inform, self.config.emission) {
+        let header = match session.open(now, &envelope, inform, flags) {
             Ok(header) => header,
             Err(fault) => {
                 let header = Header { id: envelope.header.id.clone(), ..Header::default() };
@@ -71,11 +75,22 @@ impl Inner {
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
-                self.establish(post, (device, opened_by), unopened, body).await
+                self.establish(post, (device, opened_by), (unopened, flags), body).await
             }
             Err(error) if error.is_passing() => self.postpone(identity, unopened, &envelope, &error, now),
             Err(error) => Self::unavailable(&error),
         }
+    }
+
+    /// How envelopes for this device are written: as its type says, for an unknown one as the type that it will get.
+    fn emission_of(&self, known: Option<&Caller>, identity: &DeviceIdentity, inform: &Inform<'_>) -> EmissionFlags {
+        let store = &*self.services.store;
+        let device_type = match known {
+            Some(device) => Some(device.profile.device_type),
+            None => classify::at_first_sight(store, identity, &inform.parameters),
+        };
+        let device_type = device_type.and_then(|id| store.device_types().of(id));
+        device_type.map_or(self.config.emission, |device_type| device_type.emission.over(self.config.emission))
     }
 
     /// The session that the Inform is to open: the one it was to be sent again in, else a new one. `None`: no randomness.
@@ -232,7 +247,10 @@ impl Inner {
                 }
                 device
             }
-            None => Caller::from(onboarding.register(identity, now).await?),
+            None => {
+                let matched = classify::at_first_sight(&*self.services.store, identity, &inform.parameters);
+                Caller::from(onboarding.register(identity, matched, now).await?)
+            }
         };
         match principal {
             Principal::Taken => onboarding.complete_hand_over(device.key, Handed::Taken).await?,
@@ -264,9 +282,6 @@ impl Inner {
         if learned.came_up || learned.interval_changed {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
-        if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
-            self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
-        }
         let mut device = Device { key: device.key, profile: device.profile, state };
         if learned.first_contact || learned.bootstrapped {
             let own_login = match principal {
@@ -280,7 +295,27 @@ impl Inner {
                 device = fresh;
             }
         }
+        let device = self.keep_configured(device, &learned, now).await?;
+        // Last, so that whoever sees a factory reset completed finds the work that puts the device right again.
+        if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
+            self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
+        }
         self.services.presence.informed.fire(device.key);
+        Ok(device)
+    }
+
+    /// Has the device classified when the Inform says something new of it, and configured when it is not as it is to be.
+    async fn keep_configured(
+        &self,
+        mut device: Device,
+        learned: &Learned,
+        now: Timestamp,
+    ) -> Result<Device, OnboardError> {
+        if learned.first_contact || learned.software_was.is_some() {
+            device = classify::classify(&*self.services.store, device, now).await?;
+        }
+        let occasion = if learned.booted || learned.bootstrapped { Occasion::Boot } else { Occasion::Other };
+        self.upkeep().tend(&device, occasion, Wake::IsHere, now).await?;
         Ok(device)
     }
 
@@ -289,7 +324,7 @@ impl Inner {
         self: &Arc<Self>,
         post: &Post,
         (device, opened_by): (Device, Principal),
-        Unopened { token, session, began_at, .. }: Unopened,
+        (Unopened { token, session, began_at, .. }, flags): (Unopened, EmissionFlags),
         body: Bytes,
     ) -> Answer {
         // Reserved before it is announced: an even newer session has to find it.
@@ -320,6 +355,7 @@ impl Inner {
             faults_told: 0,
             sent: body.clone(),
             opened_at: began_at,
+            flags,
             snapshot: Box::new(device),
         });
         if let PutBack::Superseded(live) = self.sessions.put_back(live) {

@@ -1,14 +1,15 @@
 //! The ACS's turn: transactions become calls, answers become results.
 
-use std::collections::HashMap;
-
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
+use crate::devices::classify;
+use crate::devices::keeper::upkeep::{Occasion, Wake, Written};
 use crate::events;
-use crate::model::device::{DataModel, Device, Login, Profile, Setting, State};
-use crate::model::transaction::{Phase, Transaction, TransactionStatus, Work};
+use crate::model::device::{DataModel, Login, Profile, Setting, State};
+use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
+use crate::model::wanted::ConfigurationMark;
 use crate::store::StoreError;
-use crate::tasks::plan::{self, Context, Running, Save, Step, Wanted};
+use crate::tasks::plan::{self, Running, Save, Step, Wanted};
 use crate::telemetry::names;
 use crate::types::ident::DeviceKey;
 use crate::types::time::Timestamp;
@@ -16,6 +17,7 @@ use crate::types::time::Timestamp;
 use super::super::exchange::Answer;
 use super::super::sessions::Live;
 use super::Inner;
+use super::prepare::context;
 
 /// Most faults of one session that the event log is told.
 const FAULTS_TOLD_MAX: u8 = 8;
@@ -33,7 +35,7 @@ impl Inner {
     /// The outstanding call has its answer.
     pub(super) async fn answered(&self, live: &mut Live, called: Option<Method>, reply: &Reply<'_>) -> Answer {
         let now = self.now();
-        if let Some(running) = live.running.as_mut() {
+        if let Some(mut running) = live.running.take() {
             self.count_reply(called, reply);
             // A read that is narrowed down to the one wrong name gets many.
             if let (Reply::Fault(fault), ..FAULTS_TOLD_MAX) = (reply, live.faults_told) {
@@ -41,8 +43,8 @@ impl Inner {
                 let of = (called, Some(running.transaction.id));
                 events::fault(&*self.services.store, &live.snapshot.profile, now, of, fault);
             }
-            let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
-            let step = running.answer(reply, &cx);
+            let step = running.answer(reply, &context(live, &self.config, now));
+            live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {
                 return answer;
             }
@@ -73,7 +75,7 @@ impl Inner {
             if !store.has_work(live.device, now) {
                 return self.finish(live, Outcome::Completed).await;
             }
-            let transaction = match store.claim(live.device, &live.tried, now).await {
+            let mut transaction = match store.claim(live.device, &live.tried, now).await {
                 Ok(Some(transaction)) => transaction,
                 Ok(None) => return self.finish(live, Outcome::Completed).await,
                 Err(error) => {
@@ -84,70 +86,18 @@ impl Inner {
             live.tried.push(transaction.id);
             if let Err(error) = self.prepare(live, &transaction).await {
                 tracing::error!(%error, transaction.id = %transaction.id, "a transaction could not be prepared");
+                // Begun without what it is to bring, it would end as if nothing were wanted.
+                plan::book(&mut transaction, &Step::Release { not_before: None }, now);
+                if let Err(error) = store.save(&transaction).await {
+                    tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
+                }
+                return self.finish(live, Outcome::Completed).await;
             }
-            let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
+            let cx = context(live, &self.config, now);
             let (running, step) = Running::begin(transaction, &cx);
             live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {
                 return answer;
-            }
-        }
-    }
-
-    /// Gathers what the procedure has to know before it starts.
-    async fn prepare(&self, live: &mut Live, transaction: &Transaction) -> Result<(), StoreError> {
-        let store = &self.services.store;
-        live.known.clear();
-        (live.wanted, live.wanted_login) = (None, None);
-        let root = live.snapshot.state.data_model.root();
-        let setting_paths;
-        let paths: Vec<&str> = match &transaction.work {
-            Work::Set { assignments } => assignments.iter().map(|assignment| assignment.path.as_str()).collect(),
-            Work::Configure(setting) => {
-                setting_paths = plan::setting_paths(root, *setting);
-                setting_paths.iter().map(String::as_str).collect()
-            }
-            Work::Get { .. }
-            | Work::AddObject { .. }
-            | Work::DeleteObject { .. }
-            | Work::Reboot
-            | Work::FactoryReset
-            | Work::Sync
-            | Work::Reconfigure
-            | Work::DeviceFactory => Vec::new(),
-        };
-        if !paths.is_empty() {
-            let known = store.known(live.device, &paths).await?;
-            live.known = known.into_iter().flatten().map(|parameter| (parameter.path.clone(), parameter)).collect();
-        }
-        if let Work::Configure(setting) = transaction.work
-            && let Some(device) = store.device(live.device).await?
-        {
-            live.wanted = self.wanted(&device, setting);
-            live.wanted_login = device.profile.credentials.next.filter(|_| setting == Setting::Credentials);
-        }
-        Ok(())
-    }
-
-    /// What a setting's value is to be, from the profile as it is now.
-    fn wanted(&self, device: &Device, setting: Setting) -> Option<Wanted> {
-        let credentials = &device.profile.credentials;
-        let login = match setting {
-            Setting::UpdateFrequency => {
-                return Some(Wanted::Interval {
-                    secs: device.profile.update_frequency,
-                    fallback_secs: self.config.fallback_interval_secs,
-                });
-            }
-            Setting::Credentials => credentials.next.as_ref()?,
-            Setting::ConnectionRequest => credentials.connection_request.as_ref()?,
-            Setting::LocationUpdate | Setting::FirmwareUpgrade => return None,
-        };
-        match self.services.sealer.open(&login.password) {
-            Ok(password) => Some(Wanted::Login { username: login.username.clone(), password }),
-            Err(error) => {
-                tracing::error!(%error, device.id = %device.key, "a password of device {} cannot be unsealed", device.key);
-                None
             }
         }
     }
@@ -168,8 +118,8 @@ impl Inner {
             Step::End(_) => {
                 let mut running = live.running.take()?;
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
-                let login = live.wanted_login.take();
-                self.settle(running, login, now).await;
+                let brought = Brought { wanted: live.wanted.take(), login: live.wanted_login.take() };
+                self.settle(running, brought, now).await;
                 None
             }
         }
@@ -214,7 +164,9 @@ impl Inner {
         if let (Work::Configure(_), Some(learned)) = (&running.transaction.work, patch.learn.first()) {
             self.note_data_model(device, DataModel::of_path(&learned.path)).await;
         }
-        let interval = patch.learn.iter().find_map(|learned| {
+        let is_classified = patch.learn.iter().any(|it| it.value.is_some() && classify::is_model_name(&it.path));
+        // The last: what was written is read back.
+        let interval = patch.learn.iter().rev().find_map(|learned| {
             let (value, _) = learned.value.as_ref()?;
             learned.path.ends_with(".ManagementServer.PeriodicInformInterval").then(|| value.trim().parse::<u32>())
         });
@@ -226,6 +178,26 @@ impl Inner {
         }
         if let Err(error) = store.patch_parameters(device, patch, now).await {
             tracing::error!(%error, device.id = %device, "the parameters of device {device} were not kept");
+        }
+        if is_classified {
+            self.classify_again(device, now).await;
+        }
+    }
+
+    /// The device's model name was read.
+    async fn classify_again(&self, device: DeviceKey, now: Timestamp) {
+        let store = &*self.services.store;
+        let again = async {
+            let Some(device) = store.device(device).await? else { return Ok(()) };
+            let before = device.profile.device_type;
+            let device = classify::classify(store, device, now).await?;
+            if device.profile.device_type != before {
+                self.upkeep().tend(&device, Occasion::Other, Wake::IsHere, now).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = again.await {
+            tracing::error!(%error, device.id = %device, "device {device} was not classified by its model name");
         }
     }
 
@@ -249,24 +221,45 @@ impl Inner {
         self.services.expiry.arm(device, self.now(), Some(secs));
     }
 
-    /// `login`: the one that a `Configure` has written.
-    async fn settle(&self, running: Running, login: Option<Login>, now: Timestamp) {
+    async fn settle(&self, running: Running, brought: Brought, now: Timestamp) {
         let Running { transaction, results, .. } = running;
-        let edited = self.after_effects(&transaction, login, now);
+        let edited = self.after_effects(&transaction, &results, brought, now);
         let (settled, ()) = tokio::join!(self.services.queue.settle(&transaction, &results), edited);
         if let Err(error) = settled {
             tracing::error!(%error, transaction.id = %transaction.id, "transaction {} was not settled", transaction.id);
         }
+        if is_configuration(&transaction.work) {
+            self.tend_again(transaction.device, now).await;
+        }
+    }
+
+    /// What is wanted may have changed while it was brought.
+    async fn tend_again(&self, device: DeviceKey, now: Timestamp) {
+        let again = async {
+            if let Some(device) = self.services.store.device(device).await? {
+                self.upkeep().tend(&device, Occasion::Other, Wake::IsHere, now).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = again.await {
+            tracing::error!(%error, device.id = %device, "device {device} was not looked at again");
+        }
     }
 
     /// What the end of a transaction means for the device's record.
-    async fn after_effects(&self, transaction: &Transaction, login: Option<Login>, now: Timestamp) {
+    async fn after_effects(
+        &self,
+        transaction: &Transaction,
+        results: &[VariableResult],
+        brought: Brought,
+        now: Timestamp,
+    ) {
         let completed = transaction.status == TransactionStatus::Completed;
         let device = transaction.device;
         let words = transaction.fault.as_ref().map(|fault| fault.message.clone());
         let edit: Box<dyn FnOnce(&mut Profile) + Send> = match transaction.work {
             Work::Configure(setting) => {
-                let id = transaction.id;
+                let (id, login) = (transaction.id, brought.login);
                 Box::new(move |profile| {
                     if completed && setting == Setting::Credentials && profile.credentials.next == login {
                         profile.credentials.taken = profile.credentials.next.take();
@@ -277,14 +270,21 @@ impl Inner {
             Work::Set { .. } | Work::AddObject { .. } | Work::DeleteObject { .. } if completed => {
                 Box::new(move |profile| profile.last_change = Some(now))
             }
+            Work::DeviceFactory if has_written(results) => Box::new(move |profile| profile.last_change = Some(now)),
+            Work::Sync | Work::Reconfigure => {
+                let written = if has_written(results) { Written::Something } else { Written::Nothing };
+                let used = brought.mark();
+                if let Err(error) = self.upkeep().configured(transaction, used, written, now).await {
+                    tracing::error!(%error, device.id = %device, "how far device {device} is configured was not noted");
+                }
+                return;
+            }
             Work::Get { .. }
             | Work::Set { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
             | Work::FactoryReset
-            | Work::Sync
-            | Work::Reconfigure
             | Work::DeviceFactory => return,
         };
         let edited = match self.services.store.edit_profile(device, edit).await {
@@ -325,10 +325,10 @@ impl Inner {
         self.keep_learned(&mut running, device, None, now).await;
         // Ended already, and only the settling was cut short.
         if running.transaction.phase == Phase::Ended {
-            return self.settle(running, None, now).await;
+            return self.settle(running, Brought::default(), now).await;
         }
         match running.lost(now, jitter(), &self.config.plan) {
-            Step::End(_) => self.settle(running, None, now).await,
+            Step::End(_) => self.settle(running, Brought::default(), now).await,
             Step::Release { .. } | Step::Wait { .. } | Step::Call { .. } => {
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -360,23 +360,29 @@ fn configured(
     }
 }
 
-fn context<'c>(
-    device: &Device,
-    known: &'c HashMap<Box<str>, crate::model::device::Parameter>,
-    wanted: Option<&'c Wanted>,
-    config: &'c super::DriverConfig,
-    now: Timestamp,
-) -> Context<'c> {
-    Context {
-        now,
-        data_model: device.state.data_model,
-        last_boot: device.state.last_boot,
-        boolean_form: config.emission.boolean_form,
-        jitter: jitter(),
-        known,
-        wanted,
-        limits: &config.plan,
+/// What a transaction that has ended was to bring to its device.
+#[derive(Default)]
+struct Brought {
+    wanted: Option<Wanted>,
+    /// The login among it, as the profile had it.
+    login: Option<Login>,
+}
+
+impl Brought {
+    fn mark(&self) -> Option<ConfigurationMark> {
+        match &self.wanted {
+            Some(Wanted::Configuration { effective, .. }) => Some(effective.mark),
+            Some(Wanted::Login { .. } | Wanted::Interval { .. } | Wanted::Location { .. }) | None => None,
+        }
     }
+}
+
+const fn is_configuration(work: &Work) -> bool {
+    matches!(work, Work::Sync | Work::Reconfigure | Work::Configure(Setting::LocationUpdate | Setting::UpdateFrequency))
+}
+
+fn has_written(results: &[VariableResult]) -> bool {
+    results.iter().any(|result| result.fault.is_none())
 }
 
 /// The periodic interval on record, if no transaction of this session can have changed it since the Inform.
@@ -384,7 +390,7 @@ fn noted_interval(live: &Live) -> Option<u32> {
     live.snapshot.state.periodic_interval_secs.filter(|_| live.tried.len() <= 1)
 }
 
-fn jitter() -> u32 {
+pub(super) fn jitter() -> u32 {
     fastrand::u32(0..1000)
 }
 

@@ -164,7 +164,7 @@ impl DeviceRow {
 
 impl DeviceDetail {
     pub(in crate::api) async fn of(device: Device, shown: PendingShown, store: &dyn Store) -> Result<Self, ApiError> {
-        let update_frequency = edit::shown_update_frequency(&device);
+        let update_frequency = edit::shown_update_frequency(&device, store);
         let username = credentials::wanted_login(&device).map(|login| login.username.clone()).unwrap_or_default();
         let identity = device.state.identity.as_ref();
         let unique_identifier = identity.map(unique_identifier).unwrap_or_default();

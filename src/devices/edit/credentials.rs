@@ -80,8 +80,7 @@ pub fn of_known_device(device: &Device, patch: &DevicePatch, sealer: &Sealer) ->
 /// The login the device is to have: the one on its way to it, else the one it has.
 #[must_use]
 pub fn wanted_login(device: &Device) -> Option<&Login> {
-    let credentials = &device.profile.credentials;
-    credentials.next.as_ref().or(credentials.taken.as_ref()).or(credentials.current.as_ref())
+    device.profile.credentials.wanted()
 }
 
 fn named(username: Option<&str>) -> Option<&str> {

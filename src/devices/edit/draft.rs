@@ -66,6 +66,9 @@ impl DeviceDraft {
     #[must_use]
     pub fn into_profile(self, uuid: Uuid, now: Timestamp) -> Profile {
         let mut profile = Profile { uuid, ..Profile::fresh(self.serial_number, now) };
+        if self.fields.device_type.is_some() {
+            profile.type_origin = TypeOrigin::Operator;
+        }
         self.fields.apply(&mut profile);
         profile
     }
@@ -113,7 +116,8 @@ impl DevicePatch {
         if self.changes_configuration(profile) {
             profile.revision = profile.revision.wrapping_add(1);
         }
-        if self.device_type.is_some() {
+        // A record that is sent back as it was read chooses nothing.
+        if self.device_type.is_some_and(|wanted| wanted != profile.device_type) {
             profile.type_origin = TypeOrigin::Operator;
         }
         set(&mut profile.name, self.name);

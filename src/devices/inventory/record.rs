@@ -143,11 +143,7 @@ impl Record for DeviceType {
     }
 
     fn follow(&mut self, before: &Self) -> bool {
-        let news = self.wanted != before.wanted
-            || self.location_parameters != before.location_parameters
-            || self.update_frequency != before.update_frequency
-            || self.name != before.name
-            || self.short_name != before.short_name;
+        let news = self.wants_other_than(before);
         self.revision = self.revision.wrapping_add(news.into());
         news
     }

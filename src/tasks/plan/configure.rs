@@ -1,4 +1,4 @@
-//! acsd's own settings on a device: its logins and its periodic Inform interval.
+//! acsd's own settings on a device: its logins, its periodic Inform interval, and where it stands.
 //!
 //! Writing the same value twice has the effect of once, and passwords cannot be read back: an unknown outcome is
 //! resolved by writing again.
@@ -119,6 +119,9 @@ impl Configure {
             (Setting::UpdateFrequency, Some(Wanted::Interval { secs: None, fallback_secs })) => {
                 self.look(cx, *fallback_secs)
             }
+            (Setting::LocationUpdate, Some(Wanted::Location { path, name })) => {
+                self.write_location(desk, cx, path, name)
+            }
             // The profile no longer asks for it.
             _ => Step::End(Ending::Completed { note: Some("nothing to set any more".to_owned()) }),
         }
@@ -155,6 +158,15 @@ impl Configure {
                 },
             },
             (Stage::Write, Answer::Response(Response::SetParameterValues(applied))) => {
+                if let Some(Wanted::Location { path, name }) = cx.wanted {
+                    // So that it is not brought again.
+                    desk.learned.learn.push(ParameterPatch {
+                        path: path.as_str().into(),
+                        value: Some((name.as_str().into(), location_type(cx, path))),
+                        writable: None,
+                        notification: None,
+                    });
+                }
                 Step::End(Ending::Completed { note: set::note_of(*applied) })
             }
             (Stage::Write, Answer::Fault(fault)) => {
@@ -195,11 +207,20 @@ impl Configure {
         self.write(desk, cx, &leaves)
     }
 
+    fn write_location(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, path: &ParameterPath, name: &str) -> Step {
+        let ty = location_type(cx, path);
+        self.send(desk, vec![ParameterValueStruct::new(path.as_str().to_owned(), name.to_owned(), ty)])
+    }
+
     fn write(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, leaves: &[(&str, &str, XsdType)]) -> Step {
         let parameters = leaves
             .iter()
             .map(|(leaf, value, ty)| ParameterValueStruct::new(self.path(cx, leaf), (*value).to_owned(), *ty))
             .collect();
+        self.send(desk, parameters)
+    }
+
+    fn send(&mut self, desk: &mut Desk<'_>, parameters: Vec<ParameterValueStruct<'static>>) -> Step {
         let parameter_key = desk.transaction.id.to_string().into();
         self.stage = Stage::Write;
         Step::Call {
@@ -211,6 +232,11 @@ impl Configure {
     fn path(&self, cx: &Context<'_>, leaf: &str) -> String {
         format!("{}ManagementServer.{leaf}", self.found.unwrap_or(cx.data_model).root())
     }
+}
+
+/// As the device last reported it: vendors' own parameters are not always strings.
+fn location_type(cx: &Context<'_>, path: &ParameterPath) -> XsdType {
+    cx.known.get(path.as_str()).and_then(|known| known.ty).unwrap_or(XsdType::String)
 }
 
 /// What a setting writes or reads, below `ManagementServer.`.

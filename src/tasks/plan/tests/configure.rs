@@ -114,6 +114,24 @@ fn a_device_without_the_parameter_is_never_told_its_name() {
 }
 
 #[test]
+fn a_location_is_written_where_the_type_maps_it_and_remembered() {
+    const SPOT: &str = "Device.X_Vendor.Location";
+    let located = || Wanted::Location { path: SPOT.try_into().expect("a path"), name: "Main street".to_owned() };
+    for twist in [None, Some(Twist::AnswerLost), Some(Twist::KilledOnTheWay)] {
+        let mut device = Device::with(&[(SPOT, "", XsdType::String)]);
+        device.script.extend(twist.clone().map(|twist| (0, twist)));
+        let mut world = world(device, Setting::LocationUpdate, Some(located()));
+        world.run().assert_completed();
+        assert_eq!(world.device.value(SPOT), "Main street", "{twist:?}");
+        let learned = world.learned.iter().flat_map(|patch| &patch.learn).next().expect("learned");
+        assert_eq!((&*learned.path, learned.value.as_ref().map(|(text, _)| &**text)), (SPOT, Some("Main street")));
+    }
+    let mut world = world(Device::with(&[]), Setting::LocationUpdate, Some(located()));
+    world.run();
+    assert!(world.fault().message.contains(SPOT), "{:?}", world.fault());
+}
+
+#[test]
 fn an_agent_that_dies_of_being_asked_for_names_is_not_asked_again() {
     let device = device("1", "60").at(0, Twist::LostOnTheWay);
     let mut world = world(device, Setting::Credentials, Some(login()));

@@ -1,0 +1,142 @@
+//! What a transaction has to know before it starts: what it is to bring, from the record and the catalogues as they are
+//! just then, and what is known of the parameters that it names.
+
+use std::sync::Arc;
+
+use crate::cwmp::emission::EmissionFlags;
+use crate::devices::keeper::upkeep::Sources;
+use crate::model::device::{Device, Setting};
+use crate::model::transaction::{Transaction, Work};
+use crate::model::wanted::{Basis, WantedConfiguration};
+use crate::store::StoreError;
+use crate::tasks::plan::{self, Attributes, Context, Wanted};
+use crate::types::time::Timestamp;
+
+use super::super::sessions::Live;
+use super::turn::jitter;
+use super::{DriverConfig, Inner};
+
+impl Inner {
+    /// Gathers what the procedure has to know before it starts.
+    pub(super) async fn prepare(&self, live: &mut Live, transaction: &Transaction) -> Result<(), StoreError> {
+        let store = &self.services.store;
+        live.known.clear();
+        (live.wanted, live.wanted_login) = (None, None);
+        let fresh = match transaction.work {
+            Work::Configure(_) | Work::Sync | Work::Reconfigure | Work::DeviceFactory => {
+                store.device(live.device).await?
+            }
+            Work::Get { .. }
+            | Work::Set { .. }
+            | Work::AddObject { .. }
+            | Work::DeleteObject { .. }
+            | Work::Reboot
+            | Work::FactoryReset => None,
+        };
+        if let Some(device) = &fresh {
+            live.wanted = self.wanted(device, &transaction.work, live.flags);
+        }
+        let known = match &transaction.work {
+            Work::Set { assignments } => {
+                let paths: Vec<&str> = assignments.iter().map(|assignment| assignment.path.as_str()).collect();
+                store.known(live.device, &paths).await?
+            }
+            Work::Configure(setting) => {
+                let mut paths = plan::setting_paths(live.snapshot.state.data_model.root(), *setting);
+                if let Some(Wanted::Location { path, .. }) = &live.wanted {
+                    paths.push(path.as_str().to_owned());
+                }
+                let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                store.known(live.device, &paths).await?
+            }
+            Work::Sync | Work::Reconfigure | Work::DeviceFactory => {
+                let paths = live.wanted.as_ref().map(fixed_paths).unwrap_or_default();
+                store.known(live.device, &paths).await?
+            }
+            Work::Get { .. }
+            | Work::AddObject { .. }
+            | Work::DeleteObject { .. }
+            | Work::Reboot
+            | Work::FactoryReset => Vec::new(),
+        };
+        live.known = known.into_iter().flatten().map(|parameter| (parameter.path.clone(), parameter)).collect();
+        if transaction.work == Work::Configure(Setting::Credentials) {
+            live.wanted_login = fresh.and_then(|device| device.profile.credentials.next);
+        }
+        Ok(())
+    }
+
+    /// What the work is to bring, from the record and the catalogues as they are now.
+    fn wanted(&self, device: &Device, work: &Work, flags: EmissionFlags) -> Option<Wanted> {
+        let sources = Sources::of(&*self.services.store, &device.profile);
+        let basis = sources.basis(&device.profile, &device.state);
+        let effective = match work {
+            Work::Configure(setting) => return self.wanted_setting(device, &basis, *setting),
+            Work::Sync | Work::Reconfigure => basis.effective()?,
+            Work::DeviceFactory => basis.device_factory()?,
+            Work::Get { .. }
+            | Work::Set { .. }
+            | Work::AddObject { .. }
+            | Work::DeleteObject { .. }
+            | Work::Reboot
+            | Work::FactoryReset => return None,
+        };
+        let configured = device.state.configured;
+        Some(Wanted::Configuration {
+            effective: Arc::new(effective),
+            applied: configured.mark.filter(|_| !configured.failed),
+            attributes: if flags.no_attributes { Attributes::Never } else { Attributes::Allowed },
+        })
+    }
+
+    /// What a setting's value is to be.
+    fn wanted_setting(&self, device: &Device, basis: &Basis<'_>, setting: Setting) -> Option<Wanted> {
+        let credentials = &device.profile.credentials;
+        let login = match setting {
+            Setting::UpdateFrequency => {
+                let fallback_secs = self.config.fallback_interval_secs;
+                return Some(Wanted::Interval { secs: basis.update_frequency(), fallback_secs });
+            }
+            Setting::LocationUpdate => {
+                let path = basis.location_parameter()?.clone();
+                return Some(Wanted::Location { path, name: basis.location_name().to_owned() });
+            }
+            Setting::Credentials => credentials.next.as_ref()?,
+            Setting::ConnectionRequest => credentials.connection_request.as_ref()?,
+            Setting::FirmwareUpgrade => return None,
+        };
+        match self.services.sealer.open(&login.password) {
+            Ok(password) => Some(Wanted::Login { username: login.username.clone(), password }),
+            Err(error) => {
+                tracing::error!(%error, device.id = %device.key, "a password of device {} cannot be unsealed", device.key);
+                None
+            }
+        }
+    }
+}
+
+/// The wanted parameters and attributes whose paths are known beforehand.
+fn fixed_paths(wanted: &Wanted) -> Vec<&str> {
+    match wanted {
+        Wanted::Configuration { effective, .. } => {
+            let WantedConfiguration { parameters, attributes, .. } = &effective.configuration;
+            let attributes = attributes.iter().map(|wanted| wanted.path.as_str());
+            parameters.iter().map(|wanted| wanted.path.as_str()).chain(attributes).collect()
+        }
+        Wanted::Login { .. } | Wanted::Interval { .. } | Wanted::Location { .. } => Vec::new(),
+    }
+}
+
+/// What a procedure may know while it runs.
+pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timestamp) -> Context<'c> {
+    Context {
+        now,
+        data_model: live.snapshot.state.data_model,
+        last_boot: live.snapshot.state.last_boot,
+        boolean_form: live.flags.boolean_form,
+        jitter: jitter(),
+        known: &live.known,
+        wanted: live.wanted.as_ref(),
+        limits: &config.plan,
+    }
+}
