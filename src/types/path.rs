@@ -105,6 +105,12 @@ impl ParameterPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As [`hides_its_value`].
+    #[must_use]
+    pub fn hides_its_value(&self) -> bool {
+        hides_its_value(&self.0)
+    }
 }
 
 impl ReadPath {
@@ -166,6 +172,31 @@ impl fmt::Display for ReadPath {
     }
 }
 
+/// How the leaves end that hold secrets, in small letters: such parameters are written, but devices show them empty or
+/// starred (`hidden` in the data models, quirk 53), and acsd shows them to nobody.
+const SECRET_ENDINGS: [&str; 10] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "sharedkey",
+    "privatekey",
+    "wepkey",
+    "psk",
+    "secret",
+    // Of a SIM card, and of a WPS registrar.
+    ".pin",
+];
+
+/// Whether the parameter's name says that its value is a secret: passwords, passphrases, pre-shared keys and the like.
+/// `PasswordRequired` is none.
+#[must_use]
+pub fn hides_its_value(path: &str) -> bool {
+    // `WEPKey1`: a number may follow.
+    let name = path.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
+    SECRET_ENDINGS.into_iter().any(|ending| name.ends_with(ending))
+}
+
 fn check(text: &str) -> Result<(), PathError> {
     if text.trim().is_empty() {
         return Err(PathError::Blank);
@@ -210,6 +241,36 @@ mod tests {
         }
         let long = format!("Device.{}", "x".repeat(250));
         assert_eq!(ParameterPath::try_from(long.as_str()), Err(PathError::TooLong { chars: 257 }));
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        let secrets = [
+            "Device.ManagementServer.Password",
+            "Device.ManagementServer.ConnectionRequestPassword",
+            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
+            "Device.WiFi.AccessPoint.1.Security.SAEPassphrase",
+            "Device.WiFi.AccessPoint.1.Security.PreSharedKey",
+            "Device.WiFi.AccessPoint.1.Security.WEPKey",
+            "Device.WiFi.AccessPoint.1.Security.RadiusSecret",
+            "Device.Cellular.Interface.1.USIM.PIN",
+            "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.PreSharedKey.1.PreSharedKey",
+            "InternetGatewayDevice.X_VENDOR_User.userpasswd2",
+        ];
+        for path in secrets {
+            assert!(hides_its_value(path), "{path}");
+        }
+        let open = [
+            "Device.UserInterface.PasswordRequired",
+            "Device.ManagementServer.Username",
+            "Device.WiFi.SSID.1.SSID",
+            "Device.WiFi.AccessPoint.1.Security.ModeEnabled",
+            "Device.X_VENDOR.Mapping",
+            "Device.IP.Diagnostics.X_Spin",
+        ];
+        for path in open {
+            assert!(!hides_its_value(path), "{path}");
+        }
     }
 
     #[test]
