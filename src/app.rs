@@ -304,6 +304,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         sessions_max: cwmp.max_sessions,
         exchanges_max: cwmp.max_exchanges,
         fallback_interval_secs: cwmp.fallback_interval_secs,
+        traces: config.traces.clone(),
     };
     Ok(Driver::new(services, gate, driver_config))
 }
@@ -375,6 +376,11 @@ fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Drive
     loops.spawn(async move {
         watching.await;
         "the store"
+    });
+    let recording = driver.clone().record(shutdown.clone());
+    loops.spawn(async move {
+        recording.await;
+        "the recorder of sessions"
     });
     let sweeping = driver.sweep(shutdown.clone());
     loops.spawn(async move {

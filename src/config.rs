@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::acs::gate::{AuthMode, OnboardingMode};
 use crate::acs::listen::ListenConfig;
+use crate::acs::recorder::TraceConfig;
 use crate::api::ApiConfig;
 use crate::connreq::http::CallLimits;
 use crate::connreq::policy::AddressPolicy;
@@ -42,6 +43,8 @@ pub struct Config {
     pub connection_request: ConnectionRequest,
     /// Transactions.
     pub transactions: Transactions,
+    /// What is recorded of devices that are being looked into.
+    pub traces: TraceConfig,
     /// The embedded store's habits.
     pub sled: Sled,
     /// Logs.
@@ -278,6 +281,7 @@ impl Default for Config {
             api: Api::default(),
             connection_request: ConnectionRequest::default(),
             transactions: Transactions::default(),
+            traces: TraceConfig::default(),
             sled: Sled::default(),
             log: LogSection::default(),
         }

@@ -6,5 +6,6 @@ pub mod inventory;
 pub mod learn;
 pub mod procedure;
 pub mod token;
+pub mod trace;
 pub mod transaction;
 pub mod wanted;

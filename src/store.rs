@@ -10,6 +10,7 @@ pub mod memory;
 mod queue;
 mod record;
 pub mod sled;
+pub mod traces;
 mod tree;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId
 use crate::types::time::Timestamp;
 
 use catalogue::CatalogueStore;
+use traces::TraceStore;
 
 /// Most live transactions of one device, unless configured (design.md §7).
 pub const QUEUE_MAX: usize = 256;
@@ -77,7 +79,7 @@ pub enum Durability {
 }
 
 /// Everything a store can do.
-pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore {
+pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore + TraceStore {
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
 

@@ -5,6 +5,7 @@
 
 mod inform;
 mod meters;
+mod record;
 mod serve;
 mod turn;
 
@@ -32,6 +33,7 @@ use crate::types::time::{Clock, Timestamp};
 
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
 use super::gate::{Failed, Gate, Passage};
+use super::recorder::{Recorder, TraceConfig};
 use super::sessions::{Live, PutBack, SessionTable, Taken};
 
 use meters::Meters;
@@ -56,6 +58,8 @@ pub struct DriverConfig {
     pub exchanges_max: usize,
     /// Interval given to a device that Informs not at all by itself, in seconds.
     pub fallback_interval_secs: u32,
+    /// Bounds of what is recorded of traced devices.
+    pub traces: TraceConfig,
 }
 
 /// The services the driver works with.
@@ -92,6 +96,7 @@ struct Inner {
     exchanges: AtomicUsize,
     salt: AtomicU32,
     meters: Meters,
+    recorder: Recorder,
 }
 
 impl Driver {
@@ -99,6 +104,7 @@ impl Driver {
     #[must_use]
     pub fn new(services: Services, gate: Gate, config: DriverConfig) -> Self {
         let inner = Inner {
+            recorder: Recorder::new(config.traces.clone(), config.decode),
             services,
             gate,
             config,
@@ -128,6 +134,7 @@ impl Driver {
         for live in self.inner.sessions.take_all() {
             self.inner.wind_up(live, Outcome::TimedOut).await;
         }
+        self.inner.recorder.store(&*self.inner.services.store).await;
     }
 
     /// How many sessions are open.
@@ -157,7 +164,7 @@ impl Exchange for Driver {
             Err(error) => {
                 metrics::counter!(names::MALFORMED, "kind" => error.kind().as_str()).increment(1);
                 tracing::debug!(peer = %post.peer, %error, "what {} sent is no CWMP", post.peer);
-                return Answer::Malformed { reason: error.to_string() };
+                return inner.record_malformed(&post, Answer::Malformed { reason: error.to_string() }).await;
             }
         };
         if matches!(envelope.body, Body::Request(Request::Inform(_))) {
@@ -201,11 +208,14 @@ impl Inner {
         };
         let mut held = Held { live: Some(live), inner: Arc::clone(self) };
         let Some(live) = held.live.as_mut() else { return Answer::Empty { connection: Connection::Close } };
+        self.record_post(live, post).await;
         if let Some(refusal) = self.reexamine(post, live) {
+            live.trace.said(&refusal, self.now());
             return held.keep(refusal).await;
         }
         live.cookie_seen |= post.cookie == Some(live.token);
         let answer = self.advance(live, incoming).await;
+        live.trace.said(&answer, self.now());
         held.keep(answer).await
     }
 
@@ -296,13 +306,14 @@ impl Inner {
         if let Some(running) = live.running.take() {
             self.lose(running).await;
         }
-        self.forget(&live, outcome);
+        self.forget(&mut live, outcome);
     }
 
-    fn forget(&self, live: &Live, outcome: Outcome) {
+    fn forget(&self, live: &mut Live, outcome: Outcome) {
         self.sessions.remove(live.token);
         self.services.presence.leave(live.device, live.token.0);
         let now = self.now();
+        live.trace.ended(outcome, now);
         self.meters.count_session(outcome, now.since(live.opened_at).as_secs_f64());
         // Work that arrived between the last look at the queue and now must not wait for the next Inform.
         if self.services.store.has_work(live.device, now) {

@@ -18,6 +18,7 @@ use crate::types::time::Timestamp;
 
 use super::exchange::{ConnectionId, SessionToken};
 use super::gate::Principal;
+use super::recorder::Recording;
 
 /// A session with everything that belongs to it.
 pub struct Live {
@@ -51,6 +52,8 @@ pub struct Live {
     pub opened_at: Timestamp,
     /// The device as it was after the Inform.
     pub snapshot: Box<Device>,
+    /// What is recorded of it.
+    pub trace: Recording,
 }
 
 enum Slot {

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::Description;
-use super::{ApiState, device, headless, health, operation, parameter, shell, token, transaction};
+use super::{ApiState, device, headless, health, operation, parameter, session, shell, token, transaction};
 
 /// The facade as a service. Paths are served with their final slash and without it.
 pub fn router(state: ApiState) -> Router {
@@ -39,6 +39,8 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device::list, device::create))
         .routes(routes!(device::show, device::replace, device::change, device::remove))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))
+        .routes(routes!(session::list, session::clear))
+        .routes(routes!(session::show))
         .routes(routes!(operation::order))
         .routes(routes!(headless::list, headless::schedule))
         .routes(routes!(transaction::list))

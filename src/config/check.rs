@@ -30,6 +30,8 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
         ("connection_request.concurrency", config.connection_request.concurrency),
         ("transactions.batch", config.transactions.batch),
+        ("traces.message_max_bytes", config.traces.message_max_bytes),
+        ("traces.session_max_bytes", config.traces.session_max_bytes),
         ("sled.history_max", config.sled.history_max),
         ("sled.queue_max", config.sled.queue_max),
     ];

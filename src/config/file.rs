@@ -39,6 +39,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Config {
             "api" => set_section(&mut config.api, value),
             "connection_request" => set_section(&mut config.connection_request, value),
             "transactions" => set_section(&mut config.transactions, value),
+            "traces" => set_section(&mut config.traces, value),
             "sled" => set_section(&mut config.sled, value),
             "log" => set_section(&mut config.log, value),
             _ => whole(Err("is no known key".to_owned())),

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod devices;
+mod traces;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use roaring::RoaringBitmap;
 
 use crate::model::device::{Device, OrganizationId, Parameter, Profile, State, Status};
 use crate::model::token::{TokenId, TokenRecord};
+use crate::model::trace::SessionTrace;
 use crate::model::transaction::{Transaction, VariableResult};
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
@@ -55,6 +57,7 @@ struct Inner {
     last_transaction: u64,
     tokens: BTreeMap<TokenId, TokenRecord>,
     last_token: u32,
+    last_trace: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ struct Entry {
     state: State,
     tree: Vec<Parameter>,
     queue: QueueDocument,
+    traces: Vec<SessionTrace>,
 }
 
 impl Entry {

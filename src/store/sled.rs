@@ -42,6 +42,7 @@ mod sync;
 #[path = "sled/sync_elsewhere.rs"]
 mod sync;
 mod tokens;
+mod traces;
 mod transactions;
 mod watch;
 
@@ -70,6 +71,7 @@ use database::Database;
 use health::Health;
 use stripe::{Locks, Stripes};
 use tokens::TokenTable;
+use traces::TraceNumbers;
 use watch::Watch;
 
 pub use open::OpenError;
@@ -125,6 +127,7 @@ pub struct SledStore {
     core: Arc<Core>,
     committer: Arc<Committer>,
     catalogues: Catalogues,
+    trace_numbers: Arc<TraceNumbers>,
     watch: Watch,
 }
 

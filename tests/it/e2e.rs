@@ -4,4 +4,5 @@
 mod habits;
 mod process;
 mod security;
+mod traces;
 mod work;

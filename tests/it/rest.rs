@@ -7,5 +7,6 @@ mod headless;
 mod listener;
 mod openapi;
 mod operations;
+mod sessions;
 mod support;
 mod tokens;

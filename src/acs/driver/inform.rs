@@ -58,7 +58,9 @@ impl Inner {
             Err(fault) => {
                 let header = Header { id: envelope.header.id.clone(), ..Header::default() };
                 let body = Self::encode(&header, &Body::Fault(Fault::from(fault)), session.emission());
-                return Answer::Envelope { body, cookie: None };
+                let answer = Answer::Envelope { body, cookie: None };
+                self.record_refusal(self.traced(admitted.0.as_ref()), post, &answer, now);
+                return answer;
             }
         };
         let opened_by = admitted.1;
@@ -74,10 +76,14 @@ impl Inner {
     /// The Inform of the open session once more: the same answer once more (quirk 12).
     fn repeated(&self, post: &Post, envelope: &Envelope<'_>, inform: &Inform<'_>) -> Option<Answer> {
         let token = post.cookie.or_else(|| self.sessions.of_connection(post.connection))?;
-        let Taken::Live(live) = self.sessions.take(token) else { return None };
+        let Taken::Live(mut live) = self.sessions.take(token) else { return None };
         // Only to the connection that proved itself: the answer carries the cookie.
         let same = live.session.is_repetition(envelope, inform) && live.connection == post.connection;
         let answer = same.then(|| Answer::Envelope { body: live.sent.clone(), cookie: Some(live.token) });
+        if let Some(answer) = &answer {
+            live.trace.heard(post, self.now());
+            live.trace.said(answer, self.now());
+        }
         match self.sessions.put_back(live) {
             PutBack::Kept => answer,
             // A newer session has begun meanwhile and has nothing to take over: nothing was running before the first call.
@@ -101,14 +107,16 @@ impl Inner {
             Ok(device) => device,
             Err(error) => return Err(Self::unavailable(&OnboardError::Store(error))),
         };
-        self.shed(inform, device.as_ref().map(|device| device.key), now)?;
+        let traced = self.traced(device.as_ref());
+        let record = |refusal: &Refusal| self.record_refusal(traced, post, refusal, now);
+        self.shed(inform, device.as_ref().map(|device| device.key), now).inspect_err(record)?;
         let bootstrap = has(inform, EventCode::Bootstrap);
         let claim = Claim {
             authorization: post.authorization.as_deref(),
             device: device.as_ref().map(|device| &device.profile),
             bootstrap,
         };
-        match self.gate.judge(claim, now) {
+        let judged = match self.gate.judge(claim, now) {
             Passage::Granted(principal) => Ok((device, principal)),
             Passage::Challenge { www_authenticate, failed } => {
                 Err(self.challenged(post, www_authenticate, failed, now))
@@ -118,7 +126,8 @@ impl Inner {
                 tracing::info!(%identity, peer = %post.peer, "{identity} from {} was turned away: {reason}", post.peer);
                 Err(Answer::Forbidden { reason })
             }
-        }
+        };
+        judged.inspect_err(record)
     }
 
     /// Overload: periodic Informs of idle devices are refused first, everything new only when nothing is left
@@ -239,6 +248,8 @@ impl Inner {
             Predecessor::Gone => self.reclaim(device.key).await,
             Predecessor::Busy => {}
         }
+        let answer = Answer::Envelope { body: body.clone(), cookie: Some(token) };
+        let trace = self.begin_recording(device.key, &device.profile, post, &answer, now);
         let live = Box::new(Live {
             token,
             device: device.key,
@@ -252,14 +263,15 @@ impl Inner {
             wanted: None,
             wanted_login: None,
             tried: Vec::new(),
-            sent: body.clone(),
+            sent: body,
             opened_at: now,
             snapshot: Box::new(device),
+            trace,
         });
         if let PutBack::Superseded(live) = self.sessions.put_back(live) {
             self.wind_up(live, Outcome::Superseded).await;
         }
-        Answer::Envelope { body, cookie: Some(token) }
+        answer
     }
 
     /// The store does not take what was said: the CPE keeps its events and comes back.

@@ -25,12 +25,15 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
+    DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/
     DELETE /api/v1/transaction/{id}/
     GET /api/v1/api_token/
     GET /api/v1/api_token/{id}/
     GET /api/v1/inventory_device_serial/
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
+    GET /api/v1/inventory_device_serial/{serial_number}/sessions/
+    GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
     GET /api/v1/inventory_device_serial_headless_operation/
     GET /api/v1/transaction/
     GET /api/v1/transaction/{id}/
