@@ -383,7 +383,7 @@ mod tests {
         recording.stop(TraceOutcome::Stopped, NOW);
         let Finished { trace, .. } = recorder.shared.next_finished().expect("handed in");
         assert_eq!((trace.messages.len(), trace.omitted), (MESSAGES_MAX, 2));
-        assert_eq!((trace.messages[0].xml.len(), &*trace.messages[0].note), (20, "cut: 217 bytes in all"));
+        assert_eq!((trace.messages[0].xml.len(), &*trace.messages[0].note), (20, "cut: 195 bytes in all"));
         let last = trace.messages.last().expect("there");
         assert_eq!((&*last.rpc, &*last.xml), ("SetParameterValues", ""));
         assert!(last.note.starts_with("left out"), "{}", last.note);
