@@ -4,5 +4,5 @@
 mod habits;
 mod process;
 mod security;
-mod traces;
+pub(crate) mod traces;
 mod work;

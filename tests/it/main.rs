@@ -22,4 +22,5 @@ mod session;
 mod simulator;
 mod store;
 mod support;
+mod traces;
 mod wire;

@@ -10,3 +10,4 @@ mod operations;
 mod sessions;
 mod support;
 mod tokens;
+mod traces;

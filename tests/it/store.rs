@@ -5,7 +5,7 @@ mod devices;
 mod embedded;
 mod kill;
 mod parameters;
-mod support;
+pub(crate) mod support;
 pub(crate) mod traces;
 mod transactions;
 

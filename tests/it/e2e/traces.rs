@@ -105,14 +105,20 @@ async fn every_end_of_a_session_is_recorded() {
     again.session(&[EventCode::Periodic]).await.unwrap();
     let both = recorded(&acs, "TRACE-3", 2).await;
     assert_eq!(both[0]["outcome"], "completed");
-    assert_eq!((both[1]["outcome"].as_str(), said(&both[1])), (Some("superseded"), vec!["> Inform".to_owned(), "< InformResponse".to_owned()]));
+    assert_eq!(
+        (both[1]["outcome"].as_str(), said(&both[1])),
+        (Some("superseded"), vec!["> Inform".to_owned(), "< InformResponse".to_owned()])
+    );
     // Somebody without its login.
     let mut posing = acs.cpe("TRACE-3").credentials("00D09E-TRACE-3", "wrong");
     posing.autonomy = Autonomy::OnDemand;
     let posing = acsd::simulator::spawn(posing).await.unwrap();
     posing.session(&[EventCode::Periodic]).await.unwrap();
     let all = recorded(&acs, "TRACE-3", 3).await;
-    assert_eq!((all[0]["outcome"].as_str(), said(&all[0])), (Some("refused"), vec!["> Inform".to_owned(), "< 401".to_owned()]));
+    assert_eq!(
+        (all[0]["outcome"].as_str(), said(&all[0])),
+        (Some("refused"), vec!["> Inform".to_owned(), "< 401".to_owned()])
+    );
     hanging.finish().await;
     again.finish().await;
 }
