@@ -138,9 +138,9 @@ pub struct Output<'a> {
 pub async fn run(args: TraceArgs, output: Output<'_>) -> Result<(), TraceError> {
     let client = ApiClient::new(&args.url, Secret::new(args.token.clone()), args.ca_certificate.clone())?;
     let path = format!("{DEVICES}{}/sessions/", utf8_percent_encode(&args.serial, NON_ALPHANUMERIC));
-    let mut tracer = Tracer { client, path, args, output };
+    let mut tracer = Tracer { source: Source { client, path }, args, output };
     if let Some(id) = tracer.args.session {
-        let session = tracer.get(&format!("{id}/")).await?;
+        let session = tracer.source.get(&format!("{id}/")).await?;
         return tracer.present(&session);
     }
     if tracer.args.follow {
@@ -148,7 +148,7 @@ pub async fn run(args: TraceArgs, output: Output<'_>) -> Result<(), TraceError> 
     }
     let (mut last, mut seen) = (0, false);
     loop {
-        let sessions = tracer.after(last).await?;
+        let sessions = tracer.source.after(last).await?;
         let Some(newest) = sessions.last() else { break };
         (last, seen) = (newest.id, true);
         for session in &sessions {
@@ -163,14 +163,13 @@ pub async fn run(args: TraceArgs, output: Output<'_>) -> Result<(), TraceError> 
     Ok(())
 }
 
-struct Tracer<'a> {
+/// The sessions of one device.
+struct Source {
     client: ApiClient,
     path: String,
-    args: TraceArgs,
-    output: Output<'a>,
 }
 
-impl Tracer<'_> {
+impl Source {
     async fn get<T: DeserializeOwned>(&self, below: &str) -> Result<T, TraceError> {
         let answer = self.client.call(Method::GET, &format!("{}{below}", self.path), None).await?;
         serde_json::from_value(answer).map_err(TraceError::Answer)
@@ -180,13 +179,21 @@ impl Tracer<'_> {
     async fn after(&self, id: u64) -> Result<Vec<Session>, TraceError> {
         Ok(self.get::<Page>(&format!("?after={id}&limit={PAGE}")).await?.results)
     }
+}
 
+struct Tracer<'a> {
+    source: Source,
+    args: TraceArgs,
+    output: Output<'a>,
+}
+
+impl Tracer<'_> {
     async fn follow(&mut self) -> Result<(), TraceError> {
-        let newest = self.get::<Page>("?limit=1&messages=false").await?.results;
+        let newest = self.source.get::<Page>("?limit=1&messages=false").await?.results;
         let mut last = newest.first().map_or(0, |session| session.id);
         writeln!(self.output.notes, "Waiting for sessions of {}.", layout::printable(&self.args.serial))?;
         loop {
-            let sessions = self.after(last).await?;
+            let sessions = self.source.after(last).await?;
             for session in &sessions {
                 last = session.id;
                 self.present(session)?;

@@ -9,8 +9,19 @@ use clap::Args as _;
 use toml::{Table, Value};
 
 /// Keys of a table that the file may have and that the code lists nowhere: it reads them one by one.
-const TOP: [&str; 10] =
-    ["data_dir", "public_url", "store", "tls", "cwmp", "api", "connection_request", "transactions", "sled", "log"];
+const TOP: [&str; 11] = [
+    "data_dir",
+    "public_url",
+    "store",
+    "tls",
+    "cwmp",
+    "api",
+    "connection_request",
+    "transactions",
+    "traces",
+    "sled",
+    "log",
+];
 
 fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);

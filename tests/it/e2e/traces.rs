@@ -1,7 +1,7 @@
 //! Sessions of devices that are being looked into are recorded, without their secrets.
 
 use acsd::acs::gate::AuthMode;
-use acsd::simulator::{Autonomy, Outcome};
+use acsd::simulator::{Autonomy, ConnectionRequests, CpeConfig, Outcome};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
 
@@ -14,6 +14,13 @@ fn sessions(serial: &str) -> String {
 async fn set_debug(acs: &Acs, serial: &str, debug: bool) {
     let path = format!("/inventory_device_serial/{serial}/");
     assert_eq!(acs.call("PATCH", &path, Some(json!({"debug": debug}))).await.status, 200);
+}
+
+/// A CPE that comes only when it is told to, so that its sessions can be counted.
+pub(crate) fn patient(acs: &Acs, serial: &str) -> CpeConfig {
+    let mut cpe = acs.cpe(serial);
+    (cpe.connection_requests, cpe.autonomy) = (ConnectionRequests::Off, Autonomy::OnDemand);
+    cpe
 }
 
 /// The sessions of a device once there are so many.
@@ -40,16 +47,17 @@ fn said(session: &Value) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_in_debug_is_recorded_until_it_is_turned_off() {
     let acs = Acs::start(config()).await;
-    let cpe = Cpe::spawn(acs.cpe("TRACE-1")).await;
+    let cpe = Cpe::spawn(patient(&acs, "TRACE-1")).await;
     cpe.session(&[]).await.unwrap();
     let none = acs.get(&sessions("TRACE-1")).await;
     assert_eq!(none["count"], 0, "nothing is recorded of others");
     set_debug(&acs, "TRACE-1", true).await;
     let get = json!([{"variable_name": "Device.DeviceInfo.ProvisioningCode"}]);
-    acs.headless("TRACE-1", "get", get).await;
+    acs.schedule("TRACE-1", "get", get).await;
+    cpe.session(&[EventCode::Periodic]).await.unwrap();
     let session = recorded(&acs, "TRACE-1", 1).await.remove(0);
     assert_eq!(session["outcome"], "completed");
-    assert_eq!(session["events"], json!(["6 CONNECTION REQUEST"]));
+    assert_eq!(session["events"], json!(["2 PERIODIC"]));
     assert_eq!(session["address"], "127.0.0.1");
     let want = ["> Inform", "< InformResponse", "> ", "< GetParameterValues", "> GetParameterValuesResponse", "< 204"];
     assert_eq!(said(&session), want, "{session:#}");
@@ -94,8 +102,7 @@ async fn every_end_of_a_session_is_recorded() {
     config.cwmp.auth = AuthMode::Basic;
     let acs = Acs::start(config).await;
     trace_all_devices(&acs).await;
-    let mut habit = acs.cpe("TRACE-3").misbehave("no-empty-post".parse().unwrap());
-    habit.autonomy = Autonomy::OnDemand;
+    let habit = patient(&acs, "TRACE-3").misbehave("no-empty-post".parse().unwrap());
     let hanging = Cpe::spawn(habit.clone()).await;
     hanging.session(&[]).await.unwrap();
     // The device comes back while its session is open: that one is superseded.
@@ -110,8 +117,7 @@ async fn every_end_of_a_session_is_recorded() {
         (Some("superseded"), vec!["> Inform".to_owned(), "< InformResponse".to_owned()])
     );
     // Somebody without its login.
-    let mut posing = acs.cpe("TRACE-3").credentials("00D09E-TRACE-3", "wrong");
-    posing.autonomy = Autonomy::OnDemand;
+    let posing = patient(&acs, "TRACE-3").credentials("00D09E-TRACE-3", "wrong");
     let posing = acsd::simulator::spawn(posing).await.unwrap();
     posing.session(&[EventCode::Periodic]).await.unwrap();
     let all = recorded(&acs, "TRACE-3", 3).await;
@@ -129,7 +135,7 @@ async fn what_is_kept_is_bounded_and_can_be_cleared() {
     config.traces.sessions_per_device = 2;
     let acs = Acs::start(config).await;
     trace_all_devices(&acs).await;
-    let cpe = Cpe::spawn(acs.cpe("TRACE-4")).await;
+    let cpe = Cpe::spawn(patient(&acs, "TRACE-4")).await;
     let mut last = 0;
     for _ in 0..4 {
         cpe.session(&[EventCode::Periodic]).await.unwrap();

@@ -50,7 +50,7 @@ async fn ask(api: &Api, token: &str, line: &[&str]) -> (Result<(), TraceError>, 
 }
 
 fn envelope(body: &str) -> String {
-    format!("<E><Header><ID>1</ID></Header><Body>{body}</Body></E>")
+    format!("<Envelope><Header><ID>1</ID></Header><Body>{body}</Body></Envelope>")
 }
 
 fn session() -> SessionTrace {
@@ -99,12 +99,26 @@ async fn a_session_is_shown_as_a_ladder() {
     let api = with_session().await;
     let (done, shown, _) = ask(&api, VIEWER, &["S"]).await;
     done.expect("shown");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @"
+    Session 1  1970-01-01T00:01:00Z  192.0.2.7  2 PERIODIC  completed after 1.401 s
+
+        0.000 s  CPE ──▶ ACS  Inform                          00D09E IGD 1, 2 parameters
+        0.002 s  CPE ◀── ACS  InformResponse
+        0.040 s  CPE ──▶ ACS  (empty)
+        0.041 s  CPE ◀── ACS  SetParameterValues              D.Password = ****
+        1.200 s  CPE ──▶ ACS  Fault                           9003 Invalid \u{fffd}arguments; D.Password 9007 too short
+        1.201 s  CPE ◀── ACS  GetParameterValues              2 names
+        1.300 s  CPE ──▶ ACS  (unreadable)                    [7 bytes that cannot be read, and so are not kept]
+        1.301 s  CPE ◀── ACS  (400)                           [broken XML at byte 3]
+        1.400 s  CPE ──▶ ACS  GetParameterValuesResponse      [cut: 300000 bytes in all]
+        1.401 s  CPE ◀── ACS  (204)
+               and 1 more, which were not kept
+    ");
     let (done, shown, _) = ask(&api, VIEWER, &["S", "--xml", "--session", "1"]).await;
     done.expect("shown");
     let lines: Vec<&str> = shown.lines().map(str::trim).collect();
     let at = lines.iter().position(|line| line.starts_with("0.041 s")).expect("the call");
-    assert_eq!(&lines[at + 1..at + 5], ["<E>", "<Header>", "<ID>1</ID>", "</Header>"]);
+    assert_eq!(&lines[at + 1..at + 5], ["<Envelope>", "<Header>", "<ID>1</ID>", "</Header>"]);
 }
 
 #[tokio::test]

@@ -50,7 +50,9 @@ fn concealed(mut body: Body<'_>) -> Body<'_> {
         Body::Request(Request::ChangeDuState(change)) => {
             for operation in &mut change.operations {
                 match operation {
-                    DuOperation::Install { password, .. } | DuOperation::Update { password, .. } => hide(password),
+                    DuOperation::Install { password, .. } | DuOperation::Update { password, .. } => {
+                        password.iter_mut().for_each(hide);
+                    }
                     DuOperation::Uninstall { .. } => {}
                 }
             }

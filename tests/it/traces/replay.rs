@@ -8,6 +8,7 @@ use acsd::cli::trace::{Output, TraceArgs, run};
 use acsd::simulator::{
     Credentials, Difference, ReplayConfig, ReplayFailure, ReplayReport, TlsTrust, load_recorded, replay,
 };
+use acsd::types::event::EventCode;
 use acsd::types::secret::Secret;
 use clap::Parser;
 use serde_json::{Value, json};
@@ -27,9 +28,10 @@ const CODE: &str = "Device.DeviceInfo.ProvisioningCode";
 async fn exported(folder: &Path) {
     let acs = Acs::start(config()).await;
     crate::e2e::traces::trace_all_devices(&acs).await;
-    let cpe = Cpe::spawn(acs.cpe(SERIAL)).await;
+    let cpe = Cpe::spawn(crate::e2e::traces::patient(&acs, SERIAL)).await;
     cpe.session(&[]).await.unwrap();
-    acs.headless(SERIAL, "get", json!([{"variable_name": CODE}])).await;
+    acs.schedule(SERIAL, "get", json!([{"variable_name": CODE}])).await;
+    cpe.session(&[EventCode::Periodic]).await.unwrap();
     crate::e2e::traces::recorded(&acs, "REPLAY%2F1", 2).await;
     let url = format!("http://{}", acs.daemon.api_address);
     let line = ["trace", SERIAL, "--url", &url, "--token", ADMIN, "--export", folder.to_str().unwrap()];
@@ -66,7 +68,8 @@ async fn an_exported_session_is_held_again_with_a_fresh_acsd() {
     sessions.sort();
     let meta: Value = serde_json::from_slice(&std::fs::read(sessions[1].join("session.json")).unwrap()).unwrap();
     assert_eq!((meta["serial_number"].as_str(), meta["outcome"].as_str()), (Some(SERIAL), Some("completed")));
-    let files: Vec<Option<&str>> = meta["messages"].as_array().unwrap().iter().map(|one| one["file"].as_str()).collect();
+    let files: Vec<Option<&str>> =
+        meta["messages"].as_array().unwrap().iter().map(|one| one["file"].as_str()).collect();
     let want = [
         Some("01-in-Inform.xml"),
         Some("02-out-InformResponse.xml"),
@@ -89,16 +92,18 @@ async fn an_exported_session_is_held_again_with_a_fresh_acsd() {
     let get = |name: &'static str| json!([{"variable_name": name}]);
     let same = fresh.schedule(SERIAL, "get", get(CODE)).await;
     let other = fresh.schedule(SERIAL, "get", get("Device.DeviceInfo.SoftwareVersion")).await;
-    let reboot = fresh.schedule(SERIAL, "reboot", json!([])).await;
+    let order = json!({"operation": "reboot"});
+    let order = fresh.call("PUT", "/inventory_device_serial_operation/REPLAY%2F1/", Some(order)).await;
+    assert_eq!(order.status, 200, "{}", order.body);
     let report = play(&fresh, &sessions[1], PASSWORD).await.remove(0);
     assert!(report.was_held(), "{report:?}");
     assert_eq!(report.asked, ["GetParameterValues", "GetParameterValues", "Reboot"]);
     let unanswered = |method: &str, fault| Difference::Unanswered { method: method.to_owned(), fault };
     assert_eq!(report.differences, [unanswered("GetParameterValues", 9005), unanswered("Reboot", 9000)]);
     assert_eq!(fresh.ended(&same).await["status"], "completed");
-    for id in [other, reboot] {
-        assert_ne!(fresh.ended(&id).await["status"], "completed");
-    }
+    assert_eq!(fresh.ended(&other).await["status"], "failed");
+    let row = fresh.get(&format!("/transaction/{}/", order.body["id"])).await;
+    assert_eq!((row["status"].as_str(), &row["fault"]["code"]), (Some("failed"), &json!(9000)), "{row}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
