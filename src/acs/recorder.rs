@@ -352,7 +352,7 @@ mod tests {
         let recorder = recorder(TraceConfig::default());
         let mut recording = recorder.begin(DeviceKey(7), &post(&call("x")), &DONE, NOW);
         recording.heard(&post("no <xml"), NOW);
-        recording.said(&Answer::Busy { retry_after: Duration::from_secs(60) }, NOW);
+        recording.said(&Answer::Busy { retry_after: Duration::from_mins(1) }, NOW);
         recording.heard(&post("  "), NOW);
         recording.ended(Outcome::Completed, NOW + Duration::from_secs(1));
         recording.said(&DONE, NOW + Duration::from_secs(1));

@@ -59,7 +59,7 @@ impl Inner {
                 let header = Header { id: envelope.header.id.clone(), ..Header::default() };
                 let body = Self::encode(&header, &Body::Fault(Fault::from(fault)), session.emission());
                 let answer = Answer::Envelope { body, cookie: None };
-                self.record_refusal(self.traced(admitted.0.as_ref()), post, &answer, now);
+                self.record_refusal(admitted.0.as_ref(), post, &answer, now);
                 return answer;
             }
         };
@@ -107,8 +107,7 @@ impl Inner {
             Ok(device) => device,
             Err(error) => return Err(Self::unavailable(&OnboardError::Store(error))),
         };
-        let traced = self.traced(device.as_ref());
-        let record = |refusal: &Refusal| self.record_refusal(traced, post, refusal, now);
+        let record = |refusal: &Refusal| self.record_refusal(device.as_ref(), post, refusal, now);
         self.shed(inform, device.as_ref().map(|device| device.key), now).inspect_err(record)?;
         let bootstrap = has(inform, EventCode::Bootstrap);
         let claim = Claim {
@@ -117,7 +116,7 @@ impl Inner {
             bootstrap,
         };
         let judged = match self.gate.judge(claim, now) {
-            Passage::Granted(principal) => Ok((device, principal)),
+            Passage::Granted(principal) => Ok(principal),
             Passage::Challenge { www_authenticate, failed } => {
                 Err(self.challenged(post, www_authenticate, failed, now))
             }
@@ -127,7 +126,8 @@ impl Inner {
                 Err(Answer::Forbidden { reason })
             }
         };
-        judged.inspect_err(record)
+        let principal = judged.inspect_err(record)?;
+        Ok((device, principal))
     }
 
     /// Overload: periodic Informs of idle devices are refused first, everything new only when nothing is left

@@ -29,11 +29,6 @@ impl Inner {
             || self.services.store.device_types().of(profile.device_type).is_some_and(|device_type| device_type.debug)
     }
 
-    /// The device of a caller, if its sessions are recorded.
-    pub(super) fn traced(&self, caller: Option<&Caller>) -> Option<DeviceKey> {
-        caller.filter(|caller| self.is_traced(&caller.profile)).map(|caller| caller.key)
-    }
-
     /// Begins the recording of a session, if its device's are recorded.
     pub(super) fn begin_recording(
         &self,
@@ -47,10 +42,10 @@ impl Inner {
     }
 
     /// Records the Inform of a device that is not let in. That a login is asked for in the first place is no refusal.
-    pub(super) fn record_refusal(&self, device: Option<DeviceKey>, post: &Post, answer: &Answer, now: Timestamp) {
+    pub(super) fn record_refusal(&self, caller: Option<&Caller>, post: &Post, answer: &Answer, now: Timestamp) {
         let is_first_challenge = matches!(answer, Answer::Challenge { connection: Connection::Keep, .. });
-        if let Some(device) = device.filter(|_| !is_first_challenge) {
-            self.recorder.refused(device, post, answer, now);
+        if let Some(caller) = caller.filter(|caller| !is_first_challenge && self.is_traced(&caller.profile)) {
+            self.recorder.refused(caller.key, post, answer, now);
         }
     }
 

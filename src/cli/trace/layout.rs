@@ -23,20 +23,21 @@ pub(super) fn indented(xml: &str) -> Vec<String> {
         rest = after;
         let is_end = piece.starts_with("</");
         let opens = is_opening(piece);
+        let is_text = !piece.starts_with('<') || piece.starts_with("<![CDATA[");
         if is_end {
             depth = depth.saturating_sub(1);
         }
         let shown = if piece.starts_with('<') { piece } else { piece.trim() };
         if !shown.is_empty() {
             match lines.last_mut() {
-                Some(line) if is_leaf && !opens => line.push_str(&printable(shown)),
+                Some(line) if is_leaf && (is_text || is_end) => line.push_str(&printable(shown)),
                 _ => lines.push(format!("{:indent$}{}", "", printable(shown), indent = depth * 2)),
             }
         }
         if opens {
             depth += 1;
         }
-        is_leaf = opens || (is_leaf && !is_end);
+        is_leaf = opens || (is_leaf && is_text);
     }
     lines
 }

@@ -19,8 +19,9 @@ const FREE_TEXT: [&str; 5] = ["FaultString", "faultstring", "faultcode", "Comman
 /// The message with its secrets replaced by [`BLANKED`]; borrowed when it has none.
 ///
 /// Secrets are the `Value` of everything whose `Name` [hides its value](hides_its_value), and the content of every element
-/// whose own name does: `Password` of `Download` and its kin. Empty ones stay empty. What is blanked decodes to the same
-/// message but for the secrets.
+/// whose own name does: `Password` of `Download` and its kin; and the password in a URL (`http://name:password@host/`) that
+/// is a `Value` or the content of an element whose name ends in `URL`. Empty ones stay empty. What is blanked decodes to the
+/// same message but for the secrets.
 ///
 /// # Errors
 /// [`DecodeError`] when the text is not well-formed within the limits: nothing of it may be shown then, since nobody knows
@@ -33,7 +34,8 @@ pub fn blank_secrets<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>,
     if text.get(behind..).is_some_and(|rest| !rest.trim().is_empty()) {
         secrets.push(behind..text.len());
     }
-    secrets.sort_unstable_by_key(|secret| secret.start);
+    // Of two that begin at the same place the longer one comes first.
+    secrets.sort_unstable_by_key(|secret| (secret.start, std::cmp::Reverse(secret.end)));
     let mut shown = String::new();
     let mut copied = 0;
     for secret in secrets {
@@ -90,11 +92,16 @@ impl<'a> Search<'a, '_> {
             "Name" => parent.hides |= hides_its_value(&self.xml.trimmed()?),
             "Value" => {
                 let value = self.content()?;
+                self.secrets.extend(self.login(&value));
                 parent.values.push(value);
             }
             name if hides_its_value(name) => {
                 let secret = self.content()?;
                 self.secrets.push(secret);
+            }
+            name if name.ends_with("URL") => {
+                let url = self.content()?;
+                self.secrets.extend(self.login(&url));
             }
             name if FREE_TEXT.contains(&name) => drop(self.xml.text()?),
             _ => self.children()?,
@@ -115,6 +122,16 @@ impl<'a> Search<'a, '_> {
         let read = self.text.get(start..self.xml.offset()).unwrap_or_default();
         // The end tag has no other `<` in it. An element without one (`<Value/>`) has no content either.
         Ok(start..start + read.rfind("</").unwrap_or_default())
+    }
+
+    /// Where in a text the password of a URL stands, if it is one and has one (RFC 3986 §3.2.1).
+    fn login(&self, place: &Range<usize>) -> Option<Range<usize>> {
+        let text = self.text.get(place.clone())?;
+        let start = text.find("://")? + "://".len();
+        let authority = text.get(start..)?.split(['/', '?', '#', '<']).next()?;
+        let login = authority.get(..authority.rfind('@')?)?;
+        let start = place.start + start;
+        Some(start + login.find(':')? + 1..start + login.len())
     }
 }
 
@@ -170,6 +187,23 @@ mod tests {
                 "a transfer's password",
                 "<Download><URL>u</URL><Username>me</Username><Password>x</Password></Download>",
                 Some("<Download><URL>u</URL><Username>me</Username><Password>****</Password></Download>"),
+            ),
+            (
+                "a password in a URL",
+                "<d><URL>ftp://me:x:y@h:21/a@b:c</URL><s><Name>D.U</Name><Value>http://me:x@h</Value></s></d>",
+                Some(
+                    "<d><URL>ftp://me:****@h:21/a@b:c</URL><s><Name>D.U</Name><Value>http://me:****@h</Value></s></d>",
+                ),
+            ),
+            (
+                "no password in a URL",
+                "<d><URL>http://me@h:80/</URL><NextURL>http://h/?a=b:c@d</NextURL><URL>:@</URL></d>",
+                None,
+            ),
+            (
+                "a URL in a secret",
+                "<s><Name>D.Password</Name><Value>://a:b@c</Value></s>",
+                Some("<s><Name>D.Password</Name><Value>****</Value></s>"),
             ),
             ("what follows the root", "<a/> <s><Password>x</Password>", Some("<a/>****")),
             ("the root itself", "<Password>x</Password>", Some("<Password>****</Password>")),

@@ -3,6 +3,9 @@
 use acsd::acs::gate::AuthMode;
 use acsd::simulator::{Autonomy, ConnectionRequests, CpeConfig, Outcome};
 use acsd::types::event::EventCode;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use crate::support::{Acs, Cpe, PASSWORD, config};
@@ -32,6 +35,46 @@ pub(crate) async fn recorded(acs: &Acs, serial: &str, count: u64) -> Vec<Value> 
 pub(crate) async fn trace_all_devices(acs: &Acs) {
     let edit = |device_type: &mut acsd::model::device_type::DeviceType| device_type.debug = true;
     acs.daemon.store.device_types().edit(1, Box::new(edit)).await.unwrap().unwrap();
+}
+
+/// One POST of a CPE that holds its session by hand; the status, and the cookie that is set.
+async fn post(acs: &Acs, cookie: &str, body: &str) -> (u16, String) {
+    let client: Client<_, Full<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let request = hyper::Request::builder().method("POST").uri(acs.url()).header("cookie", cookie);
+    let response = client.request(request.body(Full::from(body.to_owned())).unwrap()).await.unwrap();
+    let set = response.headers().get("set-cookie").map_or("", |value| value.to_str().unwrap());
+    (response.status().as_u16(), set.split(';').next().unwrap().to_owned())
+}
+
+fn inform(serial: &str) -> String {
+    format!(
+        "<Envelope><Body><Inform><DeviceId><OUI>00D09E</OUI><SerialNumber>{serial}</SerialNumber></DeviceId>\
+         <Event><EventStruct><EventCode>2 PERIODIC</EventCode></EventStruct></Event></Inform></Body></Envelope>"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_cwmp_is_noted_and_recording_stops_when_it_is_turned_off() {
+    let mut config = config();
+    config.cwmp.auth = AuthMode::None;
+    let acs = Acs::start(config).await;
+    trace_all_devices(&acs).await;
+    let (status, cookie) = post(&acs, "", &inform("TRACE-5")).await;
+    assert_eq!(status, 200);
+    assert_eq!(post(&acs, &cookie, "<Envelope>secret").await.0, 400);
+    assert_eq!(post(&acs, &cookie, "").await.0, 204);
+    let session = recorded(&acs, "TRACE-5", 1).await.remove(0);
+    assert_eq!(said(&session), ["> Inform", "< InformResponse", "> ", "< 400", "> ", "< 204"]);
+    let note = session["messages"][2]["note"].as_str().unwrap();
+    assert!(note.starts_with("16 bytes that cannot be read") && !session.to_string().contains("secret"), "{session}");
+
+    let (_, cookie) = post(&acs, "", &inform("TRACE-5")).await;
+    let off = |device_type: &mut acsd::model::device_type::DeviceType| device_type.debug = false;
+    acs.daemon.store.device_types().edit(1, Box::new(off)).await.unwrap().unwrap();
+    assert_eq!(post(&acs, &cookie, "").await.0, 204);
+    let session = recorded(&acs, "TRACE-5", 2).await.remove(0);
+    assert_eq!(session["outcome"], "stopped");
+    assert_eq!(said(&session), ["> Inform", "< InformResponse"]);
 }
 
 fn said(session: &Value) -> Vec<String> {
