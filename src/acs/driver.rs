@@ -210,12 +210,12 @@ impl Inner {
         let Some(live) = held.live.as_mut() else { return Answer::Empty { connection: Connection::Close } };
         self.record_post(live, post).await;
         if let Some(refusal) = self.reexamine(post, live) {
-            live.trace.said(&refusal, self.now());
+            self.record_answer(live, &refusal);
             return held.keep(refusal).await;
         }
         live.cookie_seen |= post.cookie == Some(live.token);
         let answer = self.advance(live, incoming).await;
-        live.trace.said(&answer, self.now());
+        self.record_answer(live, &answer);
         held.keep(answer).await
     }
 

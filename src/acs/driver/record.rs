@@ -61,6 +61,13 @@ impl Inner {
         }
     }
 
+    /// Records the answer to it. Of sessions that are not recorded not even the time is asked for.
+    pub(super) fn record_answer(&self, live: &mut Live, answer: &Answer) {
+        if live.trace.is_on() {
+            live.trace.said(answer, self.now());
+        }
+    }
+
     /// Records a POST that is no CWMP, if it belongs to a session that is recorded.
     pub(super) async fn record_malformed(self: &Arc<Self>, post: &Post, answer: Answer) -> Answer {
         let token = post.cookie.or_else(|| self.sessions.of_connection(post.connection));
@@ -68,7 +75,7 @@ impl Inner {
         let mut held = Held { live: Some(live), inner: Arc::clone(self) };
         if let Some(live) = held.live.as_mut() {
             self.record_post(live, post).await;
-            live.trace.said(&answer, self.now());
+            self.record_answer(live, &answer);
         }
         held.keep(answer).await
     }
