@@ -81,6 +81,7 @@ fi
 need cc build-essential
 need make build-essential
 need xmllint libxml2-utils
+need strace strace
 need_component fmt rustfmt
 
 step "formatting" cargo fmt --all --check

@@ -4,12 +4,17 @@
 
 pub mod access;
 pub mod body;
+mod catalogue;
+mod configuration;
 pub mod device;
+mod device_type;
 pub mod error;
 pub mod headless;
 pub mod health;
+mod location;
 pub mod openapi;
 pub mod operation;
+mod organization;
 pub mod paging;
 pub mod parameter;
 pub mod query;
@@ -21,6 +26,7 @@ mod session;
 pub mod shell;
 pub mod token;
 pub mod transaction;
+mod wanted;
 mod words;
 
 use std::ops::Deref;
@@ -35,6 +41,7 @@ use self::access::Throttle;
 use crate::auth::seal::Sealer;
 use crate::connreq::wake::Waker;
 use crate::devices::edit::Editor;
+use crate::devices::inventory::Inventory;
 use crate::devices::keeper::Keeper;
 use crate::devices::presence::Presence;
 use crate::store::Store;
@@ -100,6 +107,11 @@ impl ApiState {
             clock: &*self.clock,
             work_expires_after: self.config.work_expires_after(),
         }
+    }
+
+    /// The service that keeps what devices are sorted by.
+    fn inventory(&self) -> Inventory<'_> {
+        Inventory { store: &*self.store, keeper: &self.keeper }
     }
 
     /// When work that is scheduled now is given up, if it never starts.

@@ -30,7 +30,7 @@ use crate::devices::keeper::Keeper;
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::sled::{OpenError, StoreConfig, open_sled};
+use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
@@ -236,15 +236,23 @@ pub async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<Sealer>), Star
     }
 }
 
+/// Makes an offline copy of the embedded store, which takes its place.
+///
+/// # Errors
+/// [`CompactError`].
+pub async fn compact(config: &Config) -> Result<Compacted, CompactError> {
+    compact_sled(store_config(config), Arc::new(SystemClock)).await
+}
+
 fn store_config(config: &Config) -> StoreConfig {
     StoreConfig {
-        data_dir: config.data_dir.clone(),
         group_commit_linger: Duration::from_micros(config.sled.group_commit_linger_us),
         history_max: config.sled.history_max,
         queue_max: config.sled.queue_max,
         cache_bytes: config.sled.cache_bytes,
         free_space_floor_bytes: config.sled.free_space_floor_bytes,
         ballast_bytes: config.sled.ballast_bytes,
+        ..StoreConfig::new(&config.data_dir)
     }
 }
 
@@ -303,6 +311,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         emission: cwmp.emission,
         sessions_max: cwmp.max_sessions,
         exchanges_max: cwmp.max_exchanges,
+        drain: Duration::from_secs(cwmp.limits.drain_timeout_secs),
         fallback_interval_secs: cwmp.fallback_interval_secs,
         traces: config.traces.clone(),
     };

@@ -2,6 +2,7 @@
 
 mod check_config;
 pub mod client;
+mod compact;
 mod demo;
 mod serve;
 mod simulate;
@@ -41,6 +42,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Simulated CPEs against any ACS
     Simulate(Box<simulate::SimulateArgs>),
+    /// Copy the store of a daemon that is stopped, without the space that is wasted
+    Compact(compact::CompactArgs),
     /// Check a configuration as serve would, and report all problems at once
     CheckConfig(Box<ServeArgs>),
 }
@@ -68,6 +71,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(command) => wait_for(tokens(command)),
         Command::Trace(args) => wait_for(traces(args)),
         Command::Simulate(args) => wait_for(simulate::run(*args)),
+        Command::Compact(args) => wait_for(compact::run(args)),
         Command::CheckConfig(args) => Ok(check_config::run(&args)),
     }
 }

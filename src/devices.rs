@@ -2,6 +2,7 @@
 
 pub mod edit;
 pub mod expiry;
+pub mod inventory;
 pub mod keeper;
 pub mod onboard;
 pub mod presence;

@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Parameter, Profile, State, Status, TreePatch};
+use crate::model::inventory::LocationId;
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::token::{TokenId, TokenRecord};
 use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, VariableResult};
@@ -38,6 +39,8 @@ pub const COMMIT_SECONDS: &str = "acsd_store_commit_seconds";
 pub const BATCH_SIZE: &str = "acsd_store_commit_batch_size";
 /// Counter: flushes.
 pub const FLUSHES: &str = "acsd_store_flushes_total";
+/// Gauge: 1 while the alarm of the label `alarm` is raised.
+pub const ALARMS: &str = "acsd_store_alarm";
 /// Gauge: syncs that reached the disk since the process began.
 pub const SYNCS: &str = "acsd_store_syncs";
 
@@ -51,6 +54,12 @@ pub enum StoreError {
     #[error("the store takes no writes: {reason}")]
     Unavailable {
         /// For the log and `/readyz`.
+        reason: String,
+    },
+    /// It is behind with what it has, and this will pass: nothing of the change was begun, and it may be tried again at once.
+    #[error("the store is busy: {reason}")]
+    Busy {
+        /// For the log.
         reason: String,
     },
     /// It takes no writes any more (I/O error, closed): stop acknowledging, and start the process anew.
@@ -83,6 +92,9 @@ pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore + 
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
 
+    /// What an operator should look at although writes are taken: words for `/readyz`.
+    fn warnings(&self) -> Vec<String>;
+
     /// Numbers for `/metrics`.
     fn figures(&self, now: Timestamp) -> Figures;
 
@@ -103,6 +115,8 @@ pub struct Figures {
     pub queue_oldest_ms: u64,
     /// Bytes on disk; 0 where there is no disk.
     pub disk_bytes: u64,
+    /// Of what is on disk, bytes of keys and values that are there; 0 where there is no disk.
+    pub live_bytes: u64,
 }
 
 /// The inventory.
@@ -222,6 +236,8 @@ pub struct DeviceFilter {
     pub organization: Option<OrganizationId>,
     /// Only of this type.
     pub device_type: Option<DeviceTypeId>,
+    /// Only at this location.
+    pub location: Option<LocationId>,
     /// Only Up, or only Down.
     pub status: Option<Status>,
     /// Only active, or only inactive.
@@ -289,8 +305,9 @@ pub trait TransactionStore: Send + Sync {
     ) -> StoreFuture<'_, Transaction, EnqueueError>;
 
     /// Starts (or takes up again) the oldest transaction that may run now: `Ready` with its back-off over, and its device
-    /// active. It becomes `Running`, `in_progress`, and its attempt is counted; durable. `skip` are those already tried
-    /// in this session. `None`, without touching the disk, when nothing may run. A transaction that is
+    /// active. It becomes `Running`, `in_progress`, and its attempt is counted; durable, unless it [only
+    /// reads](crate::model::transaction::Work::only_reads): then a power cut may undo the claim. `skip` are those already
+    /// tried in this session. `None`, without touching the disk, when nothing may run. A transaction that is
     /// [`crate::model::transaction::Phase::Running`] already is never handed out.
     fn claim<'a>(
         &'a self,
@@ -301,6 +318,9 @@ pub trait TransactionStore: Send + Sync {
 
     /// The device's live transactions, oldest first. From memory; empty for most devices.
     fn live(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>>;
+
+    /// Those of the device's live transactions that a session carries out. From memory, and empty for most devices.
+    fn running(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>>;
 
     /// Whether [`claim`](Self::claim) would hand anything out: a look-up in memory.
     fn has_work(&self, key: DeviceKey, at: Timestamp) -> bool;
@@ -396,12 +416,18 @@ pub trait TokenStore: Send + Sync {
     /// All tokens, oldest first.
     fn tokens(&self) -> Vec<TokenRecord>;
 
+    /// Changes a token; durable, and in force at once. Its number and its hash may not change. `None`: there is none.
+    fn edit_token<'a>(&'a self, id: TokenId, edit: TokenEdit<'a>) -> StoreFuture<'a, Option<TokenRecord>>;
+
     /// Removes a token at once; durable. `false`: it was not there.
     fn remove_token(&self, id: TokenId) -> StoreFuture<'_, bool>;
 
     /// Notes that a token was used; relaxed, and only once a minute.
     fn touch_token(&self, id: TokenId, at: Timestamp);
 }
+
+/// An edit of a token.
+pub type TokenEdit<'a> = Box<dyn FnOnce(&mut TokenRecord) + Send + 'a>;
 
 /// A token's last use is kept to the minute: a busy token is not rewritten at each request.
 fn is_worth_noting(token: &TokenRecord, at: Timestamp) -> bool {

@@ -170,6 +170,7 @@ impl Metrics {
         metrics::gauge!(names::QUEUE_DEPTH).set(figures.queue_depth as f64);
         metrics::gauge!(names::QUEUE_OLDEST).set(figures.queue_oldest_ms as f64 / 1000.0);
         metrics::gauge!(names::STORE_BYTES).set(figures.disk_bytes as f64);
+        metrics::gauge!(names::STORE_LIVE_BYTES).set(figures.live_bytes as f64);
         self.handle.run_upkeep();
         self.handle.render()
     }

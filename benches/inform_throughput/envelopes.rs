@@ -82,13 +82,15 @@ const SETTINGS: [&str; 6] = [
 /// The answer of a CPE to a call with this ID; `None`: a call that the bench knows nothing of.
 pub fn answer(call: &str, id: &str) -> Option<String> {
     let body = if call.contains("GetParameterValues>") {
-        let values: String = REPORTED.iter().take(READ.len()).map(|(_, ty, value)| (ty, value)).zip(READ).fold(
-            String::new(),
-            |mut values, ((ty, value), name)| {
-                values.push_str(&value_struct(name, ty, value));
-                values
-            },
-        );
+        let mut values = String::new();
+        for name in READ {
+            // The same that an Inform says of it, if that does.
+            let (ty, value) = REPORTED
+                .iter()
+                .find_map(|(reported, ty, value)| (*reported == name).then_some((*ty, *value)))
+                .unwrap_or(("xsd:unsignedInt", "3600"));
+            values.push_str(&value_struct(name, ty, value));
+        }
         format!(
             "<cwmp:GetParameterValuesResponse><ParameterList soap-enc:arrayType=\"cwmp:ParameterValueStruct[{}]\">\n\
             {values}</ParameterList></cwmp:GetParameterValuesResponse>",

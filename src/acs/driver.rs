@@ -41,6 +41,9 @@ use meters::Meters;
 /// How often silent sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How often it is looked, while going down, whether a session is still being held.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
 /// Bounds and habits of the driver.
 #[derive(Debug, Clone)]
 pub struct DriverConfig {
@@ -56,6 +59,8 @@ pub struct DriverConfig {
     pub sessions_max: usize,
     /// Most POSTs being answered at the same time.
     pub exchanges_max: usize,
+    /// How long sessions may go on when acsd is told to stop.
+    pub drain: Duration,
     /// Interval given to a device that Informs not at all by itself, in seconds.
     pub fallback_interval_secs: u32,
     /// Bounds of what is recorded of traced devices.
@@ -94,6 +99,8 @@ struct Inner {
     config: DriverConfig,
     sessions: SessionTable,
     exchanges: AtomicUsize,
+    /// Informs that have been let in and have no session in the table yet.
+    opening: AtomicUsize,
     salt: AtomicU32,
     meters: Meters,
     recorder: Recorder,
@@ -110,13 +117,15 @@ impl Driver {
             config,
             sessions: SessionTable::default(),
             exchanges: AtomicUsize::new(0),
+            opening: AtomicUsize::new(0),
             salt: AtomicU32::new(fastrand::u32(..)),
             meters: Meters::new(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Winds up silent sessions until told to stop, then the rest of them.
+    /// Winds up silent sessions until told to stop; then, when those that a CPE is holding have ended or have had their
+    /// grace, the rest of them.
     pub async fn sweep(self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -129,7 +138,14 @@ impl Driver {
             for live in self.inner.sessions.take_overdue(now, Duration::ZERO) {
                 self.inner.wind_up(live, Outcome::TimedOut).await;
             }
+            for unopened in self.inner.sessions.take_unopened_overdue(now) {
+                self.inner.meters.count_session(Outcome::TimedOut, now.since(unopened.began_at).as_secs_f64());
+            }
             metrics::gauge!(names::SESSIONS_OPEN).set(count(self.inner.sessions.len()));
+        }
+        let deadline = tokio::time::Instant::now() + self.inner.config.drain;
+        while self.inner.sessions.any_connected() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_LOOK).await;
         }
         for live in self.inner.sessions.take_all() {
             self.inner.wind_up(live, Outcome::TimedOut).await;
@@ -287,7 +303,10 @@ impl Inner {
             Action::Unsupported { id, method } => Self::unsupported(live, id, &method),
             Action::Resend => Answer::Envelope { body: live.sent.clone(), cookie: None },
             Action::Finish(outcome) => self.finish(live, outcome).await,
-            Action::Idle | Action::NotAnInform => Answer::Empty { connection: Connection::Close },
+            // Only a session before its Inform says so, and none of those is live.
+            Action::Idle | Action::NotAnInform | Action::RetryInform | Action::Refuse(_) => {
+                Answer::Empty { connection: Connection::Close }
+            }
         }
     }
 
@@ -374,7 +393,7 @@ impl Drop for Held {
     }
 }
 
-/// A place among the POSTs being answered.
+/// A place among the POSTs being answered, or among the sessions being opened.
 struct Place<'p>(&'p AtomicUsize);
 
 impl<'p> Place<'p> {
@@ -384,6 +403,12 @@ impl<'p> Place<'p> {
             return None;
         }
         Some(Self(exchanges))
+    }
+
+    /// One more place, and how many were taken before.
+    fn among(places: &'p AtomicUsize) -> (Self, usize) {
+        let taken = places.fetch_add(1, Ordering::AcqRel);
+        (Self(places), taken)
     }
 }
 

@@ -259,6 +259,7 @@ impl Recording {
                 Outcome::LimitReached => TraceOutcome::LimitReached,
                 Outcome::TimedOut => TraceOutcome::TimedOut,
                 Outcome::Superseded => TraceOutcome::Superseded,
+                Outcome::Unrecorded => TraceOutcome::BrokenOff,
             };
             reel.trace.ended_at = now;
         }

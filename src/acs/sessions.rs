@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::cwmp::session::Session;
 use crate::model::device::{Device, Login, Parameter};
 use crate::tasks::plan::{Running, Wanted};
-use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::ident::{DeviceIdentity, DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
 use super::exchange::{ConnectionId, SessionToken};
@@ -54,6 +54,18 @@ pub struct Live {
     pub snapshot: Box<Device>,
     /// What is recorded of it.
     pub trace: Recording,
+}
+
+/// A session whose Inform could not be recorded and is to be sent again.
+pub struct Unopened {
+    /// Its cookie.
+    pub token: SessionToken,
+    /// The connection that knows the cookie.
+    pub connection: ConnectionId,
+    /// The engine.
+    pub session: Session,
+    /// When the Inform first came.
+    pub began_at: Timestamp,
 }
 
 enum Slot {
@@ -97,13 +109,15 @@ pub enum Predecessor {
 pub struct SessionTable {
     slots: Mutex<HashMap<SessionToken, Slot>>,
     by_connection: Mutex<HashMap<ConnectionId, SessionToken>>,
+    /// By who Informed: agents that come back over another connection, or without the cookie, are told once like all others.
+    unopened: Mutex<HashMap<DeviceIdentity, Unopened>>,
 }
 
 impl SessionTable {
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.lock().len()
+        self.slots.lock().len() + self.unopened.lock().len()
     }
 
     /// Whether none is open.
@@ -116,6 +130,28 @@ impl SessionTable {
     pub fn reserve(&self, token: SessionToken, connection: ConnectionId) {
         self.slots.lock().insert(token, Slot::Busy);
         self.by_connection.lock().insert(connection, token);
+    }
+
+    /// Keeps a session until its Inform is sent again.
+    pub fn await_inform(&self, identity: DeviceIdentity, unopened: Unopened) {
+        self.unopened.lock().insert(identity, unopened);
+    }
+
+    /// Whether a device has been told to send its Inform again.
+    #[must_use]
+    pub fn awaits_inform(&self, identity: &DeviceIdentity) -> bool {
+        self.unopened.lock().contains_key(identity)
+    }
+
+    /// Takes out the session of a device whose Inform was to be sent again.
+    pub fn take_unopened(&self, identity: &DeviceIdentity) -> Option<Unopened> {
+        self.unopened.lock().remove(identity)
+    }
+
+    /// Takes out every session whose Inform has not been sent again in time.
+    pub fn take_unopened_overdue(&self, now: Timestamp) -> Vec<Unopened> {
+        let mut waiting = self.unopened.lock();
+        waiting.extract_if(|_, unopened| unopened.session.deadline() <= now).map(|(_, unopened)| unopened).collect()
     }
 
     /// Takes a session out by its cookie.
@@ -203,6 +239,14 @@ impl SessionTable {
         }
     }
 
+    /// Whether any session can still go on when no new connection is taken.
+    #[must_use]
+    pub fn any_connected(&self) -> bool {
+        let connected = self.by_connection.lock();
+        let slots = self.slots.lock();
+        !slots.is_empty() && connected.values().any(|token| slots.contains_key(token))
+    }
+
     /// Binds a session to one more connection.
     pub fn bind(&self, connection: ConnectionId, token: SessionToken) {
         self.by_connection.lock().insert(connection, token);
@@ -247,5 +291,27 @@ impl SessionTable {
             }
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cwmp::session::{Action, SessionLimits};
+
+    #[test]
+    fn an_inform_that_is_not_sent_again_is_not_waited_for_for_ever() {
+        let table = SessionTable::default();
+        let began_at = Timestamp::from_secs(1_000);
+        let identity = DeviceIdentity::new("00D09E", "P", "1").expect("valid");
+        let mut session = Session::new(began_at, 1, SessionLimits::default());
+        assert_eq!(session.retry_inform(began_at), Action::RetryInform);
+        let unopened = Unopened { token: SessionToken(1), connection: ConnectionId(1), session, began_at };
+        table.await_inform(identity.clone(), unopened);
+        assert!(table.awaits_inform(&identity) && table.len() == 1, "it takes a place");
+        assert!(table.take_unopened_overdue(began_at + Duration::from_secs(59)).is_empty());
+        assert_eq!(table.take_unopened_overdue(began_at + Duration::from_mins(1)).len(), 1);
+        assert!(!table.awaits_inform(&identity) && table.is_empty());
+        assert!(table.take_unopened(&identity).is_none());
     }
 }

@@ -14,6 +14,7 @@ use governor::{Quota, RateLimiter};
 use super::error::ApiError;
 use super::{ApiConfig, ApiState};
 use crate::auth::token::TokenHash;
+use crate::devices::inventory::tree;
 use crate::model::device::{Device, OrganizationId};
 use crate::model::token::{Role, TokenId, TokenRecord};
 
@@ -21,6 +22,8 @@ use crate::model::token::{Role, TokenId, TokenRecord};
 #[derive(Debug, Clone)]
 pub struct Caller {
     token: TokenRecord,
+    /// The token's organizations and all below them, in order; `None`: all there are.
+    covered: Option<Vec<OrganizationId>>,
 }
 
 /// A caller that may change devices and schedule work.
@@ -38,16 +41,54 @@ impl Caller {
         &self.token.name
     }
 
-    /// The organizations it may see; `None`: all.
+    /// The organizations it may see, those below its own included; `None`: all.
     #[must_use]
     pub fn visible(&self) -> Option<&[OrganizationId]> {
+        self.covered.as_deref()
+    }
+
+    /// The organizations it is bound to, as its token names them; `None`: bound to none, it may see all.
+    #[must_use]
+    pub fn bound_to(&self) -> Option<&[OrganizationId]> {
         self.token.organizations.as_deref()
+    }
+
+    /// Whose the records are that it makes without saying whose: its first organization. `None`: everybody's.
+    #[must_use]
+    pub fn home(&self) -> Option<OrganizationId> {
+        self.bound_to().and_then(|bound| bound.first().copied())
     }
 
     /// Whether it may see this organization's devices.
     #[must_use]
     pub fn sees(&self, organization: OrganizationId) -> bool {
-        self.visible().is_none_or(|visible| visible.contains(&organization))
+        self.visible().is_none_or(|visible| visible.binary_search(&organization).is_ok())
+    }
+
+    /// For what all organizations share.
+    ///
+    /// # Errors
+    /// 403 when the token is bound to some of them.
+    pub fn require_unbound(&self) -> Result<(), ApiError> {
+        if self.bound_to().is_none() {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden("All organizations share this: a token that is bound to some may not change it."))
+        }
+    }
+
+    /// The same caller by its token as it is now, for answers that go on for long. `None`: it was revoked or has expired.
+    #[must_use]
+    pub fn renewed(&self, state: &ApiState) -> Option<Self> {
+        Self::of_hash(state, &self.token.hash)
+    }
+
+    fn of_hash(state: &ApiState, hash: &[u8; 32]) -> Option<Self> {
+        let now = state.clock.now();
+        let token = state.store.token_by_hash(hash).filter(|token| token.expires_at.is_none_or(|end| end > now))?;
+        let bound = token.organizations.as_deref();
+        let covered = bound.map(|bound| tree::covered(&state.store.organizations().all(), bound));
+        Some(Self { token, covered })
     }
 
     /// For an organization that the request names.
@@ -136,14 +177,9 @@ fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiErro
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains(' ') {
         return Err(INVALID);
     }
-    let now = state.clock.now();
-    let token = state
-        .store
-        .token_by_hash(&TokenHash::of(token).0)
-        .filter(|token| token.expires_at.is_none_or(|end| end > now))
-        .ok_or(INVALID)?;
-    state.store.touch_token(token.id, now);
-    Ok(Caller { token })
+    let caller = Caller::of_hash(state, &TokenHash::of(token).0).ok_or(INVALID)?;
+    state.store.touch_token(caller.token.id, state.clock.now());
+    Ok(caller)
 }
 
 /// Requests per second of each token.

@@ -122,6 +122,11 @@ impl Fields {
         self.errors.add(field, reason);
     }
 
+    /// Adds the errors of an object's fields.
+    pub fn nested_errors(&mut self, field: &str, nested: FieldErrors) {
+        self.errors.add_nested(field, nested);
+    }
+
     /// Adds the errors of a list's elements.
     pub fn element_errors(&mut self, field: &str, elements: Vec<FieldErrors>) {
         self.errors.add_elements(field, elements);
@@ -252,6 +257,27 @@ impl Fields {
         if ids.is_none() { self.wrong(field, "Expected a list of integers.") } else { ids }
     }
 
+    /// A finite number.
+    pub fn number(&mut self, field: &str) -> Option<f64> {
+        match self.take(field)? {
+            Value::Number(number) => number.as_f64(),
+            _ => self.wrong(field, "A valid number is required."),
+        }
+    }
+
+    /// An object.
+    pub fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
+        match self.take(field)? {
+            Value::Object(object) => Some(object),
+            other => self.wrong(field, format!("Invalid data. Expected an object, but got {}.", kind_of(&other))),
+        }
+    }
+
+    /// Whatever is there, null aside.
+    pub fn any(&mut self, field: &str) -> Option<Value> {
+        self.take(field)
+    }
+
     /// A list of objects; in the place of an element that is none, what is to be said of it.
     pub fn objects(&mut self, field: &str) -> Option<Vec<Element>> {
         let Value::Array(items) = self.take(field)? else {
@@ -265,6 +291,25 @@ impl Fields {
             )),
         };
         Some(items.into_iter().map(element).collect())
+    }
+
+    /// A list of objects, each made into something by `read`; `None` when any is wrong.
+    pub fn list_of<T>(&mut self, field: &str, mut read: impl FnMut(Self) -> Result<T, FieldErrors>) -> Option<Vec<T>> {
+        let elements = self.objects(field)?;
+        let mut items = Vec::with_capacity(elements.len());
+        let mut errors = Vec::with_capacity(elements.len());
+        for element in elements {
+            match element.and_then(|object| read(Self::new(object))) {
+                Ok(item) => {
+                    items.push(item);
+                    errors.push(FieldErrors::default());
+                }
+                Err(wrong) => errors.push(wrong),
+            }
+        }
+        let complete = items.len() == errors.len();
+        self.element_errors(field, errors);
+        complete.then_some(items)
     }
 
     /// The names that are left, for bodies whose keys are data.

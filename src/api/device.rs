@@ -20,7 +20,7 @@ use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::devices::edit::EditError;
 use crate::devices::edit::credentials::CredentialError;
-use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId, Status};
+use crate::model::device::{Device, DeviceTypeId, OrganizationId, Status};
 use crate::store::{DeviceFilter, RegisterError};
 
 impl From<EditError> for ApiError {
@@ -63,7 +63,7 @@ pub(super) async fn list(
     let shown = PendingShown::asked(query.boolean("pending"));
     let update_status = query.boolean("update_status") == Some(true);
     let page = query.page(PageRule::LIST);
-    let filter = read_filter(&mut query, &caller)?;
+    let filter = read_filter(&mut query, &caller, &state)?;
     let links = query.finish()?;
     let listing =
         if update_status { state.refresh_page(&filter, page).await? } else { state.store.list(&filter, page).await? };
@@ -74,16 +74,16 @@ pub(super) async fn list(
     Ok(Json(links.envelope(page, listing.count, rows)))
 }
 
-fn read_filter(query: &mut Query, caller: &Caller) -> Result<DeviceFilter, ApiError> {
+fn read_filter(query: &mut Query, caller: &Caller, state: &ApiState) -> Result<DeviceFilter, ApiError> {
     let organization = query.number("organization").map(OrganizationId);
     if let Some(organization) = organization {
         caller.require_organization(organization)?;
-        if organization != DEFAULT_ORGANIZATION {
+        if state.store.organizations().of(organization).is_none() {
             query.error("organization", form::no_such(organization.0));
         }
     }
     let device_type = query.number("type").map(DeviceTypeId);
-    if let Some(unknown) = device_type.filter(|known| *known != DEFAULT_TYPE) {
+    if let Some(unknown) = device_type.filter(|id| state.store.device_types().of(*id).is_none()) {
         query.error("type", form::no_such(unknown.0));
     }
     let status = query.boolean("status").map(|up| if up { Status::Up } else { Status::Down });
@@ -91,6 +91,7 @@ fn read_filter(query: &mut Query, caller: &Caller) -> Result<DeviceFilter, ApiEr
         visible: caller.visible().map(<[_]>::to_vec),
         organization,
         device_type,
+        location: None,
         status,
         is_active: query.boolean("is_active"),
         status_change_from: query.time("last_status_change_from"),
@@ -109,8 +110,9 @@ pub(super) async fn create(
     State(state): State<Arc<ApiState>>,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<DeviceDetail>), ApiError> {
-    let draft = form::read_draft(body, &caller)?;
+    let draft = form::read_draft(body, &caller, &state)?;
     let device = state.editor().create(draft).await?;
+    state.inventory().confirm_created(&device).await?;
     tracing::info!(device.id = %device.key, "{} created device {}", caller.name(), device.key);
     Ok((StatusCode::CREATED, detail(&state, device, PendingShown::Names).await?))
 }
@@ -162,9 +164,10 @@ pub(super) async fn replace(
     JsonObject(body): JsonObject,
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let patch = form::read_replacement(body, &device.profile.serial_number, &caller)?;
-    let device = state.editor().change(&device, patch, caller.name()).await?;
-    detail(&state, device, PendingShown::Names).await
+    let patch = form::read_replacement(body, &device, &caller, &state)?;
+    let changed = state.editor().change(&device, patch, caller.name()).await?;
+    state.inventory().confirm_changed(&device, &changed).await?;
+    detail(&state, changed, PendingShown::Names).await
 }
 
 /// Changes the fields that are named, and orders what is `true`.
@@ -184,9 +187,10 @@ pub(super) async fn change(
     JsonObject(body): JsonObject,
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let patch = form::read_patch(body, &device.profile.serial_number, &caller)?;
-    let device = state.editor().change(&device, patch, caller.name()).await?;
-    detail(&state, device, PendingShown::Names).await
+    let patch = form::read_patch(body, &device, &caller, &state)?;
+    let changed = state.editor().change(&device, patch, caller.name()).await?;
+    state.inventory().confirm_changed(&device, &changed).await?;
+    detail(&state, changed, PendingShown::Names).await
 }
 
 /// Removes a device with its parameters, queue, history and credentials.

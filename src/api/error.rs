@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::random::RandomError;
 use crate::auth::seal::SealError;
+use crate::devices::inventory::Dependents;
 use crate::store::StoreError;
 
 /// Why a request is not granted (rest-api.md §1, *errors*).
@@ -24,6 +25,13 @@ pub enum ApiError {
         status: StatusCode,
         /// For the client.
         detail: Cow<'static, str>,
+    },
+    /// 409: what still refers to a record that was to be removed.
+    InUse {
+        /// For the client.
+        detail: &'static str,
+        /// How many of which kind.
+        dependents: Dependents,
     },
     /// 401, with the challenge.
     Unauthorized(&'static str),
@@ -107,6 +115,10 @@ impl IntoResponse for ApiError {
         match self {
             Self::Fields(errors) => (StatusCode::BAD_REQUEST, Json(Value::Object(errors.0))).into_response(),
             Self::Detail { status, detail } => (status, Json(json!({ "detail": detail }))).into_response(),
+            Self::InUse { detail, dependents } => {
+                let body = json!({ "detail": detail, "dependents": dependents.0 });
+                (StatusCode::CONFLICT, Json(body)).into_response()
+            }
             Self::Unauthorized(detail) => with_header(
                 (StatusCode::UNAUTHORIZED, Json(json!({ "detail": detail }))).into_response(),
                 header::WWW_AUTHENTICATE,
@@ -122,7 +134,10 @@ impl IntoResponse for ApiError {
                 HeaderValue::from(retry_after_secs),
             ),
             Self::Internal(cause) => {
-                let unavailable = matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Unavailable { .. }));
+                let unavailable = matches!(
+                    cause.downcast_ref::<StoreError>(),
+                    Some(StoreError::Unavailable { .. } | StoreError::Busy { .. })
+                );
                 let status =
                     if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
                 let mut response = status.into_response();
@@ -138,7 +153,7 @@ fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> 
     response
 }
 
-/// What is wrong, by field: a list of reasons each, or for a list of objects one such map per element.
+/// What is wrong, by field: a list of reasons each; for an object one such map, for a list of objects one per element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldErrors(Map<String, Value>);
 
@@ -164,6 +179,13 @@ impl FieldErrors {
         if elements.iter().any(|element| !element.is_empty()) {
             let list = elements.into_iter().map(|element| Value::Object(element.0)).collect();
             self.0.insert(field.to_owned(), Value::Array(list));
+        }
+    }
+
+    /// Adds the errors of an object's fields; nothing when there are none.
+    pub fn add_nested(&mut self, field: &str, nested: Self) {
+        if !nested.is_empty() {
+            self.0.insert(field.to_owned(), Value::Object(nested.0));
         }
     }
 

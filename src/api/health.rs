@@ -21,6 +21,8 @@ pub(super) struct Readiness {
     ready: bool,
     /// Why not.
     reasons: Vec<String>,
+    /// What an operator should look at, ready or not.
+    warnings: Vec<String>,
 }
 
 /// The process is alive.
@@ -44,7 +46,7 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
     }
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons })).into_response()
+    (status, Json(Readiness { ready, reasons, warnings: state.store.warnings() })).into_response()
 }
 
 /// Prometheus text. Needs no token unless the configuration says so.

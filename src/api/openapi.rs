@@ -17,6 +17,9 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
     modifiers(&BearerToken),
     tags(
         (name = "devices", description = "The inventory"),
+        (name = "organizations", description = "Whose devices are whose"),
+        (name = "types", description = "Kinds of devices, and what is wanted of them"),
+        (name = "locations", description = "Where devices stand"),
         (name = "operations", description = "Orders to one device"),
         (name = "headless operations", description = "Reading and writing parameters and objects"),
         (name = "parameters", description = "What is known of a device's data model"),

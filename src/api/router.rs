@@ -11,7 +11,10 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::Description;
-use super::{ApiState, device, headless, health, operation, parameter, session, shell, token, transaction};
+use super::{
+    ApiState, configuration, device, device_type, headless, health, location, operation, organization, parameter,
+    session, shell, token, transaction,
+};
 
 /// The facade as a service. Paths are served with their final slash and without it.
 pub fn router(state: ApiState) -> Router {
@@ -38,6 +41,7 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(device::list, device::create))
         .routes(routes!(device::show, device::replace, device::change, device::remove))
+        .routes(routes!(configuration::show, configuration::replace, configuration::change))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))
         .routes(routes!(session::list, session::clear))
         .routes(routes!(session::show))
@@ -45,8 +49,14 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(headless::list, headless::schedule))
         .routes(routes!(transaction::list))
         .routes(routes!(transaction::show, transaction::cancel))
+        .routes(routes!(organization::list, organization::create))
+        .routes(routes!(organization::show, organization::replace, organization::change, organization::remove))
+        .routes(routes!(device_type::list, device_type::create))
+        .routes(routes!(device_type::show, device_type::replace, device_type::change, device_type::remove))
+        .routes(routes!(location::list, location::create))
+        .routes(routes!(location::show, location::replace, location::change, location::remove))
         .routes(routes!(token::list, token::create))
-        .routes(routes!(token::show, token::revoke))
+        .routes(routes!(token::show, token::replace, token::change, token::revoke))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

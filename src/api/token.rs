@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ApiState;
-use super::access::Admin;
+use super::access::{Admin, Caller};
 use super::body::{Fields, JsonObject};
+use super::catalogue::{Write, page_of};
 use super::device::form::no_such;
 use super::error::{ApiError, FieldErrors};
 use super::openapi::{Detail, Reading, Writing};
@@ -19,7 +20,7 @@ use super::paging::{Envelope, PageRule};
 use super::query::{Query, parse_time};
 use super::words::RoleWord;
 use crate::auth::token::{TokenHash, generate, prefix};
-use crate::model::device::{DEFAULT_ORGANIZATION, OrganizationId};
+use crate::model::device::OrganizationId;
 use crate::model::token::{Role, TokenId, TokenRecord};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -32,6 +33,7 @@ pub(super) struct TokenView {
     role: RoleWord,
     /// Null: all.
     organizations: Option<Vec<u32>>,
+    /// Null: never.
     expires_at: Option<String>,
     /// The token itself: only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,10 +87,8 @@ pub(super) async fn list(
     let page = query.page(PageRule::LIST);
     let links = query.finish()?;
     let visible: Vec<TokenRecord> = state.store.tokens().into_iter().filter(|token| covers(&caller, token)).collect();
-    let count = u64::try_from(visible.len()).unwrap_or(u64::MAX);
-    let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
-    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let views = visible.into_iter().skip(offset).take(limit).map(TokenView::of).collect();
+    let (count, visible) = page_of(visible, page);
+    let views = visible.into_iter().map(TokenView::of).collect();
     Ok(Json(links.envelope(page, count, views)))
 }
 
@@ -100,14 +100,13 @@ pub(super) async fn create(
     State(state): State<Arc<ApiState>>,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<TokenView>), ApiError> {
-    let wish = read(body, state.clock.now())?;
-    for organization in wish.organizations.iter().flatten() {
-        caller.require_organization(*organization)?;
-    }
-    let organizations = wish.organizations.or_else(|| caller.visible().map(<[_]>::to_vec));
+    let wish = read(body, Write::Create, None, &state, &caller)?.complete()?;
     let token = generate()?;
-    let record = record_of(&token, TokenWish { organizations, ..wish }, state.clock.now());
-    let record = state.store.add_token(record).await?;
+    let record = state.store.add_token(record_of(&token, wish, state.clock.now())).await?;
+    if let Some(late) = gone(&state, &record) {
+        state.store.remove_token(record.id).await?;
+        return Err(late);
+    }
     tracing::info!("{} made token {} ({})", caller.name(), record.id.0, record.prefix);
     let view = TokenView { token: Some(token.expose().to_owned()), ..TokenView::of(record) };
     Ok((StatusCode::CREATED, Json(view)))
@@ -128,6 +127,40 @@ pub(super) async fn show(
     find(&state, &caller, &id).map(|token| Json(TokenView::of(token)))
 }
 
+/// Replaces what a token may do. What is left out returns to its default.
+#[utoipa::path(put, path = "/api/v1/api_token/{id}/", tag = "tokens",
+    params(("id" = u32, Path, description = "Its number")),
+    request_body = TokenSchema,
+    responses(
+        (status = 200, description = "The token as it now is", body = TokenView),
+        (status = 404, description = "There is no such token", body = Detail),
+        Reading, Writing))]
+pub(super) async fn replace(
+    caller: Admin,
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+    JsonObject(body): JsonObject,
+) -> Result<Json<TokenView>, ApiError> {
+    write(&state, &caller, &id, body, Write::Replace).await
+}
+
+/// Changes the fields that are named; in force at once.
+#[utoipa::path(patch, path = "/api/v1/api_token/{id}/", tag = "tokens",
+    params(("id" = u32, Path, description = "Its number")),
+    request_body = TokenSchema,
+    responses(
+        (status = 200, description = "The token as it now is", body = TokenView),
+        (status = 404, description = "There is no such token", body = Detail),
+        Reading, Writing))]
+pub(super) async fn change(
+    caller: Admin,
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+    JsonObject(body): JsonObject,
+) -> Result<Json<TokenView>, ApiError> {
+    write(&state, &caller, &id, body, Write::Change).await
+}
+
 /// Revokes a token at once.
 #[utoipa::path(delete, path = "/api/v1/api_token/{id}/", tag = "tokens",
     params(("id" = u32, Path, description = "Its number")),
@@ -146,6 +179,33 @@ pub(super) async fn revoke(
     }
     tracing::info!("{} revoked token {} ({})", caller.name(), token.id.0, token.prefix);
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn write(
+    state: &ApiState,
+    caller: &Admin,
+    id: &str,
+    body: Map<String, Value>,
+    write: Write,
+) -> Result<Json<TokenView>, ApiError> {
+    let before = find(state, caller, id)?;
+    let patch = read(body, write, before.expires_at, state, caller)?;
+    let edit = |token: &mut TokenRecord| patch.apply(token);
+    let record = state.store.edit_token(before.id, Box::new(edit)).await?.ok_or_else(no_such_token)?;
+    if let Some(late) = gone(state, &record) {
+        let undo = |token: &mut TokenRecord| token.organizations = before.organizations;
+        state.store.edit_token(before.id, Box::new(undo)).await?;
+        return Err(late);
+    }
+    tracing::info!("{} changed token {} ({})", caller.name(), record.id.0, record.prefix);
+    Ok(Json(TokenView::of(record)))
+}
+
+/// Looks again, now that the token is there: whether an organization that it names has gone meanwhile.
+fn gone(state: &ApiState, token: &TokenRecord) -> Option<ApiError> {
+    let mut bound = token.organizations.iter().flatten();
+    let missing = bound.find(|id| state.store.organizations().of(**id).is_none())?;
+    Some(FieldErrors::one("organizations", no_such(missing.0)).into())
 }
 
 fn find(state: &ApiState, caller: &Admin, id: &str) -> Result<TokenRecord, ApiError> {
@@ -195,35 +255,101 @@ pub fn record_of(token: &Secret, wish: TokenWish, now: Timestamp) -> TokenRecord
     }
 }
 
-fn read(body: Map<String, Value>, now: Timestamp) -> Result<TokenWish, FieldErrors> {
+/// Checked values; what is `None` stays as it is.
+#[expect(clippy::option_option, reason = "absent and null are different things")]
+struct TokenPatch {
+    name: Option<String>,
+    role: Option<Role>,
+    organizations: Option<Option<Vec<OrganizationId>>>,
+    expires_at: Option<Option<Timestamp>>,
+}
+
+impl TokenPatch {
+    fn complete(self) -> Result<TokenWish, FieldErrors> {
+        match (self.name, self.role) {
+            (Some(name), Some(role)) => Ok(TokenWish {
+                name,
+                role,
+                organizations: self.organizations.flatten(),
+                expires_at: self.expires_at.flatten(),
+            }),
+            // Unreachable: what is missing has been an error before.
+            _ => Err(FieldErrors::one("name", "This field is required.")),
+        }
+    }
+
+    fn apply(self, token: &mut TokenRecord) {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(&mut token.name, self.name);
+        set(&mut token.role, self.role);
+        set(&mut token.organizations, self.organizations);
+        set(&mut token.expires_at, self.expires_at);
+    }
+}
+
+fn read(
+    body: Map<String, Value>,
+    write: Write,
+    present_end: Option<Timestamp>,
+    state: &ApiState,
+    caller: &Caller,
+) -> Result<TokenPatch, ApiError> {
+    // Before anything is said of them: whether they exist is not the business of a token that does not cover them.
+    for named in body.get("organizations").and_then(Value::as_array).into_iter().flatten() {
+        if let Some(id) = named.as_u64().and_then(|id| u32::try_from(id).ok()) {
+            caller.require_organization(OrganizationId(id))?;
+        }
+    }
+    let now = state.clock.now();
     let mut fields = Fields::new(body);
     let name = fields.filled_line("name");
-    let name = fields.require("name", name);
     let role = fields.parsed("role", RoleWord::parse);
-    let role = fields.require("role", role);
-    let organizations = fields.nullable("organizations", Fields::ids).flatten();
-    for unknown in organizations.iter().flatten().filter(|id| **id != DEFAULT_ORGANIZATION.0) {
-        fields.error("organizations", no_such(*unknown));
+    if write != Write::Change {
+        fields.require("name", name.as_ref());
+        fields.require("role", role);
     }
-    if organizations.as_ref().is_some_and(Vec::is_empty) {
-        fields.error("organizations", "This list may not be empty.");
-    }
-    let expires_at = fields
-        .nullable("expires_at", |fields, name| {
-            fields.parsed(name, |text| match parse_time(text) {
-                Some(at) if at > now => Ok(at),
-                Some(_) => Err("must lie ahead"),
-                None => Err("a date or a date and time is required, such as 2024-01-01T00:01:00Z"),
-            })
-        })
-        .flatten();
-    fields.finish(&["id", "token", "prefix", "created_at", "last_used_at"])?;
-    match (name, role) {
-        (Some(name), Some(role)) => {
-            let organizations = organizations.map(|ids| ids.into_iter().map(OrganizationId).collect());
-            Ok(TokenWish { name, role, organizations, expires_at })
+    let organizations = fields.nullable("organizations", read_organizations);
+    for unknown in organizations.iter().flatten().flatten() {
+        if state.store.organizations().of(*unknown).is_none() {
+            fields.error("organizations", no_such(unknown.0));
         }
-        // Unreachable: what is missing has been an error above.
-        _ => Err(FieldErrors::one("name", "This field is required.")),
     }
+    let expires_at = fields.nullable("expires_at", |fields, name| {
+        fields.parsed(name, |text| match parse_time(text) {
+            // What a GET gave may be sent back, also when it has passed; it is shown in whole seconds.
+            Some(at) if at > now || present_end.is_some_and(|end| end.as_secs() == at.as_secs()) => Ok(at),
+            Some(_) => Err("must lie ahead"),
+            None => Err("a date or a date and time is required, such as 2024-01-01T00:01:00Z"),
+        })
+    });
+    fields.finish(&["id", "token", "prefix", "created_at", "last_used_at"])?;
+    // Null is everywhere that the caller may give: everywhere, or its own.
+    let own = || caller.bound_to().map(<[_]>::to_vec);
+    let organizations = organizations.map(|given| given.or_else(own));
+    Ok(TokenPatch {
+        name,
+        role,
+        organizations: write.or_default(organizations, own),
+        expires_at: write.or_default(expires_at, || None),
+    })
+}
+
+fn read_organizations(fields: &mut Fields, field: &str) -> Option<Vec<OrganizationId>> {
+    let ids = fields.ids(field)?;
+    if ids.is_empty() {
+        fields.error(field, "This list may not be empty.");
+        return None;
+    }
+    let mut organizations: Vec<OrganizationId> = Vec::with_capacity(ids.len());
+    for id in ids.into_iter().map(OrganizationId) {
+        // In the order given: the first is the one that new records are for.
+        if !organizations.contains(&id) {
+            organizations.push(id);
+        }
+    }
+    Some(organizations)
 }

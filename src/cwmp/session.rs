@@ -27,6 +27,8 @@ const SILENCE_RANGE_SECS: (u32, u32) = (30, 300);
 const SENDS_MAX: u32 = 3;
 /// Most answers in one session that do not bring it forward: stale, mismatched, repeated.
 const FRUITLESS_MAX: u32 = 8;
+/// How often a CPE is told to send its Inform again. CPEs obey without end or waiting: it is for us to stop.
+const INFORM_RETRIES_MAX: u32 = 1;
 
 /// Bounds of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,10 @@ pub enum Action<'a> {
     Poll,
     /// Send the outstanding call again, unchanged.
     Resend,
+    /// The Inform could not be recorded: answer with fault 8005, and the CPE sends it again in this session.
+    RetryInform,
+    /// The session is over before it has begun: 503.
+    Refuse(Outcome),
     /// The session is over: 204.
     Finish(Outcome),
     /// No session yet, and no Inform: 204 and wait (quirk 61).
@@ -122,6 +128,8 @@ pub enum Outcome {
     TimedOut,
     /// The CPE Informed anew while it was open.
     Superseded,
+    /// Its Inform could not be recorded, nor could it when it was sent again.
+    Unrecorded,
 }
 
 impl Outcome {
@@ -133,6 +141,7 @@ impl Outcome {
             Self::LimitReached => "limit_reached",
             Self::TimedOut => "timed_out",
             Self::Superseded => "superseded",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }
@@ -187,6 +196,8 @@ pub struct Session {
     silence: Duration,
     limits: SessionLimits,
     inform_hash: u64,
+    /// How often the CPE was told to send its Inform again.
+    inform_retries: u32,
 }
 
 impl Session {
@@ -207,6 +218,7 @@ impl Session {
             silence: SILENCE,
             limits,
             inform_hash: 0,
+            inform_retries: 0,
         }
     }
 
@@ -241,6 +253,21 @@ impl Session {
         self.last_heard = now;
         self.inform_hash = inform_hash(header, inform);
         Ok(Header { id: header.id.clone(), use_version, ..Header::default() })
+    }
+
+    /// Takes [`open`](Self::open) back before it is answered: the Inform could not be recorded just now, and likely can in
+    /// a moment. The CPE is told to send it again in this session (TR-069 A.5.2, fault 8005), but not for ever.
+    pub fn retry_inform(&mut self, now: Timestamp) -> Action<'static> {
+        self.last_heard = now;
+        let is_new = matches!(self.state, State::AwaitInform | State::CpeTurn) && self.exchanges <= 1;
+        if !is_new || self.inform_retries >= INFORM_RETRIES_MAX {
+            self.state = State::Done;
+            return Action::Refuse(Outcome::Unrecorded);
+        }
+        self.inform_retries = self.inform_retries.saturating_add(1);
+        self.state = State::AwaitInform;
+        self.exchanges = 0;
+        Action::RetryInform
     }
 
     /// Takes in one POST. Anything but an Inform belongs here.

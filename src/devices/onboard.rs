@@ -53,6 +53,17 @@ pub enum OnboardError {
     Login(String),
 }
 
+impl OnboardError {
+    /// Whether the same Inform is likely to be recorded if it comes once more: the store is [busy](StoreError::Busy).
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Busy { .. }) | Self::Register(RegisterError::Store(StoreError::Busy { .. }))
+        )
+    }
+}
+
 impl Onboarding {
     /// Over a store.
     #[must_use]

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::path::{ObjectPath, ParameterPath};
 use crate::types::time::Timestamp;
+
+use super::wanted::ConfigurationMark;
 
 /// Saved before a call whose repetition could harm, and wherever a procedure waits across sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +54,29 @@ pub enum InFlight {
         /// When it was sent.
         at: Timestamp,
     },
+    /// `SetParameterValues` of wanted parameters.
+    WantedWrite {
+        /// What it writes.
+        paths: Vec<ParameterPath>,
+        /// Of which configuration.
+        mark: ConfigurationMark,
+        /// When it was sent.
+        at: Timestamp,
+    },
+    /// `AddObject` for a wanted row that the table does not have; it had these rows before.
+    WantedAdd {
+        /// The table. Which of its wanted rows the new one becomes, its key decides when it is written.
+        table: ObjectPath,
+        /// Instance numbers before the call.
+        before: Vec<u32>,
+    },
+    /// The values of a wanted row that was added, its key among them.
+    WantedFill {
+        /// The table.
+        table: ObjectPath,
+        /// The new row.
+        instance: u32,
+    },
 }
 
 /// A finished item of the work.
@@ -63,4 +89,9 @@ pub enum DoneItem {
     },
     /// The row is gone.
     Deleted,
+    /// A wanted parameter was written.
+    Written {
+        /// Which.
+        path: ParameterPath,
+    },
 }

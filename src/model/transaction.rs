@@ -48,6 +48,23 @@ pub enum Work {
 }
 
 impl Work {
+    /// Whether it leaves the device as it is, so that to begin it anew does no harm.
+    #[must_use]
+    pub const fn only_reads(&self) -> bool {
+        match self {
+            Self::Get { .. } => true,
+            Self::Set { .. }
+            | Self::AddObject { .. }
+            | Self::DeleteObject { .. }
+            | Self::Reboot
+            | Self::FactoryReset
+            | Self::Sync
+            | Self::Reconfigure
+            | Self::DeviceFactory
+            | Self::Configure(_) => false,
+        }
+    }
+
     /// The API's word for it.
     #[must_use]
     pub const fn operation(&self) -> &'static str {

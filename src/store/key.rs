@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | `dev` | device | [`State`](crate::model::device::State), rewritten by every Inform |
 //! | `profile` | device | [`Profile`](crate::model::device::Profile); a device exists when it has both |
-//! | `queue` | device | queue document: live transactions and the last few that ended |
+//! | `queue` | device | queue document: live transactions |
 //! | `params` | device | known parameter tree, prefix-coded and compressed |
-//! | `history` | transaction | an ended transaction |
-//! | `results` | transaction | its results, if any |
+//! | `history` | transaction | an ended transaction, with its results if they are small; void while the queue has it live |
+//! | `results` | transaction | its results, if they are large |
 //! | `tokens` | token | API token |
 //! | `organizations`, `types`, `locations`, `webhooks` | number | what operators keep |
 //! | `events`, `audit` | number | an entry of the log |
@@ -44,6 +44,26 @@ pub(super) enum Table {
 }
 
 impl Table {
+    /// All.
+    pub(super) const ALL: [Self; 16] = [
+        Self::Devices,
+        Self::Profiles,
+        Self::Queues,
+        Self::Parameters,
+        Self::History,
+        Self::Results,
+        Self::Tokens,
+        Self::Organizations,
+        Self::DeviceTypes,
+        Self::Locations,
+        Self::Webhooks,
+        Self::Events,
+        Self::Audit,
+        Self::Traces,
+        Self::Gone,
+        Self::Meta,
+    ];
+
     /// Bytes of a key; those of parts are longer. `None`: keys of any length.
     pub(super) const fn key_bytes(self) -> Option<usize> {
         match self {
@@ -97,6 +117,8 @@ pub(super) const PROBE: &[u8] = b"probe";
 pub(super) const DEVICE_KEYS: &[u8] = b"device-keys";
 /// `meta`: the lowest transaction number that is certainly free.
 pub(super) const NEXT_TRANSACTION: &[u8] = b"next-transaction";
+/// `meta`: bytes in the tables that are not read at an open, as they were counted last.
+pub(super) const LIVE_BYTES: &[u8] = b"live-bytes";
 /// `meta`: the highest token number ever given out.
 pub(super) const LAST_TOKEN: &[u8] = b"last-token";
 /// `meta`: the lowest number of a recorded session that is certainly free.

@@ -20,7 +20,7 @@ use crate::types::time::Timestamp;
 use super::index::keys::KeyAllocator;
 use super::index::live::LiveIndex;
 use super::queue::QueueDocument;
-use super::{Figures, Store, StoreError, StoreFuture, TokenStore};
+use super::{Figures, Store, StoreError, StoreFuture, TokenEdit, TokenStore};
 
 use catalogue::Catalogues;
 
@@ -50,6 +50,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Inner {
     closed: bool,
+    /// Durable writes that are still to be refused.
+    hiccups: u32,
     devices: BTreeMap<DeviceKey, Entry>,
     keys: KeyAllocator,
     live: LiveIndex,
@@ -80,6 +82,25 @@ impl MemoryStore {
     #[must_use]
     pub fn new(config: MemoryConfig) -> Self {
         Self { config, inner: Mutex::default(), catalogues: Catalogues::default() }
+    }
+
+    /// Refuses the next `writes` devices, durable Informs and transactions as [`StoreError::Busy`]: a disk that does not
+    /// keep up, for tests.
+    pub fn hiccup(&self, writes: u32) {
+        self.inner.lock().hiccups = writes;
+    }
+
+    /// Runs one atomic step that a store on disk may be too busy for.
+    fn durable_step<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> Result<T, StoreError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        match inner.hiccups.checked_sub(1) {
+            Some(left) => {
+                inner.hiccups = left;
+                Err(StoreError::Busy { reason: "as it was told".to_owned() })
+            }
+            None => Ok(step(&mut inner)),
+        }
     }
 
     /// Runs one atomic step.
@@ -116,6 +137,10 @@ impl Store for MemoryStore {
         self.inner.lock().check()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn figures(&self, now: Timestamp) -> Figures {
         let inner = self.inner.lock();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -125,6 +150,7 @@ impl Store for MemoryStore {
             queue_depth: inner.live.depth(),
             queue_oldest_ms: inner.live.oldest().map_or(0, |at| super::age_ms(now, at)),
             disk_bytes: 0,
+            live_bytes: 0,
         }
     }
 
@@ -151,6 +177,14 @@ impl TokenStore for MemoryStore {
 
     fn tokens(&self) -> Vec<TokenRecord> {
         self.inner.lock().tokens.values().cloned().collect()
+    }
+
+    fn edit_token<'a>(&'a self, id: TokenId, edit: TokenEdit<'a>) -> StoreFuture<'a, Option<TokenRecord>> {
+        ready(self.step(|inner| {
+            let token = inner.tokens.get_mut(&id)?;
+            edit(token);
+            Some(token.clone())
+        }))
     }
 
     fn remove_token(&self, id: TokenId) -> StoreFuture<'_, bool> {

@@ -8,17 +8,14 @@ use crate::types::time::Timestamp;
 
 use super::Merge;
 
-/// How many ended transactions stay in the document: enough to write a history row again that a kill cut off between
-/// the document and the row.
-const ENDED_KEPT: usize = 4;
-
-/// What waits, what runs, and the last few that ended.
+/// What waits and what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct QueueDocument {
     /// Not ended, in the order of their numbers.
     pub(super) live: Vec<Transaction>,
-    /// The last that ended, oldest first.
-    pub(super) ended: Vec<Transaction>,
+    /// What a change has just ended, for its caller to take: no part of the document as it is kept.
+    #[serde(skip)]
+    pub(super) ended: Option<Box<Transaction>>,
 }
 
 /// What became of a request to add work.
@@ -124,6 +121,11 @@ impl QueueDocument {
         Enqueued::New(transaction)
     }
 
+    /// The oldest that may run, not among `skip`.
+    pub(super) fn claimable(&self, skip: &[TransactionId], at: Timestamp) -> Option<&Transaction> {
+        self.live.iter().find(|t| may_run(t, at) && !skip.contains(&t.id))
+    }
+
     /// The oldest that may run, not among `skip`: started, or taken up again.
     pub(super) fn claim(&mut self, skip: &[TransactionId], at: Timestamp) -> Option<Transaction> {
         let found = self.live.iter_mut().find(|t| may_run(t, at) && !skip.contains(&t.id))?;
@@ -197,7 +199,7 @@ impl QueueDocument {
 
     /// One transaction, if the document still has it.
     pub(super) fn get(&self, id: TransactionId) -> Option<&Transaction> {
-        self.live.iter().chain(&self.ended).find(|t| t.id == id)
+        self.live.iter().find(|t| t.id == id)
     }
 
     fn position(&self, id: TransactionId) -> Option<usize> {
@@ -206,9 +208,6 @@ impl QueueDocument {
 
     fn end(&mut self, at: usize, ended: Transaction) {
         self.live.remove(at);
-        if self.ended.len() >= ENDED_KEPT {
-            self.ended.remove(0);
-        }
-        self.ended.push(ended);
+        self.ended = Some(Box::new(ended));
     }
 }

@@ -19,9 +19,13 @@ const PLAIN: u8 = 1;
 const COMPRESSED: u8 = 2;
 /// Length of the content (4 bytes, big-endian), then zstd of postcard [`Leaf`]s, one behind the other in path order.
 const TREE: u8 = 3;
+/// The same [`Leaf`]s as they are.
+const SMALL_TREE: u8 = 4;
 
 /// Records below this many bytes are not worth compressing.
 const COMPRESS_FROM_BYTES: usize = 4096;
+/// Trees below this many bytes are not: what a few reads have brought.
+const COMPRESS_TREE_FROM_BYTES: usize = 1024;
 /// What one record may grow to when it is unpacked.
 const CONTENT_MAX_BYTES: usize = 256 << 20;
 const ZSTD_LEVEL: i32 = 3;
@@ -54,11 +58,15 @@ pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T,
     }
 }
 
-/// Reads the first field of a record that is never compressed, without the rest.
+/// Reads the first field of a record without the rest.
 pub(super) fn decode_head<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&PLAIN, content)) => {
             postcard::take_from_bytes(content).map(|(head, _)| head).map_err(|error| unreadable(what, &error))
+        }
+        Some((&COMPRESSED, packed)) => {
+            let content = decompress(what, packed)?;
+            postcard::take_from_bytes(&content).map(|(head, _)| head).map_err(|error| unreadable(what, &error))
         }
         Some((other, _)) => Err(unreadable(what, &format!("unknown format {other}"))),
         None => Err(unreadable(what, &"it is empty")),
@@ -79,7 +87,8 @@ struct Leaf<'a> {
 
 /// Writes a tree, which is in path order.
 pub(super) fn encode_tree(tree: &[Parameter]) -> Result<Vec<u8>, StoreError> {
-    let mut content = Vec::with_capacity(tree.len() * 32);
+    let mut content = Vec::with_capacity(1 + tree.len() * 64);
+    content.push(SMALL_TREE);
     let mut before = "";
     for parameter in tree {
         let (shared, rest) = split_shared(before, &parameter.path);
@@ -95,19 +104,26 @@ pub(super) fn encode_tree(tree: &[Parameter]) -> Result<Vec<u8>, StoreError> {
         content = postcard::serialize_with_flavor(&leaf, Appended(content)).map_err(|error| refused(&error))?;
         before = &parameter.path;
     }
-    compress(TREE, &content)
+    if content.len() < COMPRESS_TREE_FROM_BYTES {
+        return Ok(content);
+    }
+    compress(TREE, content.get(1..).unwrap_or_default())
 }
 
 /// Reads those parameters of a tree whose path is wanted, in path order.
 pub(super) fn decode_tree(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Vec<Parameter>, StoreError> {
     const WHAT: &str = "parameter tree";
-    let content = match bytes.split_first() {
-        Some((&TREE, packed)) => decompress(WHAT, packed)?,
+    let unpacked;
+    let mut left = match bytes.split_first() {
+        Some((&SMALL_TREE, content)) => content,
+        Some((&TREE, packed)) => {
+            unpacked = decompress(WHAT, packed)?;
+            unpacked.as_slice()
+        }
         Some((other, _)) => return Err(unreadable(WHAT, &format!("unknown format {other}"))),
         None => return Err(unreadable(WHAT, &"it is empty")),
     };
     let mut tree = Vec::new();
-    let mut left = content.as_slice();
     let mut path = String::new();
     while !left.is_empty() {
         let (leaf, behind) = postcard::take_from_bytes::<Leaf<'_>>(left).map_err(|error| unreadable(WHAT, &error))?;
@@ -245,6 +261,9 @@ mod tests {
         assert!(bytes.len() < 16_000, "{} bytes", bytes.len());
         let one = tree.get(700..701).expect("there");
         assert_eq!(decode_tree(&bytes, |path| one.iter().any(|one| *one.path == *path)).expect("decodes"), one);
+        let small = encode_tree(one).expect("encodes");
+        assert_eq!(small.first(), Some(&SMALL_TREE));
+        assert_eq!(decode_tree(&small, |_| true).expect("decodes"), one);
         assert_eq!(encode_tree(&[]).and_then(|bytes| decode_tree(&bytes, |_| true)).expect("decodes"), []);
     }
 
@@ -272,7 +291,7 @@ mod tests {
         };
         let table = [
             ("state", encode(&state, 0), "01010630304430394503494744013100000200000000000000000000000000000000000000"),
-            ("queue", encode(&queue, 0), "010109070104000000040106000000000000026f700000000000"),
+            ("queue", encode(&queue, 0), "010109070104000000040106000000000000026f7000000000"),
             ("results", encode(&vec![result], 0), "01010103442e410101760101010200"),
         ];
         for (what, bytes, hexadecimal) in table {
@@ -283,7 +302,14 @@ mod tests {
     #[test]
     fn damaged_records_are_refused_not_misread() {
         let bytes = encode_tree(&tree()).expect("encodes");
-        for damaged in [&[][..], &[9, 1], &[TREE], &[TREE, 255, 255, 255, 255, 0], bytes.get(..99).expect("longer")] {
+        for damaged in [
+            &[][..],
+            &[9, 1],
+            &[SMALL_TREE, 1],
+            &[TREE],
+            &[TREE, 255, 255, 255, 255, 0],
+            bytes.get(..99).expect("longer"),
+        ] {
             assert!(matches!(decode_tree(damaged, |_| true), Err(StoreError::Corrupt { .. })));
         }
         for damaged in [&[][..], &[9, 1], &[PLAIN, 5, 1], &[COMPRESSED, 0, 0, 0, 9, 1, 2]] {

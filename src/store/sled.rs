@@ -8,7 +8,8 @@
 //! - `open`: left-over snapshots are removed, a store without its id is refused, a panic in the midst of opening is an
 //!   error.
 //! - `load`: what a kill left half done is finished or undone.
-//! - `watch`: free space, side files, size on disk.
+//! - `compact`: an offline copy, when too much space is wasted.
+//! - `watch`: free space, side files, size on disk beside what is live.
 //!
 //! # How a change becomes durable and visible
 //!
@@ -20,14 +21,18 @@
 //! once, *then* publishes (indexes, what readers get) and answers. While documents are under way, the stripe holds the last
 //! published one for readers and the latest one for the next change, so that nothing is lost and nothing overtakes.
 //!
-//! Within one change the order is: results, queue document, history row. A kill between the last two is made good at open:
-//! the document still has the last few that ended.
+//! One change goes without the committer: that a transaction which only reads has started. It is shown at once and written
+//! with the next change of its document; a kill before that undoes it, and the read begins anew.
+//!
+//! Within one change the order is: large results, history row, queue document. After a kill in between, the document is
+//! right: what it has live has not ended, whatever the history says.
 //!
 //! *Removing a device* is an entry in the table `gone` before anything is deleted: whatever is left of a device that is listed
 //! there, or that has not both of its records, is deleted at open.
 
 mod catalogue;
 mod committer;
+mod compact;
 mod database;
 mod devices;
 mod health;
@@ -74,6 +79,7 @@ use tokens::TokenTable;
 use traces::TraceNumbers;
 use watch::Watch;
 
+pub use compact::{CompactError, Compacted, compact_sled};
 pub use open::OpenError;
 
 /// Version of the layout; see [`OpenError::SchemaTooNew`].
@@ -84,8 +90,12 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct StoreConfig {
     /// Where everything is kept; created if it is missing.
     pub data_dir: PathBuf,
-    /// How long a flush waits for more work to join it. Zero, the default: what arrives during one flush shares the next.
+    /// How long a flush waits for more work to join it. Zero, the default: what arrives
+    /// during one flush shares the next, and only under load is a flush of a fast disk put off by a few milliseconds.
     pub group_commit_linger: Duration,
+    /// How long a batch may be in the making until new work is told that the store is [busy](StoreError::Busy), after as
+    /// long a wait again. What is under way always waits on.
+    pub patience: Duration,
     /// Most ended transactions kept, of all devices together; at least 1.
     pub history_max: usize,
     /// Most live transactions of one device.
@@ -105,6 +115,7 @@ impl StoreConfig {
         Self {
             data_dir: data_dir.into(),
             group_commit_linger: Duration::ZERO,
+            patience: Duration::from_secs(3),
             history_max: super::HISTORY_MAX,
             queue_max: super::QUEUE_MAX,
             cache_bytes: 512 << 20,
@@ -199,6 +210,10 @@ impl Store for SledStore {
         self.core.health.check()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.core.health.warnings()
+    }
+
     fn figures(&self, now: Timestamp) -> Figures {
         let (devices, devices_up) = {
             let index = self.core.devices.read();
@@ -211,12 +226,16 @@ impl Store for SledStore {
             queue_depth: live.depth(),
             queue_oldest_ms: live.oldest().map_or(0, |at| super::age_ms(now, at)),
             disk_bytes: self.core.disk_bytes.load(Ordering::Relaxed),
+            live_bytes: self.core.database.live_bytes(),
         }
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.watch.stop().await;
+            if let Err(error) = self.core.database.note_live_bytes() {
+                tracing::debug!("the live bytes were not noted: {error}");
+            }
             self.committer.close(&self.core).await
         })
     }

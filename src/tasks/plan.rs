@@ -11,6 +11,7 @@ mod get;
 mod restart;
 mod rows;
 mod set;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -187,6 +188,7 @@ enum Machine {
     Delete(rows::Delete),
     Restart(restart::Restart),
     Configure(configure::Configure),
+    Converge(Box<wanted::Converge>),
 }
 
 /// The parts of a running transaction that a machine may touch.
@@ -206,9 +208,8 @@ impl Running {
             Work::AddObject { .. } => Machine::Add(rows::Add::default()),
             Work::DeleteObject { .. } => Machine::Delete(rows::Delete::default()),
             Work::Reboot | Work::FactoryReset => Machine::Restart(restart::Restart::default()),
-            Work::Configure(_) | Work::Sync | Work::Reconfigure | Work::DeviceFactory => {
-                Machine::Configure(configure::Configure::default())
-            }
+            Work::Configure(_) => Machine::Configure(configure::Configure::default()),
+            Work::Sync | Work::Reconfigure | Work::DeviceFactory => Machine::Converge(Box::default()),
         };
         let mut running = Self { transaction, results: Vec::new(), learned: TreePatch::default(), machine };
         let (mut desk, machine) = running.split();
@@ -219,6 +220,7 @@ impl Running {
             Machine::Delete(delete) => delete.begin(&mut desk, cx),
             Machine::Restart(restart) => restart.begin(&mut desk, cx),
             Machine::Configure(configure) => configure.begin(&mut desk, cx),
+            Machine::Converge(converge) => converge.begin(&mut desk, cx),
         };
         let step = running.book(step, cx.now);
         (running, step)
@@ -234,6 +236,7 @@ impl Running {
             Machine::Delete(delete) => delete.answer(&mut desk, cx, answer),
             Machine::Restart(restart) => restart.answer(&mut desk, cx, answer),
             Machine::Configure(configure) => configure.answer(&mut desk, cx, answer),
+            Machine::Converge(converge) => converge.answer(&mut desk, cx, answer),
         };
         self.book(step, cx.now)
     }

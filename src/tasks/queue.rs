@@ -137,7 +137,7 @@ impl Queue {
                 continue;
             }
             let words = match transaction.work {
-                Work::FactoryReset => "the device did not come back from the factory reset in time",
+                Work::FactoryReset => "the device did not report 0 BOOTSTRAP after the factory reset in time",
                 _ => "the device did not come back from the reboot in time",
             };
             let fault = TransactionFault { code: 0, message: words.to_owned() };

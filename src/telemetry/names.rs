@@ -3,7 +3,7 @@
 //! Counters pair what acsd answered with why. Labels are closed sets, each the `as_str` or `label` of an enum; no label is
 //! ever a serial number, an address or a path of a device.
 
-use crate::store::{BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
+use crate::store::{ALARMS, BATCH_SIZE, COMMIT_SECONDS, FLUSHES, SYNCS};
 
 /// Requests to the API, by `method`, `route` (the pattern, not the path) and `status`.
 pub const API_REQUESTS: &str = "acsd_api_requests_total";
@@ -19,6 +19,8 @@ pub const CPE_CALLS: &str = "acsd_cpe_calls_total";
 pub const FAULTS: &str = "acsd_cpe_faults_total";
 /// What was refused before it cost much, by `reason`.
 pub const REFUSED: &str = "acsd_cwmp_refused_total";
+/// Informs that the store was too busy for and that CPEs were told to send again (fault 8005).
+pub const INFORM_RETRIES: &str = "acsd_inform_retries_total";
 /// What CPEs sent that was no CWMP, by `kind`.
 pub const MALFORMED: &str = "acsd_cwmp_malformed_total";
 /// Devices registered under another serial because theirs was taken.
@@ -47,11 +49,13 @@ pub const QUEUE_DEPTH: &str = "acsd_queue_depth";
 pub const QUEUE_OLDEST: &str = "acsd_queue_oldest_seconds";
 /// Bytes of the store on disk.
 pub const STORE_BYTES: &str = "acsd_store_disk_bytes";
+/// Bytes of keys and values in the store.
+pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 /// Time from an Inform to the end of its session.
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 15] = [
+pub const COUNTERS: [(&str, &str); 16] = [
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
     (INFORMS, "Events of Informs, by event code"),
@@ -59,6 +63,7 @@ pub const COUNTERS: [(&str, &str); 15] = [
     (CPE_CALLS, "RPCs that CPEs called besides Inform, by RPC and result"),
     (FAULTS, "Faults answered by CPEs, by code"),
     (REFUSED, "Requests of CPEs refused early, by reason"),
+    (INFORM_RETRIES, "Informs answered with fault 8005 because the store was busy"),
     (MALFORMED, "POSTs of CPEs that were no CWMP, by kind"),
     (IDENTITY_CONFLICTS, "Devices registered under another serial because theirs was taken"),
     (UNORDERED_BOOTSTRAPS, "Factory resets that were not ordered here"),
@@ -70,7 +75,7 @@ pub const COUNTERS: [(&str, &str); 15] = [
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 8] = [
+pub const GAUGES: [(&str, &str); 10] = [
     (SESSIONS_OPEN, "CWMP sessions open now"),
     (CONNECTIONS, "TCP connections of CPEs open now"),
     (DEVICES, "Registered devices"),
@@ -78,6 +83,8 @@ pub const GAUGES: [(&str, &str); 8] = [
     (QUEUE_DEPTH, "Transactions that have not ended"),
     (QUEUE_OLDEST, "Age of the oldest transaction that has not ended, in seconds"),
     (STORE_BYTES, "Bytes of the store on disk"),
+    (STORE_LIVE_BYTES, "Bytes of keys and values in the store"),
+    (ALARMS, "1 while the store's alarm is raised: wasted_space, side_files"),
     (SYNCS, "Syncs to disk since the start"),
 ];
 

@@ -1,6 +1,10 @@
 //! Parameter values: their XML Schema types, and type-aware checks and equality.
 
+mod compare;
+
 use serde::{Deserialize, Serialize};
+
+pub use compare::{is_masked, same_meaning};
 
 /// The XML Schema type of a parameter's value, by the local part of its `xsi:type` (TR-106 §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

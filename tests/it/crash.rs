@@ -1,5 +1,8 @@
 //! `kill -9` under load: what was acknowledged is there, with a truthful state, and nothing ran twice.
 
+#[cfg(target_os = "linux")]
+mod faults;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -20,7 +23,18 @@ fn free_address() -> SocketAddr {
 }
 
 fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_acsd"))
+    serve(Command::new("env"), folder, cwmp, api)
+        .env("ACSD_LOG", "error")
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap()
+}
+
+/// acsd as a daemon, run by `runner`.
+fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Command {
+    runner
+        .arg(env!("CARGO_BIN_EXE_acsd"))
         .args(["serve", "--config"])
         .arg(folder.join("acsd.toml"))
         .current_dir(folder)
@@ -29,12 +43,8 @@ fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
         .env("ACSD_API_LISTEN", api.to_string())
         .env("ACSD_ADMIN_TOKEN", ADMIN)
         .env("ACSD_ONBOARDING_USERNAME", USER)
-        .env("ACSD_ONBOARDING_PASSWORD", PASSWORD)
-        .env("ACSD_LOG", "error")
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap()
+        .env("ACSD_ONBOARDING_PASSWORD", PASSWORD);
+    runner
 }
 
 async fn ready(api: &Api, child: &mut Child) {

@@ -2,6 +2,7 @@
 //! sends in these tests is checked against the schema of its version.
 
 mod habits;
+mod ipv6;
 mod process;
 mod security;
 pub(crate) mod traces;

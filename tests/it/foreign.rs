@@ -2,11 +2,13 @@
 //! what they need to find in the answers.
 
 mod client;
+mod tree;
 
 use acsd::acs::gate::AuthMode;
 use serde_json::json;
 
 use self::client::{Answers, Client, Cookies, Login, Style};
+use self::tree::Habit;
 use crate::support::{Acs, config};
 
 const UP_TIME: &str = "DeviceInfo.UpTime";
@@ -139,5 +141,70 @@ async fn a_scheme_that_nobody_asked_for_is_no_failed_login() {
         let mut agent =
             Client::new(acs.daemon.cwmp_address, node, AuthMode::Digest, "Device.", &format!("FLEET-{number}"));
         agent.session("0 BOOTSTRAP").await;
+    }
+}
+
+/// Agents of the field by what they make of names and partial paths.
+const READERS: [Style; 9] = [
+    Style { name: "faithful", ..Style::PLAIN },
+    // Scripts that look names up in a table, unguarded.
+    Style {
+        name: "dies-of-what-it-lacks",
+        habit: Habit::DiesOfWhatItLacks,
+        login: Login::BasicUnasked,
+        cookies: Cookies::Verbatim,
+        ..Style::PLAIN
+    },
+    // Gives up the session over an RPC that it does not know.
+    Style { name: "dies-of-names", habit: Habit::DiesOfNames, envelope: "soap_env", ..Style::PLAIN },
+    Style { name: "refuses-names", habit: Habit::RefusesNames, ..Style::PLAIN },
+    Style {
+        name: "lists-leaves-only",
+        habit: Habit::ListsLeavesOnly,
+        namespace: "urn:dslforum-org:cwmp-1-1",
+        version: "1.1",
+        ..Style::PLAIN
+    },
+    Style { name: "expands-nothing", habit: Habit::ExpandsNothing, ..Style::PLAIN },
+    Style { name: "refuses-partial-paths", habit: Habit::RefusesPartialPaths, ..Style::PLAIN },
+    Style { name: "ignores-partial-paths", habit: Habit::IgnoresPartialPaths, ..Style::PLAIN },
+    Style { name: "answers-the-last", habit: Habit::AnswersTheLast, ..Style::PLAIN },
+];
+
+/// Sessions until one passes without a call.
+async fn until_idle(agent: &mut Client<'_>) -> Vec<String> {
+    let mut calls = agent.session("0 BOOTSTRAP").await;
+    for _ in 0..8 {
+        let more = agent.session("2 PERIODIC").await;
+        if more.is_empty() {
+            return calls;
+        }
+        calls.extend(more);
+    }
+    panic!("never idle: {calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_set_up_and_read_whatever_they_make_of_names() {
+    let acs = Acs::start(config()).await;
+    for style in &READERS {
+        for root in ["Device.", "InternetGatewayDevice."] {
+            let serial = format!("{}-{root}", style.name);
+            let mut agent = Client::new(acs.daemon.cwmp_address, style, AuthMode::Digest, root, &serial);
+            let calls = until_idle(&mut agent).await;
+            let writes = calls.iter().filter(|call| *call == "SetParameterValues").count();
+            assert_eq!(writes, 2, "both logins: {serial}: {calls:?}");
+
+            for (path, count) in [(format!("{root}DeviceInfo."), 2), (root.to_owned(), 9)] {
+                let get = acs.schedule(&serial, "get", json!([{"variable_name": path}])).await;
+                let calls = [agent.session("2 PERIODIC").await, agent.session("2 PERIODIC").await].concat();
+                let row = acs.ended(&get).await;
+                let values = row["variables"].as_array().unwrap();
+                let read = values.iter().filter(|variable| !variable["value"].is_null()).count();
+                assert_eq!(row["status"], "completed", "{serial}: {calls:?}: {row}");
+                assert_eq!(read, count, "{serial}: {calls:?}: {row}");
+            }
+            agent.finish();
+        }
     }
 }

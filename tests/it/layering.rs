@@ -31,7 +31,7 @@ const LAYERS: [(u32, &[&str]); 19] = [
     (30, &["devices"]),
     (32, &["connreq"]),
     (34, &["tasks"]),
-    (36, &["devices::edit", "devices::keeper"]),
+    (36, &["devices::edit", "devices::inventory", "devices::keeper"]),
     (40, &["acs"]),
     (40, &["api"]),
     (50, &["config"]),

@@ -3,11 +3,16 @@
 mod command;
 mod conventions;
 mod devices;
+mod documented;
 mod headless;
+mod inventory;
 mod listener;
+mod matrix;
 mod openapi;
 mod operations;
+mod races;
 mod sessions;
 mod support;
 mod tokens;
 mod traces;
+mod types;

@@ -1,10 +1,13 @@
 //! One battery of tests for every store backend, and what only a store on disk has to keep.
 
 mod catalogues;
+mod damage;
 mod devices;
 mod embedded;
 mod kill;
 mod parameters;
+#[cfg(target_os = "linux")]
+mod powercut;
 pub(crate) mod support;
 pub(crate) mod traces;
 mod transactions;

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cwmp::fault::AcsFault;
 use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
-use crate::cwmp::session::{Outcome, Session};
+use crate::cwmp::session::{Action, Outcome, Session};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
@@ -19,8 +21,8 @@ use crate::types::time::Timestamp;
 
 use super::super::exchange::{Answer, Post, SessionToken};
 use super::super::gate::{Claim, Passage, Principal};
-use super::super::sessions::{Live, Predecessor, PutBack, Taken};
-use super::{Inner, retry_after};
+use super::super::sessions::{Live, Predecessor, PutBack, Taken, Unopened};
+use super::{Inner, Place, retry_after};
 
 /// Share of the capacity, in percent, from which on idle devices' periodic Informs are refused.
 const SHED_FROM_PERCENT: usize = 80;
@@ -48,11 +50,14 @@ impl Inner {
             Ok(identity) => identity,
             Err(error) => return Answer::Malformed { reason: format!("DeviceId: SerialNumber {error}") },
         };
-        let admitted = match self.admit(post, inform, &identity, now).await {
+        let (admitted, _place) = match self.admit(post, inform, &identity, now).await {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
-        let mut session = Session::new(now, self.next_salt(), self.config.session);
+        let Some(mut unopened) = self.unopened(post, &identity, now) else {
+            return Answer::Busy { retry_after: retry_after() };
+        };
+        let session = &mut unopened.session;
         let header = match session.open(now, &envelope, inform, self.config.emission) {
             Ok(header) => header,
             Err(fault) => {
@@ -67,10 +72,55 @@ impl Inner {
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
-                self.establish(post, (device, opened_by), session, body, now).await
+                self.establish(post, (device, opened_by), unopened, body).await
             }
+            Err(error) if error.is_passing() => self.postpone(identity, unopened, &envelope, &error, now),
             Err(error) => Self::unavailable(&error),
         }
+    }
+
+    /// The session that the Inform is to open: the one it was to be sent again in, else a new one. `None`: no randomness.
+    fn unopened(&self, post: &Post, identity: &DeviceIdentity, now: Timestamp) -> Option<Unopened> {
+        match self.sessions.take_unopened(identity) {
+            Some(known) if post.cookie == Some(known.token) || post.connection == known.connection => {
+                Some(Unopened { connection: post.connection, ..known })
+            }
+            // Who says the same name elsewhere has not been given that cookie.
+            Some(stranger) => Some(Unopened { token: Self::new_token()?, connection: post.connection, ..stranger }),
+            None => Some(Unopened {
+                token: Self::new_token()?,
+                connection: post.connection,
+                session: Session::new(now, self.next_salt(), self.config.session),
+                began_at: now,
+            }),
+        }
+    }
+
+    /// The Inform could not be recorded just now: the CPE is to send it again, or, if it has, to come back later.
+    fn postpone(
+        &self,
+        identity: DeviceIdentity,
+        mut unopened: Unopened,
+        envelope: &Envelope<'_>,
+        error: &OnboardError,
+        now: Timestamp,
+    ) -> Answer {
+        match unopened.session.retry_inform(now) {
+            Action::RetryInform => {}
+            Action::Refuse(outcome) => {
+                self.meters.count_session(outcome, now.since(unopened.began_at).as_secs_f64());
+                return Self::unavailable(error);
+            }
+            _ => return Self::unavailable(error),
+        }
+        tracing::warn!(%error, %identity, "the Inform of {identity} is to be sent again: {}", reason(error));
+        metrics::counter!(names::INFORM_RETRIES).increment(1);
+        let header = Header { id: envelope.header.id.clone(), ..Header::default() };
+        let fault = Body::Fault(Fault::from(AcsFault::RetryRequest));
+        let body = Self::encode(&header, &fault, unopened.session.emission());
+        let cookie = Some(unopened.token);
+        self.sessions.await_inform(identity, unopened);
+        Answer::Envelope { body, cookie }
     }
 
     /// The Inform of the open session once more: the same answer once more (quirk 12).
@@ -91,14 +141,14 @@ impl Inner {
         }
     }
 
-    /// Lets the device in, or says why not.
+    /// Lets the device in, or says why not. The place is its session's until that is in the table.
     async fn admit(
         &self,
         post: &Post,
         inform: &Inform<'_>,
         identity: &DeviceIdentity,
         now: Timestamp,
-    ) -> Result<(Option<Caller>, Principal), Refusal> {
+    ) -> Result<((Option<Caller>, Principal), Place<'_>), Refusal> {
         if post.authorization.is_some() && self.gate.is_shut_to(post.peer.ip(), now) {
             metrics::counter!(names::REFUSED, "reason" => "login_rate").increment(1);
             return Err(Answer::Busy { retry_after: SHUT_OUT });
@@ -108,7 +158,7 @@ impl Inner {
             Err(error) => return Err(Self::unavailable(&OnboardError::Store(error))),
         };
         let record = |refusal: &Refusal| self.record_refusal(device.as_ref(), post, refusal, now);
-        self.shed(inform, device.as_ref().map(|device| device.key), now).inspect_err(record)?;
+        let place = self.shed(inform, identity, device.as_ref().map(|device| device.key), now).inspect_err(record)?;
         let bootstrap = has(inform, EventCode::Bootstrap);
         let claim = Claim {
             authorization: post.authorization.as_deref(),
@@ -127,16 +177,30 @@ impl Inner {
             }
         };
         let principal = judged.inspect_err(record)?;
-        Ok((device, principal))
+        Ok(((device, principal), place))
     }
 
     /// Overload: periodic Informs of idle devices are refused first, everything new only when nothing is left
     /// (design.md §7).
-    fn shed(&self, inform: &Inform<'_>, device: Option<DeviceKey>, now: Timestamp) -> Result<(), Refusal> {
-        let open = self.sessions.len();
-        let busy = self.exchanges.load(std::sync::atomic::Ordering::Relaxed);
+    fn shed(
+        &self,
+        inform: &Inform<'_>,
+        identity: &DeviceIdentity,
+        device: Option<DeviceKey>,
+        now: Timestamp,
+    ) -> Result<Place<'_>, Refusal> {
+        // Taken before it is counted what there is: those who come at the same time see each other.
+        let (place, opening) = Place::among(&self.opening);
+        let open = self.sessions.len().saturating_add(opening);
+        let busy = self.exchanges.load(Ordering::Relaxed);
         let full =
             |used: usize, limit: usize, percent: usize| used.saturating_mul(100) >= limit.saturating_mul(percent);
+        // One that was told to send its Inform again has its place already, one that begins anew gives up its own.
+        let has_place = || {
+            self.sessions.awaits_inform(identity)
+                || device.is_some_and(|device| self.services.presence.in_session(device))
+        };
+        let open = if full(open, self.config.sessions_max, SHED_FROM_PERCENT) && has_place() { 0 } else { open };
         let beyond =
             |percent| full(open, self.config.sessions_max, percent) || full(busy, self.config.exchanges_max, percent);
         let reason = if beyond(100) {
@@ -144,7 +208,7 @@ impl Inner {
         } else if beyond(SHED_FROM_PERCENT) && self.is_idle_report(inform, device, now) {
             "overload_periodic"
         } else {
-            return Ok(());
+            return Ok(place);
         };
         metrics::counter!(names::REFUSED, "reason" => reason).increment(1);
         Err(Answer::Busy { retry_after: retry_after() })
@@ -198,7 +262,8 @@ impl Inner {
             reset,
         };
         let Some((state, learned)) = onboarding.record(device.key, facts).await? else {
-            return Err(OnboardError::Store(crate::store::StoreError::Unavailable {
+            // Sent again, it registers the device anew.
+            return Err(OnboardError::Store(crate::store::StoreError::Busy {
                 reason: "the device was deleted while it called".to_owned(),
             }));
         };
@@ -231,11 +296,9 @@ impl Inner {
         self: &Arc<Self>,
         post: &Post,
         (device, opened_by): (Device, Principal),
-        session: Session,
+        Unopened { token, session, began_at, .. }: Unopened,
         body: Bytes,
-        now: Timestamp,
     ) -> Answer {
-        let Some(token) = Self::new_token() else { return Answer::Busy { retry_after: retry_after() } };
         // Reserved before it is announced: an even newer session has to find it.
         self.sessions.reserve(token, post.connection);
         let old = self.services.presence.enter(device.key, token.0);
@@ -249,7 +312,7 @@ impl Inner {
             Predecessor::Busy => {}
         }
         let answer = Answer::Envelope { body: body.clone(), cookie: Some(token) };
-        let trace = self.begin_recording(device.key, &device.profile, post, &answer, now);
+        let trace = self.begin_recording(device.key, &device.profile, post, &answer, began_at);
         let live = Box::new(Live {
             token,
             device: device.key,
@@ -264,7 +327,7 @@ impl Inner {
             wanted_login: None,
             tried: Vec::new(),
             sent: body,
-            opened_at: now,
+            opened_at: began_at,
             snapshot: Box::new(device),
             trace,
         });
@@ -276,11 +339,17 @@ impl Inner {
 
     /// The store does not take what was said: the CPE keeps its events and comes back.
     pub(super) fn unavailable(error: &OnboardError) -> Answer {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%error, cause, "an Inform was refused");
+        tracing::error!(%error, cause = reason(error), "an Inform was refused");
         metrics::counter!(names::REFUSED, "reason" => "store").increment(1);
         Answer::Busy { retry_after: retry_after() }
     }
+}
+
+/// What stands behind an error, for the log.
+fn reason(error: &OnboardError) -> String {
+    let source = std::error::Error::source(error);
+    let deepest = std::iter::successors(source, |cause| cause.source()).last();
+    deepest.map(ToString::to_string).unwrap_or_default()
 }
 
 fn has(inform: &Inform<'_>, code: EventCode) -> bool {

@@ -3,6 +3,7 @@
 
 use metrics::{Counter, Histogram};
 
+use crate::cwmp::message::Method;
 use crate::cwmp::session::Outcome;
 use crate::telemetry::names;
 use crate::types::event::EventCode;
@@ -11,6 +12,7 @@ use crate::types::event::EventCode;
 pub(super) struct Meters {
     periodic_informs: Counter,
     completed: Counter,
+    reads: Counter,
     session_seconds: Histogram,
 }
 
@@ -19,6 +21,7 @@ impl Meters {
         Self {
             periodic_informs: metrics::counter!(names::INFORMS, "event" => EventCode::Periodic.as_str()),
             completed: sessions(Outcome::Completed),
+            reads: metrics::counter!(names::RPCS, "rpc" => Method::GetParameterValues.name(), "result" => "ok"),
             session_seconds: metrics::histogram!(names::SESSION_SECONDS),
         }
     }
@@ -29,6 +32,11 @@ impl Meters {
             EventCode::Periodic => self.periodic_informs.increment(1),
             rare => metrics::counter!(names::INFORMS, "event" => rare.as_str()).increment(1),
         }
+    }
+
+    /// A `GetParameterValues` that was answered.
+    pub(super) fn count_read(&self) {
+        self.reads.increment(1);
     }
 
     /// The end of a session.

@@ -30,7 +30,7 @@ impl Inner {
     pub(super) async fn answered(&self, live: &mut Live, called: Option<Method>, reply: &Reply<'_>) -> Answer {
         let now = self.now();
         if let Some(running) = live.running.as_mut() {
-            count_reply(called, reply);
+            self.count_reply(called, reply);
             let cx = context(&live.snapshot, &live.known, live.wanted.as_ref(), &self.config, now);
             let step = running.answer(reply, &cx);
             if let Some(answer) = self.carry_out(live, step).await {
@@ -38,6 +38,21 @@ impl Inner {
             }
         }
         self.next_transaction(live).await
+    }
+
+    fn count_reply(&self, called: Option<Method>, reply: &Reply<'_>) {
+        let result = match reply {
+            Reply::Response(_) if called == Some(Method::GetParameterValues) => return self.meters.count_read(),
+            Reply::Response(_) => "ok",
+            Reply::Fault(fault) => {
+                count_fault(fault);
+                "fault"
+            }
+            Reply::Mismatch => "mismatch",
+            Reply::Missing => "missing",
+        };
+        let rpc = called.map_or("none", Method::name);
+        metrics::counter!(names::RPCS, "rpc" => rpc, "result" => result).increment(1);
     }
 
     /// Starts transactions until one has a call to send, or none is left.
@@ -131,10 +146,10 @@ impl Inner {
     async fn carry_out(&self, live: &mut Live, step: Step) -> Option<Answer> {
         let now = self.now();
         match step {
-            Step::Call { request, save } => Some(self.send(live, &request, save).await),
+            Step::Call { request, save } => Some(self.send(live, request, save).await),
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
-                self.keep_learned(&mut running, live.device, now).await;
+                self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
                 }
@@ -142,7 +157,7 @@ impl Inner {
             }
             Step::End(_) => {
                 let mut running = live.running.take()?;
-                self.keep_learned(&mut running, live.device, now).await;
+                self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 let login = live.wanted_login.take();
                 self.settle(running, login, now).await;
                 None
@@ -150,21 +165,17 @@ impl Inner {
         }
     }
 
-    async fn send(&self, live: &mut Live, request: &Request<'static>, save: Save) -> Answer {
-        if let Err(error) = self.save_before(live, request, save).await {
+    async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Answer {
+        if let Err(error) = self.save_before(live, &request, save).await {
             // Not on disk: not sent.
             tracing::error!(%error, "a call was not sent");
             return self.finish(live, Outcome::Completed).await;
         }
         let id = live.session.call(request.method());
         let header = Header { id: Some(id.into()), ..Header::default() };
-        let body = Self::encode_request(&header, request, live);
+        let body = Self::encode(&header, &Body::Request(request), live.session.emission());
         live.sent = body.clone();
         Answer::Envelope { body, cookie: None }
-    }
-
-    fn encode_request(header: &Header<'_>, request: &Request<'static>, live: &Live) -> bytes::Bytes {
-        Self::encode(header, &Body::Request(request.clone()), live.session.emission())
     }
 
     async fn save_before(&self, live: &Live, request: &Request<'_>, save: Save) -> Result<(), StoreError> {
@@ -183,8 +194,9 @@ impl Inner {
         store.save(&running.transaction).await
     }
 
-    /// Takes what a procedure learned into the parameter tree. Repeated by the device, so not waited for.
-    async fn keep_learned(&self, running: &mut Running, device: DeviceKey, now: Timestamp) {
+    /// Takes what a procedure learned into the parameter tree. Repeated by the device, so not waited for. `noted` is the
+    /// interval that the record certainly has already.
+    async fn keep_learned(&self, running: &mut Running, device: DeviceKey, noted: Option<u32>, now: Timestamp) {
         let patch = std::mem::take(&mut running.learned);
         if patch.forget.is_empty() && patch.learn.is_empty() {
             return;
@@ -197,7 +209,9 @@ impl Inner {
             learned.path.ends_with(".ManagementServer.PeriodicInformInterval").then(|| value.trim().parse::<u32>())
         });
         let store = &self.services.store;
-        if let Some(Ok(secs @ 1..)) = interval {
+        if let Some(Ok(secs @ 1..)) = interval
+            && noted != Some(secs)
+        {
             self.note_interval(device, secs).await;
         }
         if let Err(error) = store.patch_parameters(device, patch, now).await {
@@ -279,13 +293,13 @@ impl Inner {
 
     /// Frees transactions that are running in no session: the store did not take how their session ended.
     pub(super) async fn reclaim(&self, device: DeviceKey) {
-        let live = match self.services.store.live(device).await {
-            Ok(live) => live,
+        let running = match self.services.store.running(device).await {
+            Ok(running) => running,
             Err(error) => {
                 return tracing::error!(%error, device.id = %device, "the queue of device {device} was not read");
             }
         };
-        for mut transaction in live.into_iter().filter(|transaction| transaction.phase == Phase::Running) {
+        for mut transaction in running {
             tracing::warn!(transaction.id = %transaction.id, "transaction {} was left running; its outcome is looked into", transaction.id);
             plan::book(&mut transaction, &Step::Release { not_before: None }, self.now());
             if let Err(error) = self.services.store.save(&transaction).await {
@@ -298,7 +312,7 @@ impl Inner {
     pub(super) async fn lose(&self, mut running: Running) {
         let now = self.now();
         let device = running.transaction.device;
-        self.keep_learned(&mut running, device, now).await;
+        self.keep_learned(&mut running, device, None, now).await;
         // Ended already, and only the settling was cut short.
         if running.transaction.phase == Phase::Ended {
             return self.settle(running, None, now).await;
@@ -355,22 +369,13 @@ fn context<'c>(
     }
 }
 
-fn jitter() -> u32 {
-    fastrand::u32(0..1000)
+/// The periodic interval on record, if no transaction of this session can have changed it since the Inform.
+fn noted_interval(live: &Live) -> Option<u32> {
+    live.snapshot.state.periodic_interval_secs.filter(|_| live.tried.len() <= 1)
 }
 
-fn count_reply(called: Option<Method>, reply: &Reply<'_>) {
-    let result = match reply {
-        Reply::Response(_) => "ok",
-        Reply::Fault(fault) => {
-            count_fault(fault);
-            "fault"
-        }
-        Reply::Mismatch => "mismatch",
-        Reply::Missing => "missing",
-    };
-    let rpc = called.map_or("none", Method::name);
-    metrics::counter!(names::RPCS, "rpc" => rpc, "result" => result).increment(1);
+fn jitter() -> u32 {
+    fastrand::u32(0..1000)
 }
 
 fn count_fault(fault: &Fault<'_>) {

@@ -3,12 +3,15 @@
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::api::ApiState;
 use crate::api::access::Caller;
 use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS};
 use crate::api::error::{ApiError, FieldErrors};
+use crate::api::location;
 use crate::devices::edit::Operation;
 use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
-use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, DeviceTypeId, OrganizationId};
+use crate::devices::inventory::{Reference, References};
+use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId};
 use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
@@ -117,13 +120,15 @@ pub(in crate::api) struct DevicePatchSchema {
 }
 
 /// Reads a device to be created.
-pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller) -> Result<DeviceDraft, ApiError> {
+pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller, state: &ApiState) -> Result<DeviceDraft, ApiError> {
     require_scope(&body, caller)?;
     let mut fields = Fields::new(body);
     let serial = fields.parsed("serial_number", |text| SerialNumber::try_from(text));
     let serial = fields.require("serial_number", serial);
     let key = fields.nullable("id", |fields, name| fields.integer(name, 1..=i32::MAX.unsigned_abs())).flatten();
     let patch = read_fields(&mut fields);
+    let defaults = References { organization: DEFAULT_ORGANIZATION, device_type: DEFAULT_TYPE, location: None };
+    check_references(&mut fields, &patch, defaults, caller, state);
     finish(fields, &[])?;
     let serial_number = serial.ok_or_else(missing)?;
     if patch.organization.is_none() {
@@ -135,13 +140,17 @@ pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller) -> Result<De
 /// Reads a replacement: what is absent returns to its default, credentials aside.
 pub(super) fn read_replacement(
     body: Map<String, Value>,
-    serial: &SerialNumber,
+    device: &Device,
     caller: &Caller,
+    state: &ApiState,
 ) -> Result<DevicePatch, ApiError> {
     require_scope(&body, caller)?;
     let mut fields = Fields::new(body);
-    check_serial(&mut fields, serial);
+    check_serial(&mut fields, &device.profile.serial_number);
     let patch = read_fields(&mut fields);
+    let location = patch.location.or(Some(None));
+    let patch = DevicePatch { location, ..patch };
+    check_references(&mut fields, &patch, (&device.profile).into(), caller, state);
     fields.require("name", patch.name.as_ref());
     fields.require("type", patch.device_type);
     fields.require("organization_id", patch.organization);
@@ -151,7 +160,8 @@ pub(super) fn read_replacement(
         customer_id: patch.customer_id.or_else(|| Some(String::new())),
         serial_number_alt: patch.serial_number_alt.or_else(|| Some(String::new())),
         description: patch.description.or_else(|| Some(String::new())),
-        location: patch.location.or(Some(None)),
+        // The type it has is no choice of the operator's: match rules may still give it another.
+        device_type: patch.device_type.filter(|named| *named != device.profile.device_type),
         location_name: patch.location_name.or_else(|| Some(String::new())),
         latitude: patch.latitude.or(Some(None)),
         longitude: patch.longitude.or(Some(None)),
@@ -166,13 +176,15 @@ pub(super) fn read_replacement(
 /// Reads a change, and what is ordered with it.
 pub(super) fn read_patch(
     body: Map<String, Value>,
-    serial: &SerialNumber,
+    device: &Device,
     caller: &Caller,
+    state: &ApiState,
 ) -> Result<DevicePatch, ApiError> {
     require_scope(&body, caller)?;
     let mut fields = Fields::new(body);
-    check_serial(&mut fields, serial);
+    check_serial(&mut fields, &device.profile.serial_number);
     let mut patch = read_fields(&mut fields);
+    check_references(&mut fields, &patch, (&device.profile).into(), caller, state);
     patch.operations =
         Operation::ALL.into_iter().filter(|operation| fields.boolean(operation.as_str()) == Some(true)).collect();
     finish(fields, &["id"])?;
@@ -185,9 +197,9 @@ fn read_fields(fields: &mut Fields) -> DevicePatch {
         customer_id: fields.text("customer_id", LINE_MAX_CHARS),
         serial_number_alt: fields.text("serial_number_alt", LINE_MAX_CHARS),
         description: fields.text("description", TEXT_MAX_CHARS),
-        organization: known_id(fields, "organization_id", DEFAULT_ORGANIZATION.0).map(OrganizationId),
-        device_type: known_id(fields, "type", DEFAULT_TYPE.0).map(DeviceTypeId),
-        location: fields.nullable("location", unknown_id).map(|id| id.map(LocationId)),
+        organization: read_id(fields, "organization_id").map(OrganizationId),
+        device_type: read_id(fields, "type").map(DeviceTypeId),
+        location: fields.nullable("location", read_id).map(|id| id.map(LocationId)),
         location_name: fields.text("location_name", LINE_MAX_CHARS),
         latitude: fields.nullable("latitude", |fields, name| fields.degrees(name, 90.0)),
         longitude: fields.nullable("longitude", |fields, name| fields.degrees(name, 180.0)),
@@ -203,14 +215,37 @@ fn read_fields(fields: &mut Fields) -> DevicePatch {
     }
 }
 
-/// The id of a record, of which there is one so far.
-fn known_id(fields: &mut Fields, name: &str, known: u32) -> Option<u32> {
-    let id = fields.integer(name, 0..=u32::MAX)?;
-    if id == known {
-        return Some(id);
+/// The id of a record.
+fn read_id(fields: &mut Fields, name: &str) -> Option<u32> {
+    fields.integer(name, 0..=u32::MAX)
+}
+
+/// Whether what a patch names is there, and there for this caller. What a device has already is not judged again, so that
+/// what a GET gave can be sent back.
+fn check_references(fields: &mut Fields, patch: &DevicePatch, present: References, caller: &Caller, state: &ApiState) {
+    let wished = References {
+        organization: patch.organization.unwrap_or(present.organization),
+        device_type: patch.device_type.unwrap_or(present.device_type),
+        location: patch.location.unwrap_or(present.location),
+    };
+    if let Some(id) = wished.location.filter(|_| wished.location != present.location)
+        && state.store.locations().of(id).is_some_and(|location| !location::is_visible(caller, &location))
+    {
+        // As if there were none: it is not this token's business.
+        fields.error(Reference::Location.as_str(), no_such(id.0));
+        return;
     }
-    fields.error(name, no_such(id));
-    None
+    for (reference, reason) in wished.broken(&*state.store) {
+        let is_named = match reference {
+            Reference::Organization => wished.organization != present.organization,
+            Reference::DeviceType => wished.device_type != present.device_type,
+            // Also when the device moves away from the organization whose location it is.
+            Reference::Location => (wished.location, wished.organization) != (present.location, present.organization),
+        };
+        if is_named {
+            fields.error(reference.as_str(), reason);
+        }
+    }
 }
 
 /// The id of a record, of which there are none so far.

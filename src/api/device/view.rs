@@ -22,7 +22,7 @@ pub(in crate::api) struct DeviceRow {
     status: &'static str,
     status_change: String,
     r#type: u32,
-    type_short_name: &'static str,
+    type_short_name: String,
     software_version: String,
     hardware_version: String,
     manufacturer: String,
@@ -58,7 +58,7 @@ pub(in crate::api) struct DeviceDetail {
     status: &'static str,
     status_change: String,
     r#type: u32,
-    type_short_name: &'static str,
+    type_short_name: String,
     software_version: String,
     hardware_version: String,
     manufacturer: String,
@@ -127,6 +127,8 @@ impl PendingShown {
 impl DeviceRow {
     pub(in crate::api) async fn of(device: Device, shown: PendingShown, store: &dyn Store) -> Result<Self, ApiError> {
         let pending_settings_detail = pending_detail(&device, shown, store).await?;
+        let device_type = store.device_types().of(device.profile.device_type);
+        let location = device.profile.location.and_then(|id| store.locations().of(id));
         let Device { key, profile, state } = device;
         Ok(Self {
             id: key.0,
@@ -139,7 +141,7 @@ impl DeviceRow {
             status: status_word(state.status),
             status_change: state.status_change.to_string(),
             r#type: profile.device_type.0,
-            type_short_name: TYPE_SHORT_NAME,
+            type_short_name: device_type.map(|one| one.short_name.clone()).unwrap_or_default(),
             software_version: state.software_version.into(),
             hardware_version: state.hardware_version.into(),
             manufacturer: state.manufacturer.into(),
@@ -149,7 +151,7 @@ impl DeviceRow {
             organization_id: profile.organization.0,
             location_name: profile.location_name,
             location: profile.location.map(|id| id.0),
-            location_short_name: String::new(),
+            location_short_name: location.map(|one| one.short_name.clone()).unwrap_or_default(),
             latitude: profile.latitude,
             longitude: profile.longitude,
             address: state.address.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
@@ -213,9 +215,6 @@ impl DeviceDetail {
         })
     }
 }
-
-/// Short name of the one type that there is.
-const TYPE_SHORT_NAME: &str = "generic";
 
 fn status_word(status: Status) -> &'static str {
     match status {

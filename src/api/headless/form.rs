@@ -237,7 +237,7 @@ fn refuse_duplicates(fields: &mut Fields, assignments: &[Assignment]) -> bool {
 }
 
 /// Names of types, for the one who gave another.
-const TYPE_NAMES: [&str; 12] = [
+pub(in crate::api) const TYPE_NAMES: [&str; 12] = [
     "integer",
     "boolean",
     "string",
@@ -253,7 +253,7 @@ const TYPE_NAMES: [&str; 12] = [
 ];
 
 /// The documented words first; then the exact names, with `xsd:` or without.
-fn parse_type(word: &str) -> Option<TypeHint> {
+pub(in crate::api) fn parse_type(word: &str) -> Option<TypeHint> {
     match word {
         "integer" => return Some(TypeHint::Kind(ValueKind::Integer)),
         "boolean" => return Some(TypeHint::Kind(ValueKind::Boolean)),
@@ -265,7 +265,7 @@ fn parse_type(word: &str) -> Option<TypeHint> {
 }
 
 /// The word for a type that an answer shows: what [`parse_type`] reads as the same.
-pub(super) fn type_word(hint: TypeHint) -> &'static str {
+pub(in crate::api) fn type_word(hint: TypeHint) -> &'static str {
     match hint {
         TypeHint::Kind(kind) => kind_word(kind),
         TypeHint::Exact(exact @ (XsdType::String | XsdType::Boolean)) => exact.qualified(),
@@ -291,7 +291,7 @@ pub(in crate::api) fn check_characters(value: &str) -> Option<&'static str> {
 
 /// Whether a value can be of the type that was given with it. Stricter with booleans than what CPEs send: the value goes
 /// out as it stands.
-fn check_hint(hint: Option<TypeHint>, value: &str) -> Option<&'static str> {
+pub(in crate::api) fn check_hint(hint: Option<TypeHint>, value: &str) -> Option<&'static str> {
     match hint {
         None | Some(TypeHint::Kind(ValueKind::String)) => None,
         Some(TypeHint::Kind(ValueKind::Integer)) => {

@@ -103,6 +103,8 @@ pub(super) struct XmlReader<'a, 'l> {
     open: SmallVec<[&'a str; 16]>,
     /// The last tag was `<X/>`: its end is still to be reported.
     empty: bool,
+    /// quick-xml expects text next, or markup behind no text: it does not notice when a tag is read past it.
+    at_text: bool,
     elements: usize,
     entries: usize,
     repairs: usize,
@@ -117,6 +119,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
             limits,
             open: SmallVec::new(),
             empty: false,
+            at_text: false,
             elements: 0,
             entries: 0,
             repairs: 0,
@@ -141,6 +144,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
                 Ok(event) => event,
                 Err(source) => return Err(self.broken(at, source)),
             };
+            self.at_text = matches!(event, Event::Start(_) | Event::Empty(_) | Event::End(_));
             match event {
                 Event::Start(start) => return self.opened(at, &start).map(Node::Child),
                 Event::Empty(start) => {
@@ -167,6 +171,14 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     pub(super) fn child(&mut self) -> Result<Option<Tag<'a>>, DecodeError> {
         loop {
             self.skip_blanks();
+            if self.at_text && !self.empty {
+                if let Some(tag) = self.bare_tag()? {
+                    return Ok(Some(tag));
+                }
+                if self.end_tag() {
+                    return Ok(None);
+                }
+            }
             match self.next()? {
                 Node::Child(tag) => return Ok(Some(tag)),
                 Node::Text(_) | Node::Reference(_) => {}
@@ -267,7 +279,42 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         Some(text)
     }
 
+    /// Reads an opening tag without attributes, as most are, without an event. `None`, and nothing is read: there is
+    /// anything else.
+    fn bare_tag(&mut self) -> Result<Option<Tag<'a>>, DecodeError> {
+        let at = self.offset();
+        let Some(inside) = self.text.get(at..).and_then(|rest| rest.strip_prefix('<')) else { return Ok(None) };
+        let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_');
+        let name_len = inside.bytes().take_while(is_name_byte).count();
+        let Some((raw, behind)) = inside.split_at_checked(name_len) else { return Ok(None) };
+        let Some(behind) = behind.strip_prefix('>') else { return Ok(None) };
+        if !raw.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Ok(None);
+        }
+        self.enter(at, Tag { raw, name_len }).map(|tag| {
+            *self.events.get_mut() = behind.as_bytes();
+            Some(tag)
+        })
+    }
+
+    /// Reads the end tag of the open element without an event; `false`, and nothing is read: there is anything else.
+    fn end_tag(&mut self) -> bool {
+        let Some(open) = self.open.last() else { return false };
+        let rest = self.text.get(self.offset()..).and_then(|rest| rest.strip_prefix("</")?.strip_prefix(*open));
+        let Some(behind) = rest.and_then(|rest| rest.strip_prefix('>')) else { return false };
+        *self.events.get_mut() = behind.as_bytes();
+        self.open.pop();
+        true
+    }
+
     fn opened(&mut self, at: usize, start: &BytesStart<'_>) -> Result<Tag<'a>, DecodeError> {
+        // The event borrows from itself; the same bytes are cut from the message to outlive it.
+        let raw = self.text.get(at + 1..at + 1 + start.len()).unwrap_or("");
+        self.enter(at, Tag { raw, name_len: start.name().as_ref().len() })
+    }
+
+    /// Opens an element, within the limits.
+    fn enter(&mut self, at: usize, tag: Tag<'a>) -> Result<Tag<'a>, DecodeError> {
         self.elements += 1;
         if self.elements > self.limits.elements {
             return Err(DecodeError::TooManyElements { limit: self.limits.elements });
@@ -275,9 +322,6 @@ impl<'a, 'l> XmlReader<'a, 'l> {
         if self.open.len() >= self.limits.depth {
             return Err(DecodeError::TooDeep { offset: at, limit: self.limits.depth });
         }
-        // The event borrows from itself; the same bytes are cut from the message to outlive it.
-        let raw = self.text.get(at + 1..at + 1 + start.len()).unwrap_or("");
-        let tag = Tag { raw, name_len: start.name().as_ref().len() };
         self.open.push(tag.name());
         Ok(tag)
     }
@@ -330,6 +374,7 @@ impl<'a, 'l> XmlReader<'a, 'l> {
     /// Goes on reading text at `at`.
     fn resume(&mut self, at: usize) {
         self.events = events(self.text.get(at..).unwrap_or(""));
+        self.at_text = false;
     }
 
     /// Text as XML 1.0 §2.11 and §2.2 have it: line ends as `\n`, and no character that XML forbids (quirk 3).
@@ -401,4 +446,34 @@ fn resolved(name: &str) -> Option<Text<'static>> {
 pub(super) fn clipped(name: &str) -> Box<str> {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     name.chars().take(48).map(printable).collect::<String>().into_boxed_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_found_among_texts_and_tags_of_every_kind() {
+        let limits = Limits::default();
+        let text = "<a>x<b>1</b>y<c k='v'><d/>z<e></e></c><f-g>2</f-g>&amp;<h>3</h ><i>4</i><!-- --></a>";
+        let mut xml = XmlReader::new(text, &limits);
+        let mut found = Vec::new();
+        let mut child = |xml: &mut XmlReader<'_, '_>| {
+            let name = xml.child().expect("well-formed").map(|tag| tag.name().to_owned());
+            found.push(name.unwrap_or_default());
+        };
+        child(&mut xml);
+        child(&mut xml);
+        assert_eq!(xml.text().expect("text"), "1");
+        for _ in 0..6 {
+            child(&mut xml);
+        }
+        for want in ["2", "3", "4"] {
+            child(&mut xml);
+            assert_eq!(xml.text().expect("text"), want);
+        }
+        child(&mut xml);
+        assert_eq!(found, ["a", "b", "c", "d", "", "e", "", "", "f-g", "h", "i", ""]);
+        assert_eq!(xml.offset(), text.len());
+    }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::Operation;
-use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Setting};
+use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Setting, TypeOrigin};
 use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
@@ -92,8 +92,30 @@ impl DevicePatch {
             || self.update_frequency.is_some()
     }
 
+    /// Whether it changes anything that values of the device's configuration may be made from.
+    fn changes_configuration(&self, profile: &Profile) -> bool {
+        fn differs<T: PartialEq>(wanted: Option<&T>, present: &T) -> bool {
+            wanted.is_some_and(|wanted| wanted != present)
+        }
+        differs(self.name.as_ref(), &profile.name)
+            || differs(self.customer_id.as_ref(), &profile.customer_id)
+            || differs(self.description.as_ref(), &profile.description)
+            || differs(self.organization.as_ref(), &profile.organization)
+            || differs(self.device_type.as_ref(), &profile.device_type)
+            || differs(self.location.as_ref(), &profile.location)
+            || differs(self.location_name.as_ref(), &profile.location_name)
+            || differs(self.latitude.as_ref(), &profile.latitude)
+            || differs(self.longitude.as_ref(), &profile.longitude)
+    }
+
     /// Writes what is named into the record. Credentials and operations are not its business.
     pub fn apply(self, profile: &mut Profile) {
+        if self.changes_configuration(profile) {
+            profile.revision = profile.revision.wrapping_add(1);
+        }
+        if self.device_type.is_some() {
+            profile.type_origin = TypeOrigin::Operator;
+        }
         set(&mut profile.name, self.name);
         set(&mut profile.customer_id, self.customer_id);
         set(&mut profile.serial_number_alt, self.serial_number_alt);

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use roaring::RoaringBitmap;
 
 use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Status};
+use crate::model::inventory::LocationId;
 use crate::store::DeviceFilter;
 use crate::types::ident::{DeviceIdentity, DeviceKey};
 
@@ -17,6 +18,7 @@ pub(in crate::store) struct DeviceIndex {
     active: RoaringBitmap,
     organizations: HashMap<OrganizationId, RoaringBitmap>,
     types: HashMap<DeviceTypeId, RoaringBitmap>,
+    locations: HashMap<LocationId, RoaringBitmap>,
     identities: NameMap,
     serials: NameMap,
     hasher: RandomState,
@@ -27,12 +29,18 @@ pub(in crate::store) struct DeviceIndex {
 pub(in crate::store) struct Facets {
     organization: OrganizationId,
     device_type: DeviceTypeId,
+    location: Option<LocationId>,
     is_active: bool,
 }
 
 impl From<&Profile> for Facets {
     fn from(profile: &Profile) -> Self {
-        Self { organization: profile.organization, device_type: profile.device_type, is_active: profile.is_active }
+        Self {
+            organization: profile.organization,
+            device_type: profile.device_type,
+            location: profile.location,
+            is_active: profile.is_active,
+        }
     }
 }
 
@@ -84,7 +92,8 @@ impl DeviceIndex {
         self.all.remove(key.0);
         self.up.remove(key.0);
         self.active.remove(key.0);
-        for bitmap in self.organizations.values_mut().chain(self.types.values_mut()) {
+        let facets = self.organizations.values_mut().chain(self.types.values_mut()).chain(self.locations.values_mut());
+        for bitmap in facets {
             bitmap.remove(key.0);
         }
     }
@@ -134,6 +143,12 @@ impl DeviceIndex {
             if let Some(bitmap) = self.types.get_mut(&before.device_type) {
                 bitmap.remove(key.0);
             }
+            if let Some(bitmap) = before.location.and_then(|location| self.locations.get_mut(&location)) {
+                bitmap.remove(key.0);
+            }
+        }
+        if let Some(location) = now.location {
+            self.locations.entry(location).or_default().insert(key.0);
         }
         self.organizations.entry(now.organization).or_default().insert(key.0);
         self.types.entry(now.device_type).or_default().insert(key.0);
@@ -191,6 +206,9 @@ impl DeviceIndex {
         }
         if let Some(device_type) = &filter.device_type {
             found &= self.types.get(device_type).unwrap_or(&none);
+        }
+        if let Some(location) = &filter.location {
+            found &= self.locations.get(location).unwrap_or(&none);
         }
         match filter.status {
             Some(Status::Up) => found &= &self.up,

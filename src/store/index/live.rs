@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::transaction::Transaction;
+use crate::model::transaction::{Phase, Transaction};
 use crate::store::queue;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
@@ -21,6 +21,7 @@ pub(in crate::store) struct LiveIndex {
 #[derive(Debug, Clone, Copy)]
 struct LiveEntry {
     id: TransactionId,
+    runs: bool,
     runnable_from: Option<Timestamp>,
     startable_until: Option<Timestamp>,
     deadline: Option<Timestamp>,
@@ -43,6 +44,7 @@ impl LiveIndex {
         for transaction in live {
             let entry = LiveEntry {
                 id: transaction.id,
+                runs: transaction.phase == Phase::Running,
                 runnable_from: queue::runnable_from(transaction),
                 startable_until: queue::startable_until(transaction),
                 deadline: queue::deadline(transaction),
@@ -75,6 +77,11 @@ impl LiveIndex {
     /// Whether the device has live transactions at all.
     pub(in crate::store) fn has_any(&self, key: DeviceKey) -> bool {
         self.devices.contains_key(&key)
+    }
+
+    /// Whether a session carries out one of the device's transactions.
+    pub(in crate::store) fn has_running(&self, key: DeviceKey) -> bool {
+        self.devices.get(&key).is_some_and(|entries| entries.iter().any(|entry| entry.runs))
     }
 
     /// What has to be looked at by the expiry timer, the longest overdue first.

@@ -57,6 +57,7 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
     filter.visible.as_ref().is_none_or(|visible| visible.contains(&profile.organization))
         && filter.organization.is_none_or(|wanted| profile.organization == wanted)
         && filter.device_type.is_none_or(|wanted| profile.device_type == wanted)
+        && filter.location.is_none_or(|wanted| profile.location == Some(wanted))
         && filter.status.is_none_or(|wanted| entry.state.status == wanted)
         && filter.is_active.is_none_or(|wanted| profile.is_active == wanted)
         && filter.status_change_from.is_none_or(|from| entry.state.status_change >= from)
@@ -83,20 +84,24 @@ impl DeviceStore for MemoryStore {
     }
 
     fn register(&self, new: NewDevice) -> StoreFuture<'_, Device, RegisterError> {
-        ready(self.step(|inner| inner.register(new)).map_err(RegisterError::Store).and_then(|answer| answer))
+        ready(self.durable_step(|inner| inner.register(new)).map_err(RegisterError::Store).and_then(|answer| answer))
     }
 
     fn bind<'a>(&'a self, key: DeviceKey, identity: &'a DeviceIdentity) -> StoreFuture<'a, (), RegisterError> {
-        ready(self.step(|inner| inner.bind(key, identity)).map_err(RegisterError::Store).and_then(|answer| answer))
+        ready(
+            self.durable_step(|inner| inner.bind(key, identity))
+                .map_err(RegisterError::Store)
+                .and_then(|answer| answer),
+        )
     }
 
     fn record_inform<'a>(
         &'a self,
         key: DeviceKey,
         facts: InformFacts<'a>,
-        _durability: Durability,
+        durability: Durability,
     ) -> StoreFuture<'a, Option<(State, Learned)>> {
-        ready(self.step(|inner| {
+        let learn = |inner: &mut Inner| {
             let entry = inner.devices.get_mut(&key)?;
             let learned = entry.state.learn(&facts);
             if learned.bootstrapped {
@@ -105,7 +110,11 @@ impl DeviceStore for MemoryStore {
             let overflow = TreePatch { forget: Vec::new(), learn: learned.overflow.clone() };
             entry.tree = tree::apply(std::mem::take(&mut entry.tree), overflow, facts.at);
             Some((entry.state.clone(), learned))
-        }))
+        };
+        ready(match durability {
+            Durability::Durable => self.durable_step(learn),
+            Durability::Relaxed => self.step(learn),
+        })
     }
 
     fn edit_profile<'a>(&'a self, key: DeviceKey, edit: ProfileEdit<'a>) -> StoreFuture<'a, Option<Device>> {

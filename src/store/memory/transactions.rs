@@ -1,12 +1,12 @@
 //! The ledger in memory.
 
-use crate::model::transaction::{NewTransaction, Transaction, VariableResult};
+use crate::model::transaction::{NewTransaction, Phase, Transaction, VariableResult};
 use crate::store::queue::{Canceled, Enqueued};
 use crate::store::{CancelError, EnqueueError, Listing, Merge, Page, StoreFuture, TransactionFilter, TransactionStore};
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
-use super::{Inner, MemoryStore, ready};
+use super::{Entry, Inner, MemoryStore, ready};
 
 impl Inner {
     fn is_active(&self, key: DeviceKey) -> bool {
@@ -20,10 +20,10 @@ impl Inner {
 
     /// Makes the indexes follow a device's queue; `results` belong to what has just ended.
     fn publish(&mut self, key: DeviceKey, results: &[VariableResult], history_max: usize) {
-        let Some(entry) = self.devices.get(&key) else { return };
+        let Some(entry) = self.devices.get_mut(&key) else { return };
         self.live.replace(key, &entry.queue.live);
-        if let Some(last) = entry.queue.ended.last() {
-            self.ended.entry(last.id).or_insert_with(|| (last.clone(), results.to_vec()));
+        if let Some(ended) = entry.queue.ended.take() {
+            self.ended.insert(ended.id, (*ended, results.to_vec()));
         }
         while self.ended.len() > history_max {
             self.ended.pop_first();
@@ -70,7 +70,7 @@ impl TransactionStore for MemoryStore {
         merge: Merge,
         at: Timestamp,
     ) -> StoreFuture<'_, Transaction, EnqueueError> {
-        let answer = self.step(|inner| {
+        let answer = self.durable_step(|inner| {
             let answer = inner.enqueue(key, new, merge, at, self.config.queue_max);
             inner.publish(key, &[], self.config.history_max);
             answer
@@ -94,6 +94,12 @@ impl TransactionStore for MemoryStore {
 
     fn live(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>> {
         ready(self.step(|inner| inner.devices.get(&key).map(|entry| entry.queue.live.clone()).unwrap_or_default()))
+    }
+
+    fn running(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>> {
+        let runs = |transaction: &&Transaction| transaction.phase == Phase::Running;
+        let of = |entry: &Entry| entry.queue.live.iter().filter(runs).cloned().collect();
+        ready(self.step(|inner| inner.devices.get(&key).map(of).unwrap_or_default()))
     }
 
     fn has_work(&self, key: DeviceKey, at: Timestamp) -> bool {

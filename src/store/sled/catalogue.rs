@@ -53,7 +53,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Records<T> {
             None => 0,
         };
         let shelf = Shelf::default();
-        database.each(table, |key, bytes| {
+        database.each_at_open(table, |key, bytes| {
             // Parts of a large record have longer keys.
             if let Some(id) = key::read_number(key) {
                 last = u32::max(last, id);

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
 
 use crate::model::device::{Profile, State};
 use crate::store::index::keys::KeyFloor;
@@ -23,6 +23,11 @@ use super::{Core, sync};
 
 /// Most changes that wait for the committer; more callers wait for a place.
 const WAITING_MAX: usize = 2048;
+
+/// From this many changes in a batch on the next flush is put off a little, so that fewer flushes serve more changes each.
+const BUSY_BATCH: usize = 16;
+/// How far apart flushes then begin, if the disk is not slower anyway; a fast disk rests as long as it has worked.
+const BUSY_PACE: Duration = Duration::from_millis(4);
 
 /// What is to become durable.
 pub(super) enum Step {
@@ -44,14 +49,16 @@ pub(super) struct QueueStep {
     pub(super) key: DeviceKey,
     pub(super) document: Arc<QueueDocument>,
     pub(super) encoded: Vec<u8>,
-    /// Each with its row and, if there are any, its results.
+    /// What ended by it.
     pub(super) ended: Option<EndedStep>,
 }
 
 /// A transaction that ended.
 pub(super) struct EndedStep {
-    pub(super) id: TransactionId,
-    pub(super) row: Vec<u8>,
+    pub(super) row: Row,
+    /// Its record in the history.
+    pub(super) record: Vec<u8>,
+    /// Its results, if the record does not have them.
     pub(super) results: Option<Vec<u8>>,
 }
 
@@ -64,6 +71,9 @@ struct Commit {
 /// The callers' end.
 pub(super) struct Committer {
     sender: mpsc::Sender<Request>,
+    /// Since when a batch has been in the making.
+    working: watch::Receiver<Option<Instant>>,
+    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -103,9 +113,27 @@ impl Committer {
     /// Starts the thread.
     pub(super) fn start(core: &Arc<Core>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let (progress, working) = watch::channel(None);
         let core = Arc::clone(core);
-        let thread = thread::Builder::new().name("acsd-store-commit".to_owned()).spawn(move || run(&core, receiver))?;
-        Ok(Self { sender, thread: Mutex::new(Some(thread)) })
+        let patience = core.config.patience;
+        let thread = thread::Builder::new()
+            .name("acsd-store-commit".to_owned())
+            .spawn(move || run(&core, receiver, &progress))?;
+        Ok(Self { sender, working, patience, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Asked before new work is begun: whether the disk keeps up. Waits a while if it does not.
+    pub(super) async fn keeps_up(&self) -> Result<(), StoreError> {
+        let is_stuck = |since: &Option<Instant>| since.is_some_and(|since| since.elapsed() >= self.patience);
+        if !is_stuck(&self.working.borrow()) {
+            return Ok(());
+        }
+        let mut working = self.working.clone();
+        match timeout(self.patience, working.wait_for(|since| !is_stuck(since))).await {
+            // Without its writer the store says so by itself.
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Busy { reason: "the disk does not keep up".to_owned() }),
+        }
     }
 
     /// Waits for a place in the line.
@@ -139,13 +167,17 @@ impl Committer {
     }
 }
 
-fn run(core: &Core, mut receiver: mpsc::Receiver<Request>) {
+fn run(core: &Core, mut receiver: mpsc::Receiver<Request>, progress: &watch::Sender<Option<Instant>>) {
     let mut batch = Vec::with_capacity(WAITING_MAX);
     let mut stopping = false;
+    let mut linger = core.config.group_commit_linger;
     while !stopping {
         let mut next = receiver.blocking_recv();
-        if core.config.group_commit_linger > Duration::ZERO && next.is_some() {
-            thread::park_timeout(core.config.group_commit_linger);
+        if next.is_some() {
+            progress.send_replace(Some(Instant::now()));
+        }
+        if linger > Duration::ZERO && next.is_some() {
+            thread::park_timeout(linger);
         }
         loop {
             match next {
@@ -161,9 +193,17 @@ fn run(core: &Core, mut receiver: mpsc::Receiver<Request>) {
             }
         }
         if !batch.is_empty() {
+            let (size, began) = (batch.len(), Instant::now());
             commit(core, &mut batch);
+            progress.send_replace(None);
+            linger = core.config.group_commit_linger.max(rest_after(size, began.elapsed()));
         }
     }
+}
+
+/// How long to wait for company after a batch that took `took`.
+fn rest_after(size: usize, took: Duration) -> Duration {
+    if size < BUSY_BATCH { Duration::ZERO } else { took.min(BUSY_PACE.saturating_sub(took)) }
 }
 
 /// Makes a batch durable. A panic below ends the store, not the thread: callers are to be answered.
@@ -224,30 +264,24 @@ fn write(core: &Core, batch: &[Commit]) -> Result<(), StoreError> {
 fn insert_queue(core: &Core, step: &QueueStep) -> Result<(), StoreError> {
     let database = &core.database;
     if let Some(ended) = &step.ended {
-        let id = key::transaction(ended.id);
-        match &ended.results {
-            Some(results) => database.put(Table::Results, &id, results)?,
-            None => {
-                // A kill may have left the results of an end that did not come about.
-                database.remove(Table::Results, &id)?;
-            }
+        let id = key::transaction(ended.row.id);
+        if let Some(results) = &ended.results {
+            database.put(Table::Results, &id, results)?;
         }
+        // Before the document: whatever a kill leaves of an end that did not come about, the document is right.
+        database.put(Table::History, &id, &ended.record)?;
     }
-    database.put(Table::Queues, &key::device(step.key), &step.encoded)?;
-    if let Some(ended) = &step.ended {
-        database.put(Table::History, &key::transaction(ended.id), &ended.row)?;
-    }
-    Ok(())
+    database.put(Table::Queues, &key::device(step.key), &step.encoded)
 }
 
 fn publish_queue(core: &Core, step: &QueueStep) {
     {
         let mut ledger = core.ledger.write();
-        for transaction in step.document.live.iter().chain(&step.document.ended) {
-            // An ended one that is no longer known has been trimmed away.
-            if !transaction.status.is_final() || ledger.get(transaction.id).is_some() {
-                ledger.put(Row::from(transaction));
-            }
+        for transaction in &step.document.live {
+            ledger.put(Row::from(transaction));
+        }
+        if let Some(ended) = &step.ended {
+            ledger.put(ended.row);
         }
     }
     core.live.write().replace(step.key, &step.document.live);
@@ -307,6 +341,20 @@ fn trim(core: &Core) {
             if let Err(error) = core.database.remove(table, &key::transaction(id)) {
                 tracing::warn!(transaction.id = %id, "an old transaction was not deleted: {error}");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flushes_rest_only_under_load_and_on_fast_disks() {
+        let table = [(1, 1, 0), (BUSY_BATCH, 1, 1), (BUSY_BATCH, 3, 1), (BUSY_BATCH, 10, 0)];
+        for (size, took, rest) in table {
+            let rested = rest_after(size, Duration::from_millis(took));
+            assert_eq!(rested, Duration::from_millis(rest), "{size} changes in {took} ms");
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Tables of sled, with values of any size: what is too large for one record is split into parts (guard 6).
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use ::sled::{Db, IVec, Tree};
 
 use crate::store::StoreError;
 use crate::store::key::{self, Table};
-use crate::store::record::unreadable;
+use crate::store::record::{self, unreadable};
 
 use super::health::Health;
+use super::watch;
 
 /// No record is larger: larger ones, or neighbours that are large together, would go to side files that sled never syncs.
 pub(super) const VALUE_MAX_BYTES: usize = 48 << 10;
@@ -42,7 +44,41 @@ pub(super) struct Database {
     traces: Tree,
     gone: Tree,
     meta: Tree,
+    live: LiveBytes,
+    folder: PathBuf,
     health: Arc<Health>,
+}
+
+/// Bytes of keys and values that are there, without what concerns the store itself ([`Table::Meta`]).
+#[derive(Debug, Default)]
+struct LiveBytes {
+    /// In tables that are read whole at each open, and counted then.
+    counted: AtomicI64,
+    /// In the others, which are too large for that: counted on from the figure that was noted last.
+    noted: AtomicI64,
+}
+
+impl LiveBytes {
+    fn change(&self, table: Table, before: usize, now: usize) {
+        let figure = match table {
+            Table::Parameters | Table::Results | Table::Traces => &self.noted,
+            Table::Devices
+            | Table::Profiles
+            | Table::Queues
+            | Table::History
+            | Table::Tokens
+            | Table::Organizations
+            | Table::DeviceTypes
+            | Table::Locations
+            | Table::Webhooks
+            | Table::Events
+            | Table::Audit
+            | Table::Gone => &self.counted,
+            Table::Meta => return,
+        };
+        let bytes = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        figure.fetch_add(bytes(now).saturating_sub(bytes(before)), Ordering::Relaxed);
+    }
 }
 
 /// A value as it was put.
@@ -118,6 +154,8 @@ impl Database {
             gone: table(Table::Gone)?,
             meta: table(Table::Meta)?,
             db,
+            live: LiveBytes::default(),
+            folder: folder.to_owned(),
             health,
         })
     }
@@ -184,8 +222,8 @@ impl Database {
     pub(super) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let tree = self.tree(table);
         if value.len() <= VALUE_MAX_BYTES {
-            let before = self.insert(tree, key, value)?;
-            return self.drop_parts(tree, key, before.as_deref());
+            let before = self.insert(table, key, value)?;
+            return self.drop_parts(table, key, before.as_deref());
         }
         let before = tree.get(key).map_err(|error| self.health.judge(&error))?;
         let generation = before.as_deref().and_then(Parts::read).map_or(0, |parts| parts.generation ^ 1);
@@ -194,26 +232,36 @@ impl Database {
         })?;
         let parts = Parts { generation, count };
         for (key, part) in parts.keys(key).zip(value.chunks(VALUE_MAX_BYTES)) {
-            self.insert(tree, &key, part)?;
+            self.insert(table, &key, part)?;
         }
-        self.insert(tree, key, &parts.record())?;
-        self.drop_parts(tree, key, before.as_deref())
+        self.insert(table, key, &parts.record())?;
+        self.drop_parts(table, key, before.as_deref())
     }
 
-    fn insert(&self, tree: &Tree, key: &[u8], record: &[u8]) -> Result<Option<IVec>, StoreError> {
+    fn insert(&self, table: Table, key: &[u8], record: &[u8]) -> Result<Option<IVec>, StoreError> {
         if record.len() > VALUE_MAX_BYTES {
             return Err(StoreError::Unavailable {
                 reason: format!("a record of {} bytes was about to be written", record.len()),
             });
         }
-        tree.insert(key, record).map_err(|error| self.health.judge(&error))
+        let before = self.tree(table).insert(key, record).map_err(|error| self.health.judge(&error))?;
+        let size = |record: &IVec| key.len() + record.len();
+        self.live.change(table, before.as_ref().map_or(0, size), key.len() + record.len());
+        Ok(before)
+    }
+
+    fn delete(&self, table: Table, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+        let before = self.tree(table).remove(key).map_err(|error| self.health.judge(&error))?;
+        if let Some(record) = &before {
+            self.live.change(table, key.len() + record.len(), 0);
+        }
+        Ok(before)
     }
 
     /// Removes a value; `false`: there was none.
     pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
-        let tree = self.tree(table);
-        let before = tree.remove(key).map_err(|error| self.health.judge(&error))?;
-        self.drop_parts(tree, key, before.as_deref())?;
+        let before = self.delete(table, key)?;
+        self.drop_parts(table, key, before.as_deref())?;
         Ok(before.is_some())
     }
 
@@ -231,17 +279,16 @@ impl Database {
 
     /// Removes a value and whatever a kill may have left beside it.
     pub(super) fn purge(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
-        let tree = self.tree(table);
-        for found in tree.scan_prefix(key) {
+        for found in self.tree(table).scan_prefix(key) {
             let (key, _) = found.map_err(|error| self.health.judge(&error))?;
-            tree.remove(key).map_err(|error| self.health.judge(&error))?;
+            self.delete(table, &key)?;
         }
         Ok(())
     }
 
-    fn drop_parts(&self, tree: &Tree, key: &[u8], before: Option<&[u8]>) -> Result<(), StoreError> {
+    fn drop_parts(&self, table: Table, key: &[u8], before: Option<&[u8]>) -> Result<(), StoreError> {
         for part in before.and_then(Parts::read).into_iter().flat_map(|parts| parts.keys(key)) {
-            tree.remove(part).map_err(|error| self.health.judge(&error))?;
+            self.delete(table, &part)?;
         }
         Ok(())
     }
@@ -250,11 +297,30 @@ impl Database {
     pub(super) fn each(
         &self,
         table: Table,
+        visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.walk(table, |_| {}, visit)
+    }
+
+    /// The same once, at the open: the table's live bytes are counted, too.
+    pub(super) fn each_at_open(
+        &self,
+        table: Table,
+        visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.walk(table, |bytes| self.live.change(table, 0, bytes), visit)
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        count: impl Fn(usize),
         mut visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let key_bytes = table.key_bytes();
         for found in self.tree(table) {
             let (key, record) = found.map_err(|error| self.health.judge(&error))?;
+            count(key.len() + record.len());
             if key_bytes.is_some_and(|bytes| key.len() != bytes) {
                 continue;
             }
@@ -267,9 +333,53 @@ impl Database {
         Ok(())
     }
 
+    /// Copies every record into another, empty one, and waits until all is on the disk.
+    pub(super) fn copy_to(&self, target: &Self) -> Result<(), StoreError> {
+        for table in Table::ALL {
+            for found in self.tree(table) {
+                let (key, record) = found.map_err(|error| self.health.judge(&error))?;
+                target.insert(table, &key, &record)?;
+            }
+        }
+        target.flush()
+    }
+
     /// Waits until everything that was written before is on the disk. Only the committer's thread calls it.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
+        // What the flush is to make durable may lie in a side file already.
+        watch::guard_side_files(&self.folder, &self.health)?;
         self.db.flush().map(drop).map_err(|error| self.health.judge(&error))
+    }
+
+    /// Bytes of keys and values that are there.
+    pub(super) fn live_bytes(&self) -> u64 {
+        let both = self.live.counted.load(Ordering::Relaxed).saturating_add(self.live.noted.load(Ordering::Relaxed));
+        u64::try_from(both).unwrap_or(0)
+    }
+
+    /// Takes up the live bytes of the tables that are not read at an open. Where none were noted they are counted once.
+    pub(super) fn resume_live_bytes(&self) -> Result<(), StoreError> {
+        if let Some(bytes) = self.get(Table::Meta, key::LIVE_BYTES)? {
+            self.live.noted.fetch_add(record::decode("live bytes", &bytes)?, Ordering::Relaxed);
+            return Ok(());
+        }
+        for table in [Table::Parameters, Table::Results] {
+            for found in self.tree(table) {
+                let (key, record) = found.map_err(|error| self.health.judge(&error))?;
+                self.live.change(table, 0, key.len() + record.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes these live bytes for the next open. What a kill leaves out makes the figure wrong by that much, which is
+    /// little beside what it is for.
+    pub(super) fn note_live_bytes(&self) -> Result<(), StoreError> {
+        let bytes = record::encode(&self.live.noted.load(Ordering::Relaxed).max(0), 16)?;
+        if self.get(Table::Meta, key::LIVE_BYTES)?.as_deref() == Some(&*bytes) {
+            return Ok(());
+        }
+        self.put(Table::Meta, key::LIVE_BYTES, &bytes)
     }
 
     /// Bytes on disk.

@@ -246,6 +246,7 @@ impl DeviceStore for SledStore {
     fn register(&self, new: NewDevice) -> StoreFuture<'_, Device, RegisterError> {
         Box::pin(async move {
             self.core.health.check().map_err(RegisterError::Store)?;
+            self.committer.keeps_up().await.map_err(RegisterError::Store)?;
             let device = self.core.register(new)?;
             self.make_durable().await?;
             Ok(device)
@@ -255,6 +256,7 @@ impl DeviceStore for SledStore {
     fn bind<'a>(&'a self, key: DeviceKey, identity: &'a DeviceIdentity) -> StoreFuture<'a, (), RegisterError> {
         Box::pin(async move {
             self.core.health.check().map_err(RegisterError::Store)?;
+            self.committer.keeps_up().await.map_err(RegisterError::Store)?;
             self.core.bind(key, identity)?;
             self.make_durable().await
         })
@@ -268,6 +270,9 @@ impl DeviceStore for SledStore {
     ) -> StoreFuture<'a, Option<(State, Learned)>> {
         Box::pin(async move {
             self.core.health.check()?;
+            if durability == Durability::Durable {
+                self.committer.keeps_up().await?;
+            }
             let Some((state, learned)) = self.core.learn(key, &facts)? else { return Ok(None) };
             if learned.bootstrapped || !learned.overflow.is_empty() {
                 let forget = if learned.bootstrapped { vec!["".into()] } else { Vec::new() };

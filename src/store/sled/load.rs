@@ -43,10 +43,11 @@ pub(super) fn load(
         last_token = record::decode("token floor", &bytes)?;
     }
     let mut tokens = TokenTable::resume(last_token);
-    database.each(Table::Tokens, |_, bytes| {
+    database.each_at_open(Table::Tokens, |_, bytes| {
         tokens.insert(record::decode::<TokenRecord>("token", &bytes)?);
         Ok(())
     })?;
+    database.resume_live_bytes()?;
     let mut core = Core {
         config,
         database,
@@ -73,8 +74,8 @@ pub(super) fn load(
 impl Core {
     fn load_history(&self) -> Result<(), StoreError> {
         let mut ledger = self.ledger.write();
-        self.database.each(Table::History, |_, bytes| {
-            ledger.put(Row::from(&record::decode::<Transaction>("transaction", &bytes)?));
+        self.database.each_at_open(Table::History, |_, bytes| {
+            ledger.put(Row::from(&record::decode_head::<Transaction>("transaction", &bytes)?));
             Ok(())
         })
     }
@@ -82,12 +83,12 @@ impl Core {
     /// Devices that have both records and are not being removed; of the others all is deleted.
     fn load_devices(&self) -> Result<(), StoreError> {
         let mut broken = Vec::new();
-        self.database.each(Table::Gone, |key, _| {
+        self.database.each_at_open(Table::Gone, |key, _| {
             broken.extend(key::read_device(key));
             Ok(())
         })?;
         let mut index = DeviceIndex::default();
-        self.database.each(Table::Profiles, |key, bytes| {
+        self.database.each_at_open(Table::Profiles, |key, bytes| {
             let Some(key) = key::read_device(key) else { return Ok(()) };
             if !broken.contains(&key) {
                 index.insert(key, &record::decode::<Profile>("device profile", &bytes)?);
@@ -95,7 +96,7 @@ impl Core {
             Ok(())
         })?;
         let mut seen = RoaringBitmap::new();
-        self.database.each(Table::Devices, |key, bytes| {
+        self.database.each_at_open(Table::Devices, |key, bytes| {
             let Some(key) = key::read_device(key) else { return Ok(()) };
             if index.contains(key) {
                 let state = record::decode::<State>("device state", &bytes)?;
@@ -122,25 +123,19 @@ impl Core {
         Ok(())
     }
 
-    /// What was running was cut off by the end of the process, and a history row may be missing.
+    /// What was running was cut off by the end of the process.
     fn load_queues(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut changed = Vec::new();
         let (mut live, mut ledger) = (self.live.write(), self.ledger.write());
-        self.database.each(Table::Queues, |key, bytes| {
+        self.database.each_at_open(Table::Queues, |key, bytes| {
             let Some(key) = key::read_device(key) else { return Ok(()) };
             let mut queue: QueueDocument = record::decode("queue", &bytes)?;
             if !self.exists(key) {
                 changed.push((key, None));
                 return Ok(());
             }
-            for ended in &queue.ended {
-                if ledger.get(ended.id).is_none() {
-                    let row = record::encode_large(ended)?;
-                    self.database.put(Table::History, &key::transaction(ended.id), &row)?;
-                    ledger.put(Row::from(ended));
-                }
-            }
             let interrupted = queue.interrupt(now);
+            // Also over the row of an end that did not come about.
             for transaction in &queue.live {
                 ledger.put(Row::from(transaction));
             }

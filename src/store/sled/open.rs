@@ -22,8 +22,8 @@ use super::committer::Committer;
 use super::database::Database;
 use super::health::Health;
 use super::traces::TraceNumbers;
-use super::watch::{self, Watch};
-use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, load, sync};
+use super::watch::Watch;
+use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, compact, load, sync};
 
 /// Why the store was not opened, by what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +119,7 @@ impl Opening {
         fs::create_dir_all(&folder).map_err(self.io("creating the folder"))?;
         let lock = self.lock()?;
         self.make_room();
+        compact::finish(&folder).map_err(self.io("finishing a copy that was cut off"))?;
         let origin = self.origin()?;
         self.remove_leftovers().map_err(self.io("removing a left-over snapshot"))?;
         let health = Arc::new(Health::default());
@@ -127,7 +128,6 @@ impl Opening {
         self.check_schema(&database)?;
         self.probe(&database)?;
         self.finish_creation(&origin).map_err(self.io("writing the store's id"))?;
-        watch::guard_side_files(&database_folder(&folder));
 
         let core = load::load(self.config, self.now, database, health, lock)
             .map_err(|error| damaged(&folder, error.to_string()))?;
@@ -238,6 +238,9 @@ impl Opening {
                     return Err(OpenError::Busy { folder: self.config.data_dir.clone() });
                 }
                 Err(::sled::Error::Io(error)) => return Err(self.io("opening the store")(error)),
+                Err(::sled::Error::Unsupported(reason)) => {
+                    return Err(self.lost(format!("it was made with another segment size ({reason})")));
+                }
                 Err(error) => return Err(damaged(&self.config.data_dir, error.to_string())),
             }
         }
@@ -278,12 +281,7 @@ impl Opening {
     /// Makes the files themselves last, then says that there is a store.
     fn finish_creation(&self, origin: &Origin) -> io::Result<()> {
         let Origin::New { id } = origin else { return Ok(()) };
-        let folder = database_folder(&self.config.data_dir);
-        for name in ["conf", "db"] {
-            File::open(folder.join(name))?.sync_all()?;
-        }
-        File::open(folder.join("blobs"))?.sync_all()?;
-        File::open(&folder)?.sync_all()?;
+        sync_files(&database_folder(&self.config.data_dir))?;
         let id_path = self.path("store.id");
         let draft = self.path("store.id.new");
         write_synced(&draft, id.as_bytes())?;
@@ -302,6 +300,14 @@ impl Opening {
     fn put_meta(&self, database: &Database, name: &[u8], value: &[u8]) -> Result<(), OpenError> {
         database.put(Table::Meta, name, value).map_err(|error| damaged(&self.config.data_dir, error.to_string()))
     }
+}
+
+/// Syncs sled's files themselves, which it does not do when it makes them.
+pub(super) fn sync_files(folder: &Path) -> io::Result<()> {
+    for name in ["conf", "db", "blobs"] {
+        File::open(folder.join(name))?.sync_all()?;
+    }
+    File::open(folder)?.sync_all()
 }
 
 /// Where the store comes from.

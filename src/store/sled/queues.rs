@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::model::transaction::{Transaction, VariableResult};
+use crate::store::index::ledger::Row;
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
 use crate::store::{StoreError, record};
 use crate::types::ident::{DeviceKey, TransactionId};
+use crate::types::time::Timestamp;
 
 use super::committer::{EndedStep, QueueStep, Step, Ticket};
 use super::stripe::Stripe;
@@ -50,8 +52,75 @@ impl Core {
     /// An ended transaction's row.
     pub(super) fn history_row(&self, id: TransactionId) -> Result<Option<Transaction>, StoreError> {
         let bytes = self.database.get(Table::History, &key::transaction(id))?;
-        bytes.map(|bytes| record::decode("transaction", &bytes)).transpose()
+        bytes.map(|bytes| record::decode_head("transaction", &bytes)).transpose()
     }
+
+    /// An ended transaction's results.
+    pub(super) fn results(&self, id: TransactionId) -> Result<Vec<VariableResult>, StoreError> {
+        let place = key::transaction(id);
+        let Some(bytes) = self.database.get(Table::History, &place)? else { return Ok(Vec::new()) };
+        if let (_, Some(results)) = record::decode::<(Transaction, Option<Vec<VariableResult>>)>("transaction", &bytes)?
+        {
+            return Ok(results);
+        }
+        match self.database.get(Table::Results, &place)? {
+            Some(bytes) => record::decode("results", &bytes),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Starts the oldest transaction that may run, if all it does is read, and shows so at once. Nothing is written: after
+    /// a kill it has not started, and reading once more does no harm.
+    pub(super) fn claim_read(
+        &self,
+        key: DeviceKey,
+        skip: &[TransactionId],
+        at: Timestamp,
+    ) -> Result<ReadClaim, StoreError> {
+        self.health.check()?;
+        let mut stripe = self.stripes.lock(key);
+        // Otherwise it would be seen before what it builds on.
+        if stripe.is_pending(key) {
+            return Ok(ReadClaim::Unsuited);
+        }
+        if !self.exists(key) {
+            return Ok(ReadClaim::Nothing);
+        }
+        let before = self.latest(&stripe, key)?;
+        match before.claimable(skip, at) {
+            None => return Ok(ReadClaim::Nothing),
+            Some(found) if !found.work.only_reads() => return Ok(ReadClaim::Unsuited),
+            Some(_) => {}
+        }
+        let mut next = Arc::unwrap_or_clone(before);
+        let Some(claimed) = next.claim(skip, at) else { return Ok(ReadClaim::Nothing) };
+        self.ledger.write().put(Row::from(&claimed));
+        self.live.write().replace(key, &next.live);
+        stripe.keep(key, Arc::new(next));
+        Ok(ReadClaim::Started(Box::new(claimed)))
+    }
+}
+
+/// What became of [`Core::claim_read`].
+pub(super) enum ReadClaim {
+    /// Started.
+    Started(Box<Transaction>),
+    /// Nothing may run.
+    Nothing,
+    /// What may run has to be on disk before it starts.
+    Unsuited,
+}
+
+/// Results that take about as much space are kept in the record of their transaction, larger ones apart.
+const RESULTS_INLINE_BYTES: usize = 2048;
+
+/// The record of an ended transaction, and its results where they are kept apart.
+fn ended_step(ended: &Transaction, results: &[VariableResult]) -> Result<EndedStep, StoreError> {
+    let size = |one: &VariableResult| 16 + one.path.len() + one.value.as_ref().map_or(0, |value| value.len());
+    let inline = results.iter().map(size).sum::<usize>() <= RESULTS_INLINE_BYTES;
+    let record = record::encode_large(&(ended, inline.then_some(results)))?;
+    let results = if inline { None } else { Some(record::encode_large(&results)?) };
+    Ok(EndedStep { row: Row::from(ended), record, results })
 }
 
 impl SledStore {
@@ -67,7 +136,6 @@ impl SledStore {
     ) -> Result<Option<Submitted<T>>, StoreError> {
         let core = &self.core;
         core.health.check()?;
-        let results = if results.is_empty() { None } else { Some(record::encode_large(&results)?) };
         let place = self.committer.place().await?;
         let mut stripe = core.stripes.lock(key);
         if !core.exists(key) {
@@ -77,13 +145,10 @@ impl SledStore {
         let mut next = QueueDocument::clone(&before);
         let answer = change(&mut next);
         if next == *before {
-            let ticket = stripe.latest(key).map(|_| place.submit(Step::Barrier));
+            let ticket = stripe.is_pending(key).then(|| place.submit(Step::Barrier));
             return Ok(Some(Submitted { answer, ticket }));
         }
-        let ended = match next.ended.iter().find(|t| !before.ended.iter().any(|old| old.id == t.id)) {
-            Some(ended) => Some(EndedStep { id: ended.id, row: record::encode_large(ended)?, results }),
-            None => None,
-        };
+        let ended = next.ended.take().map(|ended| ended_step(&ended, results)).transpose()?;
         let encoded = record::encode_large(&next)?;
         let document = Arc::new(next);
         stripe.submit(key, before, Arc::clone(&document));

@@ -25,7 +25,7 @@ pub(super) struct Stripe {
     queues: HashMap<DeviceKey, UnderWay>,
 }
 
-/// A queue document of which newer versions wait for their flush.
+/// A queue document of which newer versions wait for their flush, or that is ahead of the disk by the start of a read.
 #[derive(Debug)]
 struct UnderWay {
     published: Arc<QueueDocument>,
@@ -57,6 +57,17 @@ impl Stripe {
     /// What the next change builds on, if versions of the document are under way.
     pub(super) fn latest(&self, key: DeviceKey) -> Option<Arc<QueueDocument>> {
         self.queues.get(&key).map(|under_way| Arc::clone(&under_way.latest))
+    }
+
+    /// Whether versions of the document are on their way to the disk.
+    pub(super) fn is_pending(&self, key: DeviceKey) -> bool {
+        self.queues.get(&key).is_some_and(|under_way| under_way.pending > 0)
+    }
+
+    /// Takes in a version that is not written for its own sake: the next one that is will contain it.
+    pub(super) fn keep(&mut self, key: DeviceKey, document: Arc<QueueDocument>) {
+        let published = Arc::clone(&document);
+        self.queues.insert(key, UnderWay { published, latest: document, pending: 0 });
     }
 
     /// Notes that `next` follows `before` and has been handed to the committer.

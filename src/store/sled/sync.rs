@@ -8,7 +8,9 @@
 #![expect(unsafe_code, reason = "a C symbol is defined and C functions are called: nothing safe does that")]
 
 use std::ffi::{CString, c_int, c_uint};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +23,7 @@ static WHOLE_FILE_SYSTEM: AtomicBool = AtomicBool::new(false);
 extern "C" fn sync_file_range(fd: c_int, _offset: i64, _length: i64, _flags: c_uint) -> c_int {
     // SAFETY: both calls take any integer; one that is no open file is answered with EBADF.
     let mut answer = unsafe { libc::fdatasync(fd) };
-    if answer == 0 && WHOLE_FILE_SYSTEM.load(Ordering::Relaxed) {
+    if answer == 0 && WHOLE_FILE_SYSTEM.load(Ordering::SeqCst) {
         // SAFETY: as above.
         answer = unsafe { libc::syncfs(fd) };
     }
@@ -38,10 +40,13 @@ pub(super) fn count() -> u64 {
     SYNCS.load(Ordering::SeqCst)
 }
 
-/// From now on every sync covers the whole file system: needed once sled keeps side files, which it never syncs.
-/// `true`: that is new.
-pub(super) fn cover_side_files() -> bool {
-    !WHOLE_FILE_SYSTEM.swap(true, Ordering::Relaxed)
+/// From now on every sync covers the whole file system: needed once sled keeps side files, which it never syncs. What is
+/// in `folder` already is synced at once, for syncs that began before and are waited for.
+pub(super) fn cover_side_files(folder: &Path) -> io::Result<()> {
+    WHOLE_FILE_SYSTEM.store(true, Ordering::SeqCst);
+    let folder = File::open(folder)?;
+    // SAFETY: the descriptor is open as long as `folder` is there.
+    if unsafe { libc::syncfs(folder.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Bytes that a process without privileges may still write to the file system of `folder`.

@@ -12,8 +12,8 @@ pub(super) fn count() -> u64 {
 }
 
 /// Nothing to do.
-pub(super) fn cover_side_files() -> bool {
-    false
+pub(super) fn cover_side_files(_folder: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Not known here: the floor is not watched.

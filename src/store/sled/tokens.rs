@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::model::token::{TokenId, TokenRecord};
 use crate::store::key::{self, Table};
-use crate::store::{StoreError, StoreFuture, TokenStore, is_worth_noting, record};
+use crate::store::{StoreError, StoreFuture, TokenEdit, TokenStore, is_worth_noting, record};
 use crate::types::time::Timestamp;
 
 use super::{Core, SledStore};
@@ -42,6 +42,15 @@ impl Core {
         self.put_token(&token)?;
         table.insert(token.clone());
         Ok(token)
+    }
+
+    fn change(&self, id: TokenId, edit: TokenEdit<'_>) -> Result<Option<TokenRecord>, StoreError> {
+        let mut table = self.tokens.write();
+        let Some(mut token) = table.tokens.get(&id).cloned() else { return Ok(None) };
+        edit(&mut token);
+        self.put_token(&token)?;
+        table.tokens.insert(id, token.clone());
+        Ok(Some(token))
     }
 
     fn revoke(&self, id: TokenId) -> Result<bool, StoreError> {
@@ -82,6 +91,15 @@ impl TokenStore for SledStore {
 
     fn tokens(&self) -> Vec<TokenRecord> {
         self.core.tokens.read().tokens.values().cloned().collect()
+    }
+
+    fn edit_token<'a>(&'a self, id: TokenId, edit: TokenEdit<'a>) -> StoreFuture<'a, Option<TokenRecord>> {
+        Box::pin(async move {
+            self.core.health.check()?;
+            let token = self.core.change(id, edit)?;
+            self.committer.barrier().await?;
+            Ok(token)
+        })
     }
 
     fn remove_token(&self, id: TokenId) -> StoreFuture<'_, bool> {

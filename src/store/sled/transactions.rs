@@ -2,16 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::model::transaction::{NewTransaction, Transaction, VariableResult};
-use crate::store::key::{self, Table};
+use crate::model::transaction::{NewTransaction, Phase, Transaction, VariableResult};
 use crate::store::queue::{Canceled, Enqueued};
 use crate::store::{
     CancelError, EnqueueError, Listing, Merge, Page, StoreError, StoreFuture, TransactionFilter, TransactionStore,
-    record,
 };
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
+use super::queues::ReadClaim;
 use super::{Core, SledStore, blocking};
 
 /// A page with more rows than this is read where it may block.
@@ -61,6 +60,8 @@ impl TransactionStore for SledStore {
         Box::pin(async move {
             let core = &self.core;
             let limit = core.config.queue_max;
+            core.health.check().map_err(EnqueueError::Store)?;
+            self.committer.keeps_up().await.map_err(EnqueueError::Store)?;
             let submitted = self
                 .change_queue(key, &[], |queue| queue.enqueue(key, new, merge, at, limit, || core.next_transaction()))
                 .await
@@ -83,6 +84,11 @@ impl TransactionStore for SledStore {
             if !self.has_work(key, at) {
                 return Ok(None);
             }
+            match self.core.claim_read(key, skip, at)? {
+                ReadClaim::Started(claimed) => return Ok(Some(*claimed)),
+                ReadClaim::Nothing => return Ok(None),
+                ReadClaim::Unsuited => {}
+            }
             match self.change_queue(key, &[], |queue| queue.claim(skip, at)).await? {
                 Some(submitted) => submitted.durable().await,
                 None => Ok(None),
@@ -96,6 +102,16 @@ impl TransactionStore for SledStore {
                 return Ok(Vec::new());
             }
             Ok(self.core.published(key)?.live.clone())
+        })
+    }
+
+    fn running(&self, key: DeviceKey) -> StoreFuture<'_, Vec<Transaction>> {
+        Box::pin(async move {
+            if !self.core.live.read().has_running(key) {
+                return Ok(Vec::new());
+            }
+            let document = self.core.published(key)?;
+            Ok(document.live.iter().filter(|transaction| transaction.phase == Phase::Running).cloned().collect())
         })
     }
 
@@ -143,11 +159,7 @@ impl TransactionStore for SledStore {
             if !self.core.ledger.read().has_ended(id) {
                 return Ok(Vec::new());
             }
-            blocking(&self.core, move |core| match core.database.get(Table::Results, &key::transaction(id))? {
-                Some(bytes) => record::decode("results", &bytes),
-                None => Ok(Vec::new()),
-            })
-            .await
+            blocking(&self.core, move |core| core.results(id)).await
         })
     }
 

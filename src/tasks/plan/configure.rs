@@ -14,7 +14,7 @@ use crate::types::path::{ParameterPath, ReadPath};
 use crate::types::value::{XsdType, parse_boolean};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::{Context, Desk, Ending, Save, Step, Wanted, set};
 
 /// The procedure behind `Work::Configure`.
@@ -43,10 +43,12 @@ impl Configure {
             return faults::fail(faults::own("the transaction configures nothing"));
         };
         let is_known = |leaf: &&str| cx.known.contains_key(self.path(cx, leaf).as_str());
-        if cx.wanted.is_none() || leaves(setting).iter().all(is_known) {
-            return self.proceed(desk, cx, setting);
+        // Others die of being asked which names they have: every other attempt goes without.
+        let may_list = Pace::of(desk.transaction) == Pace::Subtrees;
+        if may_list && cx.wanted.is_some() && !leaves(setting).iter().all(is_known) {
+            return self.list(cx);
         }
-        self.list(cx)
+        self.proceed(desk, cx, setting)
     }
 
     fn list(&mut self, cx: &Context<'_>) -> Step {
@@ -129,7 +131,7 @@ impl Configure {
             .filter_map(|leaf| ParameterPath::try_from(self.path(cx, leaf).as_str()).ok())
             .map(ReadPath::Parameter)
             .collect();
-        let mut reader = Reader::of_paths(&paths, cx.limits.batch);
+        let mut reader = Reader::of_paths(&paths, Pace::Subtrees, cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = Stage::Look { reader, fallback_secs };

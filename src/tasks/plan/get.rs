@@ -1,7 +1,7 @@
 //! `get`: reading parameters, subtrees or the whole tree, in batches that are bisected where the device denies a name.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::{GetParameterNames, GetParameterValues, ParameterNames, ParameterValues};
@@ -9,7 +9,7 @@ use crate::cwmp::message::inform::ParameterValueStruct;
 use crate::cwmp::message::{Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::device::{ParameterPatch, TreePatch};
-use crate::model::transaction::{TransactionFault, VariableResult, Work};
+use crate::model::transaction::{Transaction, TransactionFault, VariableResult, Work};
 use crate::types::path::ReadPath;
 
 use super::faults::{self, Trouble};
@@ -29,10 +29,11 @@ impl Get {
         let Work::Get { paths } = &desk.transaction.work else {
             return faults::fail(faults::own("the transaction is no get"));
         };
+        let pace = Pace::of(desk.transaction);
         let reader = if paths.is_empty() {
-            Reader::of_tree(cx.data_model.root(), cx.limits.batch)
+            Reader::of_tree(cx.data_model.root(), pace, cx.limits.batch)
         } else {
-            Reader::of_paths(paths, cx.limits.batch)
+            Reader::of_paths(paths, pace, cx.limits.batch)
         };
         self.advance(reader, desk, cx)
     }
@@ -69,9 +70,31 @@ impl Get {
     }
 }
 
+/// How much one call may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// What the work names, as it names it.
+    Subtrees,
+    /// Only parameters that the device has just listed, one level after the other.
+    Levels,
+}
+
+impl Pace {
+    /// Some agents die of a partial path, or of a name that they do not have (quirk 71), and weak devices of a large answer;
+    /// others die of being asked for names. So when the last attempt broke off, the next one asks the other way.
+    pub(super) const fn of(transaction: &Transaction) -> Self {
+        if transaction.fault.is_none() && transaction.attempts.is_multiple_of(2) {
+            Self::Levels
+        } else {
+            Self::Subtrees
+        }
+    }
+}
+
 /// Reads paths: also used by the procedures that have to read before or after they write.
 #[derive(Debug)]
 pub(super) struct Reader {
+    pace: Pace,
     todo: VecDeque<Read>,
     current: Option<Read>,
     batch: usize,
@@ -107,13 +130,15 @@ enum Read {
     Subtree(Want),
     /// The children of an object, to be read one by one.
     Children(Want),
+    /// Those of these names that the object lists.
+    Listed { parent: String, wants: Vec<Want> },
 }
 
 impl Read {
     /// Whether it is only about names that the device listed itself.
     fn is_found(&self) -> bool {
         match self {
-            Self::Names(wants) => wants.iter().all(|want| want.origin == Origin::Found),
+            Self::Names(wants) | Self::Listed { wants, .. } => wants.iter().all(|want| want.origin == Origin::Found),
             Self::Subtree(want) | Self::Children(want) => want.origin == Origin::Found,
         }
     }
@@ -136,15 +161,19 @@ enum Origin {
 
 impl Reader {
     /// Reads these paths; results are numbered in their order.
-    pub(super) fn of_paths(paths: &[ReadPath], batch: usize) -> Self {
-        let mut reader = Self::empty(batch);
+    pub(super) fn of_paths(paths: &[ReadPath], pace: Pace, batch: usize) -> Self {
+        let mut reader = Self::empty(pace, batch);
         let mut names = Vec::new();
         for (variable, path) in (0_u32..).zip(paths) {
             let want = Want { variable, path: path.as_str().to_owned(), origin: Origin::Asked };
             match path {
                 ReadPath::Parameter(_) => names.push(want),
-                ReadPath::Subtree(_) => reader.todo.push_back(Read::Subtree(want)),
+                ReadPath::Subtree(_) => reader.todo.push_back(reader.object(want)),
             }
+        }
+        if pace == Pace::Levels {
+            reader.list(names);
+            return reader;
         }
         for chunk in names.chunks(reader.batch).rev() {
             reader.todo.push_front(Read::Names(chunk.to_vec()));
@@ -153,14 +182,38 @@ impl Reader {
     }
 
     /// Reads a whole tree, child by child: asking for all at once makes weak devices reboot (cwmp.md §4.5).
-    fn of_tree(root: &str, batch: usize) -> Self {
-        let mut reader = Self::empty(batch);
+    fn of_tree(root: &str, pace: Pace, batch: usize) -> Self {
+        let mut reader = Self::empty(pace, batch);
         reader.todo.push_back(Read::Children(Want { variable: 0, path: root.to_owned(), origin: Origin::Asked }));
         reader
     }
 
-    fn empty(batch: usize) -> Self {
-        Self { todo: VecDeque::new(), current: None, batch: batch.max(1), calls: 0, results: Vec::new(), skipped: None }
+    fn empty(pace: Pace, batch: usize) -> Self {
+        let (todo, results) = (VecDeque::new(), Vec::new());
+        Self { pace, todo, current: None, batch: batch.max(1), calls: 0, results, skipped: None }
+    }
+
+    /// Everything below an object.
+    const fn object(&self, want: Want) -> Read {
+        match self.pace {
+            Pace::Subtrees => Read::Subtree(want),
+            Pace::Levels => Read::Children(want),
+        }
+    }
+
+    /// Reads names only after their objects have listed them.
+    fn list(&mut self, wants: Vec<Want>) {
+        let mut lists: Vec<(String, Vec<Want>)> = Vec::new();
+        for want in wants {
+            let parent = want.path.rsplit_once('.').map_or_else(String::new, |(parent, _)| format!("{parent}."));
+            match lists.iter_mut().find(|(listed, _)| *listed == parent) {
+                Some((_, wants)) => wants.push(want),
+                None => lists.push((parent, vec![want])),
+            }
+        }
+        for (parent, wants) in lists.into_iter().rev() {
+            self.todo.push_front(Read::Listed { parent, wants });
+        }
     }
 
     /// The next call, or `None` when everything is read.
@@ -173,8 +226,8 @@ impl Reader {
             Read::Subtree(want) => {
                 Request::GetParameterValues(GetParameterValues { names: vec![Cow::Owned(want.path.clone())] })
             }
-            Read::Children(want) => {
-                Request::GetParameterNames(GetParameterNames { path: Cow::Owned(want.path.clone()), next_level: true })
+            Read::Children(Want { path, .. }) | Read::Listed { parent: path, .. } => {
+                Request::GetParameterNames(GetParameterNames { path: Cow::Owned(path.clone()), next_level: true })
             }
         };
         self.current = Some(read);
@@ -205,6 +258,10 @@ impl Reader {
                 self.take_children(&want, names, learned);
                 Ok(())
             }
+            (Read::Listed { wants, .. }, Answer::Response(Response::GetParameterNames(names))) => {
+                self.take_listed(wants, names);
+                Ok(())
+            }
             (read, Answer::Fault(fault)) => self.refused(read, &faults::fault_of(fault), learned),
             (_, answer) => Err(Trouble::of(answer)),
         }
@@ -213,33 +270,46 @@ impl Reader {
     fn take_names(&mut self, wants: &[Want], values: &ParameterValues<'_>) {
         let by_name: HashMap<&str, &ParameterValueStruct<'_>> =
             values.parameters.iter().map(|parameter| (parameter.name.as_ref(), parameter)).collect();
+        let mut again = Vec::new();
         for want in wants {
             match by_name.get(want.path.as_str()) {
                 Some(parameter) => self.results.push(found(want.variable, parameter)),
+                // Some agents answer one name of several.
+                None if wants.len() > 1 => again.push(Read::Names(vec![want.clone()])),
                 None if want.origin == Origin::Asked => {
                     self.results.push(failed(want, faults::own("the device did not return it")));
                 }
                 None => {}
             }
         }
+        for read in again.into_iter().rev() {
+            self.todo.push_front(read);
+        }
     }
 
     fn take_subtree(&mut self, want: &Want, values: &ParameterValues<'_>) {
-        // Some agents do not expand partial paths: they return the object itself as if it had a value.
-        if !values.parameters.is_empty() && values.parameters.iter().all(|parameter| parameter.name == want.path) {
+        // Some agents do not expand partial paths: they return the object itself as if it had a value, or nothing.
+        if values.parameters.iter().all(|parameter| parameter.name == want.path) {
             self.todo.push_front(Read::Children(want.clone()));
             return;
         }
         self.results.extend(values.parameters.iter().map(|parameter| found(want.variable, parameter)));
-        // An existing but empty table is no fault (TR-069 A.3.2.2).
-        if values.parameters.is_empty() && want.origin == Origin::Asked {
-            self.results.push(bare(want));
+    }
+
+    fn take_listed(&mut self, wants: Vec<Want>, names: &ParameterNames<'_>) {
+        let (listed, missing): (Vec<Want>, Vec<Want>) =
+            wants.into_iter().partition(|want| names.parameters.iter().any(|info| info.name == want.path));
+        let fault = faults::own("the device does not list it");
+        self.results.extend(missing.iter().map(|want| failed(want, fault.clone())));
+        for chunk in listed.chunks(self.batch).rev() {
+            self.todo.push_front(Read::Names(chunk.to_vec()));
         }
     }
 
     fn take_children(&mut self, want: &Want, names: &ParameterNames<'_>, learned: &mut TreePatch) {
         let mut leaves = Vec::new();
         let mut reads = Vec::new();
+        let mut objects = HashSet::new();
         for info in &names.parameters {
             let name = info.name.as_ref();
             let Some(rest) = name.strip_prefix(want.path.as_str()) else { continue };
@@ -249,14 +319,20 @@ impl Reader {
                 writable: Some(info.writable),
                 notification: None,
             });
-            let child = Want { variable: want.variable, path: name.to_owned(), origin: Origin::Found };
-            // Some devices ignore NextLevel: what lies deeper is read with its parent.
-            match rest.strip_suffix('.') {
-                Some(object) if !object.is_empty() && !object.contains('.') => reads.push(Read::Subtree(child)),
-                None if !rest.is_empty() && !rest.contains('.') => leaves.push(child),
-                Some(_) | None => {}
+            let child = |path: &str| Want { variable: want.variable, path: path.to_owned(), origin: Origin::Found };
+            match rest.split_once('.') {
+                None if rest.is_empty() => {}
+                None => leaves.push(child(name)),
+                // Some devices ignore NextLevel, or list no objects: what lies deeper is read with its parent.
+                Some((object, deeper)) => {
+                    let path = name.get(..name.len().saturating_sub(deeper.len())).unwrap_or(name);
+                    if !object.is_empty() && objects.insert(path) {
+                        reads.push(self.object(child(path)));
+                    }
+                }
             }
         }
+        // An existing but empty table is no fault (TR-069 A.3.2.2).
         if leaves.is_empty() && reads.is_empty() && want.origin == Origin::Asked {
             self.results.push(bare(want));
         }
@@ -278,13 +354,28 @@ impl Reader {
                 self.bisect(wants, &fault.message);
                 Ok(())
             }
-            Read::Names(wants) if code == CpeFaultCode::INVALID_NAME => {
+            Read::Names(wants) | Read::Listed { wants, .. } if code == CpeFaultCode::INVALID_NAME => {
                 for want in wants {
                     self.denied(&want, fault, learned);
                 }
                 Ok(())
             }
-            Read::Subtree(want) | Read::Children(want) if code == CpeFaultCode::INVALID_NAME => {
+            // A device that cannot list is asked without.
+            Read::Listed { wants, .. } => {
+                self.todo.push_front(Read::Names(wants));
+                Ok(())
+            }
+            Read::Children(want) if self.pace == Pace::Levels && code == CpeFaultCode::METHOD_NOT_SUPPORTED => {
+                self.pace = Pace::Subtrees;
+                self.todo.push_front(Read::Subtree(want));
+                Ok(())
+            }
+            // Not there, or only not known as a partial path.
+            Read::Subtree(want) if code == CpeFaultCode::INVALID_NAME => {
+                self.todo.push_front(Read::Children(want));
+                Ok(())
+            }
+            Read::Children(want) if code == CpeFaultCode::INVALID_NAME => {
                 self.denied(&want, fault, learned);
                 Ok(())
             }
@@ -340,7 +431,7 @@ impl Reader {
 }
 
 /// Whether the text has `path` in it as a whole word, not merely as the start of a longer one.
-fn mentions(text: &str, path: &str) -> bool {
+pub(super) fn mentions(text: &str, path: &str) -> bool {
     let is_path_char = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     text.match_indices(path).any(|(at, _)| {
         let after = text.get(at + path.len()..).and_then(|rest| rest.chars().next());

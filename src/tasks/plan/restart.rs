@@ -128,7 +128,16 @@ pub fn confirmed_by_inform(transaction: &Transaction, events: &[EventStruct<'_>]
             ours || awaited && (has(EventCode::Boot) || has(EventCode::Bootstrap) || has(EventCode::MReboot))
         }
         Some(InFlight::FactoryReset { .. }) => has(EventCode::Bootstrap),
-        Some(InFlight::Set | InFlight::Add { .. } | InFlight::Fill { .. } | InFlight::Delete { .. }) | None => false,
+        Some(
+            InFlight::Set
+            | InFlight::Add { .. }
+            | InFlight::Fill { .. }
+            | InFlight::Delete { .. }
+            | InFlight::WantedWrite { .. }
+            | InFlight::WantedAdd { .. }
+            | InFlight::WantedFill { .. },
+        )
+        | None => false,
     };
     confirmed.then_some(Ending::Completed { note: None })
 }

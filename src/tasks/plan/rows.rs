@@ -12,10 +12,11 @@ use crate::cwmp::session::Answer;
 use crate::model::device::ParameterPatch;
 use crate::model::procedure::{DoneItem, InFlight};
 use crate::model::transaction::{NewObject, TransactionFault, VariableResult, Work};
+use crate::types::ident::TransactionId;
 use crate::types::path::{ObjectPath, ReadPath};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::{Context, Desk, Ending, Save, Step, set};
 
 /// The procedure `add.obj`.
@@ -45,7 +46,7 @@ enum AddStage {
 
 /// Why an `AddObject` has to be looked into. A call that shows no effect is not repeated in the session it was made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lost {
+pub(super) enum Lost {
     /// An earlier session broke off.
     Earlier,
     /// This session goes on, but the answer did not come.
@@ -142,10 +143,7 @@ impl Add {
         let Some(object) = object(desk, item) else {
             return faults::fail(faults::own("the work has no such row"));
         };
-        let request = Request::AddObject(AddObject {
-            object_name: Cow::Owned(object.table.as_str().to_owned()),
-            parameter_key: desk.transaction.id.to_string().into(),
-        });
+        let request = add_call(&object.table, desk.transaction.id);
         desk.transaction.progress.in_flight = Some(InFlight::Add { item, before: before.clone() });
         self.stage = AddStage::Adding { item, before };
         Step::Call { request, save: Save::Before }
@@ -161,7 +159,7 @@ impl Add {
         names: &ParameterNames<'_>,
     ) -> Step {
         let after = object(desk, item).map(|object| instances(&object.table, names)).unwrap_or_default();
-        let new: Vec<u32> = after.iter().copied().filter(|instance| !before.contains(instance)).collect();
+        let new = new_rows(before, &after);
         match (new.as_slice(), lost) {
             // The rows as they are now: a number may be used again.
             ([], Lost::Earlier) => self.add(desk, item, after),
@@ -175,12 +173,8 @@ impl Add {
             }
             ([instance], _) => self.fill(desk, cx, item, *instance),
             (several, _) => {
-                let words = format!(
-                    "the answer to AddObject was lost and the table has {} new rows ({several:?}): which is ours cannot be told",
-                    several.len()
-                );
                 *desk.results = added_results(desk);
-                faults::fail(faults::own(words))
+                faults::fail(ambiguous(several))
             }
         }
     }
@@ -205,7 +199,7 @@ impl Add {
             .filter_map(|value| row.leaf(&value.leaf).ok())
             .map(ReadPath::Parameter)
             .collect();
-        let mut reader = Reader::of_paths(&unseen, cx.limits.batch);
+        let mut reader = Reader::of_paths(&unseen, Pace::of(desk.transaction), cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = AddStage::Types { item, instance, reader };
@@ -297,11 +291,7 @@ impl Add {
         let Some(object) = object(desk, item) else {
             return faults::fail(faults::own("the work has no such row"));
         };
-        let row = object.table.instance(instance);
-        let request = Request::DeleteObject(DeleteObject {
-            object_name: Cow::Owned(row.as_str().to_owned()),
-            parameter_key: desk.transaction.id.to_string().into(),
-        });
+        let request = delete_call(&object.table.instance(instance), desk.transaction.id);
         self.stage = AddStage::Undo { item, instance, fault };
         Step::Call { request, save: Save::NotNeeded }
     }
@@ -342,12 +332,7 @@ fn undone(desk: &mut Desk<'_>, item: u32, instance: u32, fault: &TransactionFaul
         return faults::fail(faults::own("the work has no such row"));
     };
     let row = table.instance(instance);
-    let gone = match answer {
-        Answer::Response(Response::DeleteObject(_)) => true,
-        Answer::Fault(fault) => fault.code == CpeFaultCode::INVALID_NAME,
-        Answer::Response(_) | Answer::Mismatch | Answer::Missing => false,
-    };
-    let (path, instance_number, fate) = if gone {
+    let (path, instance_number, fate) = if is_gone(answer) {
         faults::forget(desk.learned, row.as_str());
         (table.as_str(), None, "the new row was removed again".to_owned())
     } else {
@@ -393,10 +378,7 @@ impl Delete {
             *desk.results = deleted_results(desk);
             return Step::End(Ending::Completed { note: set::note_of(self.later) });
         };
-        let request = Request::DeleteObject(DeleteObject {
-            object_name: Cow::Owned(row.as_str().to_owned()),
-            parameter_key: desk.transaction.id.to_string().into(),
-        });
+        let request = delete_call(row, desk.transaction.id);
         desk.transaction.progress.in_flight = Some(InFlight::Delete { item });
         self.stage = DeleteStage::Deleting { item };
         Step::Call { request, save: Save::Before }
@@ -464,8 +446,47 @@ impl Delete {
     }
 }
 
-fn list_call(table: &ObjectPath) -> Request<'static> {
+/// Lists the rows of a table.
+pub(super) fn list_call(table: &ObjectPath) -> Request<'static> {
     Request::GetParameterNames(GetParameterNames { path: Cow::Owned(table.as_str().to_owned()), next_level: true })
+}
+
+/// Adds a row.
+pub(super) fn add_call(table: &ObjectPath, id: TransactionId) -> Request<'static> {
+    Request::AddObject(AddObject {
+        object_name: Cow::Owned(table.as_str().to_owned()),
+        parameter_key: id.to_string().into(),
+    })
+}
+
+/// Deletes a row.
+pub(super) fn delete_call(row: &ObjectPath, id: TransactionId) -> Request<'static> {
+    Request::DeleteObject(DeleteObject {
+        object_name: Cow::Owned(row.as_str().to_owned()),
+        parameter_key: id.to_string().into(),
+    })
+}
+
+/// Whether this answer to `DeleteObject` says that the row is gone. What is not there need not be deleted.
+pub(super) fn is_gone(answer: &Answer<'_>) -> bool {
+    match answer {
+        Answer::Response(Response::DeleteObject(_)) => true,
+        Answer::Fault(fault) => fault.code == CpeFaultCode::INVALID_NAME,
+        Answer::Response(_) | Answer::Mismatch | Answer::Missing => false,
+    }
+}
+
+/// The rows that a table has gained.
+pub(super) fn new_rows(before: &[u32], after: &[u32]) -> Vec<u32> {
+    after.iter().copied().filter(|instance| !before.contains(instance)).collect()
+}
+
+/// The verdict on a table that has gained several rows since `AddObject` was sent.
+pub(super) fn ambiguous(new: &[u32]) -> TransactionFault {
+    faults::own(format!(
+        "the answer to AddObject was lost and the table has {} new rows ({new:?}): which is ours cannot be told",
+        new.len()
+    ))
 }
 
 /// The instance numbers among what a table lists: some devices leave out the final dot (quirk 20) or ignore `NextLevel`.
@@ -502,7 +523,7 @@ fn added_results(desk: &Desk<'_>) -> Vec<VariableResult> {
         .map(|(variable, (done, object))| {
             let instance = match done {
                 DoneItem::Added { instance } => Some(*instance),
-                DoneItem::Deleted => None,
+                DoneItem::Deleted | DoneItem::Written { .. } => None,
             };
             let path = instance.map_or_else(|| object.table.clone(), |instance| object.table.instance(instance));
             VariableResult { instance_number: instance, ..bare(variable, path.as_str(), None) }

@@ -11,11 +11,11 @@ use crate::cwmp::session::Answer;
 use crate::model::device::{Parameter, ParameterPatch};
 use crate::model::procedure::InFlight;
 use crate::model::transaction::{Assignment, TransactionFault, TypeHint, VariableResult, Work};
-use crate::types::path::ReadPath;
-use crate::types::value::{ValueKind, XsdType, parse_boolean};
+use crate::types::path::{ReadPath, hides_its_value};
+use crate::types::value::{ValueKind, XsdType, parse_boolean, same_meaning};
 
 use super::faults::{self, Trouble};
-use super::get::Reader;
+use super::get::{Pace, Reader};
 use super::{Context, Desk, Ending, Save, Step};
 
 /// The procedure `set`.
@@ -49,7 +49,7 @@ impl Set {
             .filter(|assignment| resolve(assignment, cx.known, None).is_none() || reread)
             .map(|assignment| ReadPath::Parameter(assignment.path.clone()))
             .collect();
-        let mut reader = Reader::of_paths(&unseen, cx.limits.batch);
+        let mut reader = Reader::of_paths(&unseen, Pace::of(desk.transaction), cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = Stage::Types(reader);
@@ -61,7 +61,7 @@ impl Set {
 
     /// Reads the values back: whether the write was carried out is unknown.
     fn confirm(&mut self, desk: &Desk<'_>, cx: &Context<'_>) -> Step {
-        let mut reader = Reader::of_paths(&paths(desk), cx.limits.batch);
+        let mut reader = Reader::of_paths(&paths(desk), Pace::Subtrees, cx.limits.batch);
         match reader.next_call() {
             Some(request) => {
                 self.stage = Stage::Confirm(reader);
@@ -146,7 +146,7 @@ impl Set {
         let holds = assignments(desk).iter().all(|assignment| {
             seen.get(assignment.path.as_str()).is_some_and(|result| {
                 let value = result.value.as_deref().unwrap_or_default();
-                result.fault.is_none() && result.ty.unwrap_or_default().same_value(value, &assignment.value)
+                result.fault.is_none() && same_meaning(result.ty.unwrap_or_default(), value, &assignment.value)
             })
         });
         desk.transaction.progress.in_flight = None;
@@ -175,7 +175,7 @@ impl Set {
                 for ((variable, assignment), ty) in (0_u32..).zip(assignments(desk)).zip(types) {
                     results.push(result_of(variable, assignment, Some(*ty), None));
                 }
-                for result in results.iter().filter(|result| !is_secret(&result.path)) {
+                for result in results.iter().filter(|result| !hides_its_value(&result.path)) {
                     desk.learned.learn.push(ParameterPatch {
                         path: result.path.clone(),
                         value: result.value.clone().zip(result.ty),
@@ -235,7 +235,8 @@ pub(super) fn note_of(applied: Applied) -> Option<String> {
     }
 }
 
-fn fault_of_parameter(fault: &Fault<'_>, path: &str) -> Option<TransactionFault> {
+/// What the fault says of one parameter.
+pub(super) fn fault_of_parameter(fault: &Fault<'_>, path: &str) -> Option<TransactionFault> {
     let parameter = fault.parameters.iter().find(|parameter| parameter.name.trim() == path)?;
     Some(TransactionFault { code: parameter.code.0, message: faults::words(parameter.code, &parameter.message) })
 }
@@ -316,10 +317,4 @@ pub(super) fn lexical(ty: XsdType, value: &str, known: Option<&str>, form: Boole
             value.to_owned()
         }
     }
-}
-
-/// Whether a parameter's written value is better not shown in the parameter tree: the device itself reads it back empty.
-pub(super) fn is_secret(path: &str) -> bool {
-    let leaf = path.rsplit('.').next().unwrap_or(path);
-    ["Password", "Passphrase", "PreSharedKey", "WEPKey", "Secret"].into_iter().any(|word| leaf.contains(word))
 }

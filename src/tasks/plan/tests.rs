@@ -7,4 +7,5 @@ mod interleavings;
 mod restart;
 mod rows;
 mod set;
+mod wanted;
 mod world;

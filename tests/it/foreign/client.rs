@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::tree::{self, Habit, Shown};
 use crate::support::{PASSWORD, PATIENCE, USER};
 
 /// How an agent presents itself when the ACS wants to know.
@@ -71,6 +72,7 @@ pub(super) struct Style {
     /// Of the Inform.
     pub(super) id: Option<&'static str>,
     pub(super) answers: Answers,
+    pub(super) habit: Habit,
 }
 
 impl Style {
@@ -91,6 +93,7 @@ impl Style {
         header: "",
         id: Some("7&amp;8"),
         answers: Answers::Any,
+        habit: Habit::Faithful,
     };
 }
 
@@ -125,7 +128,7 @@ impl<'s> Client<'s> {
         Self { address, style, auth, root, serial, stream, cookie, challenge, counter: 0, heard: Vec::new() }
     }
 
-    /// From Inform to 204: what acsd called, in order.
+    /// From Inform to 204, or to the agent's death: what acsd called, in order.
     pub(super) async fn session(&mut self, event: &str) -> Vec<String> {
         let inform = self.inform(event);
         if self.style.login == Login::DigestEmptyFirst {
@@ -152,8 +155,13 @@ impl<'s> Client<'s> {
             }
             assert_eq!(reply.status, 200, "{}: {}", self.serial, reply.body);
             let method = between(&reply.body, ":Body><cwmp:", ">").to_owned();
-            answer = self.answer(&method, &reply.body);
+            let answered = self.answer(&method, &reply.body);
             calls.push(method);
+            let Some(envelope) = answered else {
+                self.stream = None;
+                return calls;
+            };
+            answer = envelope;
         }
         panic!("{}: never ends: {calls:?}", self.serial);
     }
@@ -180,21 +188,26 @@ impl<'s> Client<'s> {
         self.wrapped(self.style.id, self.style.header, &body)
     }
 
-    fn answer(&self, method: &str, call: &str) -> String {
+    /// `None` when the agent ends instead.
+    fn answer(&self, method: &str, call: &str) -> Option<String> {
         let id = between(call, "mustUnderstand=\"1\">", "</cwmp:ID>");
+        let Style { encoding, habit, .. } = *self.style;
+        let list = |ty: &str, items: &[String]| {
+            let (count, items) = (items.len(), items.concat());
+            format!("<ParameterList {encoding}:arrayType=\"cwmp:{ty}[{count}]\">{items}</ParameterList>")
+        };
         let body = match method {
             "GetParameterValues" => {
                 let names = call.split("<string>").skip(1).filter_map(|rest| rest.split("</string>").next());
-                let values: Vec<String> = names
-                    .map(|name| match name.rsplit('.').next() {
-                        Some("PeriodicInformEnable") => value_struct(name, "boolean", "1"),
-                        _ => value_struct(name, "unsignedInt", "77"),
-                    })
-                    .collect();
-                let (encoding, count, values) = (self.style.encoding, values.len(), values.concat());
-                format!(
-                    "<ParameterList {encoding}:arrayType=\"cwmp:ParameterValueStruct[{count}]\">{values}</ParameterList>"
-                )
+                match tree::values(habit, self.root, &names.collect::<Vec<_>>()) {
+                    Shown::These(values) => {
+                        let items: Vec<_> =
+                            values.iter().map(|(name, ty, value)| value_struct(name, ty, value)).collect();
+                        list("ParameterValueStruct", &items)
+                    }
+                    Shown::Fault(code) => return Some(self.fault(id, code)),
+                    Shown::Death => return None,
+                }
             }
             "SetParameterValues" => {
                 let parameters = call.matches("<ParameterValueStruct><Name>").count();
@@ -208,27 +221,27 @@ impl<'s> Client<'s> {
             }
             "GetParameterNames" => {
                 assert!(call.contains("<NextLevel>1</NextLevel>"), "{call}");
-                let (_, rest) = call.split_once("<ParameterPath>").unwrap();
-                let (path, _) = rest.split_once("</ParameterPath>").unwrap();
-                let leaves = ["URL", "Username", "Password", "PeriodicInformEnable", "PeriodicInformInterval"];
-                let hidden = ["ConnectionRequestUsername", "ConnectionRequestPassword"];
-                let infos: String = leaves
-                    .iter()
-                    .chain(&hidden)
-                    .map(|leaf| {
-                        format!(
-                            "<ParameterInfoStruct><Name>{path}{leaf}</Name><Writable>1</Writable></ParameterInfoStruct>"
-                        )
-                    })
-                    .collect();
-                let (encoding, count) = (self.style.encoding, leaves.len() + hidden.len());
-                format!(
-                    "<ParameterList {encoding}:arrayType=\"cwmp:ParameterInfoStruct[{count}]\">{infos}</ParameterList>"
-                )
+                match tree::names(habit, self.root, between(call, "<ParameterPath>", "</ParameterPath>")) {
+                    Shown::These(names) => {
+                        let items: Vec<_> = names.iter().map(|name| info_struct(name)).collect();
+                        list("ParameterInfoStruct", &items)
+                    }
+                    Shown::Fault(code) => return Some(self.fault(id, code)),
+                    Shown::Death => return None,
+                }
             }
             other => panic!("nobody asked for {other}"),
         };
-        self.wrapped(Some(id), "", &format!("<cwmp:{method}Response>{body}</cwmp:{method}Response>"))
+        Some(self.wrapped(Some(id), "", &format!("<cwmp:{method}Response>{body}</cwmp:{method}Response>")))
+    }
+
+    fn fault(&self, id: &str, code: u16) -> String {
+        let envelope = self.style.envelope;
+        let body = format!(
+            "<{envelope}:Fault><faultcode>Client</faultcode><faultstring>CWMP fault</faultstring><detail><cwmp:Fault>\
+             <FaultCode>{code}</FaultCode><FaultString>no</FaultString></cwmp:Fault></detail></{envelope}:Fault>"
+        );
+        self.wrapped(Some(id), "", &body)
     }
 
     fn wrapped(&self, id: Option<&str>, header: &str, body: &str) -> String {
@@ -387,6 +400,10 @@ fn value_struct(name: &str, ty: &str, value: &str) -> String {
     format!(
         "<ParameterValueStruct><Name>{name}</Name><Value xsi:type=\"xsd:{ty}\">{value}</Value></ParameterValueStruct>"
     )
+}
+
+fn info_struct(name: &str) -> String {
+    format!("<ParameterInfoStruct><Name>{name}</Name><Writable>1</Writable></ParameterInfoStruct>")
 }
 
 fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {

@@ -43,11 +43,20 @@ pub(super) const STRANGER: &str = "stranger-token-of-the-tests";
 pub(super) const EXPIRED: &str = "expired-token-of-the-tests";
 
 pub(super) const DEVICES: &str = "/api/v1/inventory_device_serial/";
+pub(super) const ORGANIZATIONS: &str = "/api/v1/organization/";
+pub(super) const TYPES: &str = "/api/v1/inventory_device_type/";
+pub(super) const LOCATIONS: &str = "/api/v1/inventory_location/";
+pub(super) const TOKENS: &str = "/api/v1/api_token/";
 pub(super) const HEADLESS: &str = "/api/v1/inventory_device_serial_headless_operation/";
 pub(super) const TRANSACTIONS: &str = "/api/v1/transaction/";
 
 pub(super) fn operations(serial: &str) -> String {
     format!("/api/v1/inventory_device_serial_operation/{serial}/")
+}
+
+/// The record of this number.
+pub(super) fn record(list: &str, id: impl std::fmt::Display) -> String {
+    format!("{list}{id}/")
 }
 
 pub(super) fn device(serial: &str) -> String {
@@ -65,6 +74,20 @@ pub(super) struct Api {
     pub(super) draining: CancellationToken,
     pub(super) stop: CancellationToken,
     client: Client<HttpConnector, Body>,
+}
+
+fn token(text: &str, role: Role) -> TokenRecord {
+    TokenRecord {
+        id: TokenId(0),
+        name: format!("{role:?}"),
+        role,
+        organizations: None,
+        hash: TokenHash::of(text).0,
+        prefix: "acsd_".into(),
+        created_at: SystemClock.now(),
+        expires_at: None,
+        last_used_at: None,
+    }
 }
 
 impl Drop for Api {
@@ -119,7 +142,10 @@ impl Api {
 
     pub(super) async fn with(config: ApiConfig) -> Self {
         let memory = MemoryConfig { queue_max: QUEUE_MAX, ..MemoryConfig::default() };
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(memory));
+        Self::over(Arc::new(MemoryStore::new(memory)), config).await
+    }
+
+    pub(super) async fn over(store: Arc<dyn Store>, config: ApiConfig) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let presence = Arc::new(Presence::default());
         let sealer = Arc::new(Sealer::from_key(&[7; 32]));
@@ -147,18 +173,8 @@ impl Api {
             (STRANGER, Role::Operator, Some(vec![OrganizationId(7)]), None),
             (EXPIRED, Role::Admin, None, Some(Timestamp::from_secs(1))),
         ] {
-            let record = TokenRecord {
-                id: TokenId(0),
-                name: format!("{role:?}"),
-                role,
-                organizations,
-                hash: TokenHash::of(text).0,
-                prefix: "acsd_".into(),
-                created_at: clock.now(),
-                expires_at,
-                last_used_at: None,
-            };
-            store.add_token(record).await.expect("a token");
+            let token = TokenRecord { organizations, expires_at, ..token(text, role) };
+            store.add_token(token).await.expect("a token");
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -166,6 +182,21 @@ impl Api {
         tokio::spawn(serve(listener, app, None, ServeLimits::default(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { address, store, presence, queue, draining, stop, client }
+    }
+
+    /// A token of its own, bound to these organizations; to none if there are none.
+    pub(super) async fn token(&self, text: &str, role: Role, organizations: &[u32]) -> String {
+        let bound: Vec<_> = organizations.iter().copied().map(OrganizationId).collect();
+        let organizations = (!bound.is_empty()).then_some(bound);
+        self.store.add_token(TokenRecord { organizations, ..token(text, role) }).await.expect("a token");
+        text.to_owned()
+    }
+
+    /// What an admin makes.
+    #[track_caller]
+    pub(super) fn make(&self, path: &'static str, body: Value) -> impl Future<Output = Value> {
+        let case = format!("POST {path} {body}");
+        async move { self.call_as(ADMIN, "POST", path, body).await.expect(201, &case) }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {

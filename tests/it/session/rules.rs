@@ -100,6 +100,42 @@ fn quirk_12_the_same_inform_again_is_recognised_until_something_else_is_said() {
 }
 
 #[test]
+fn an_inform_that_cannot_be_recorded_is_asked_for_once_more_and_no_more() {
+    let open = |session: &mut Session| {
+        session.open(T0, &inform_envelope(Header::default()), &inform(), EmissionFlags::default()).expect("opens");
+    };
+    let mut session = opened();
+    assert_eq!(session.retry_inform(T0), Action::RetryInform);
+    assert!(!session.is_done() && !session.has_turn());
+    assert_eq!(session.deadline(), T0 + Duration::from_mins(1), "it is not waited for longer than anything else");
+    assert!(!session.is_repetition(&inform_envelope(Header::default()), &inform()), "nothing was answered yet");
+    assert_eq!(session.on_post(T0, Incoming::Empty), Action::Idle, "no session yet");
+    open(&mut session);
+    assert!(session.is_repetition(&inform_envelope(Header::default()), &inform()));
+    assert_eq!(session.on_post(T0, Incoming::Empty), Action::Poll, "a session like any other");
+
+    let mut session = opened();
+    assert_eq!(session.retry_inform(T0), Action::RetryInform);
+    open(&mut session);
+    assert_eq!(session.retry_inform(T0), Action::Refuse(Outcome::Unrecorded));
+    assert!(session.is_done());
+    assert_eq!(session.retry_inform(T0), Action::Refuse(Outcome::Unrecorded));
+}
+
+#[test]
+fn an_inform_is_not_asked_for_again_once_it_was_answered() {
+    let table = [("a CPE call", message(None, request("TransferComplete"))), ("an empty POST", Incoming::Empty)];
+    for (case, said) in table {
+        let mut session = opened();
+        session.on_post(T0, said);
+        assert_eq!(session.retry_inform(T0), Action::Refuse(Outcome::Unrecorded), "{case}");
+    }
+    let mut session = Session::new(T0, 1, SessionLimits::default());
+    assert_eq!(session.retry_inform(T0), Action::RetryInform);
+    assert_eq!(session.on_post(T0, message(None, request("TransferComplete"))), Action::NotAnInform);
+}
+
+#[test]
 fn quirk_14_an_empty_body_counts_as_an_empty_post() {
     let incoming = Incoming::from(envelope(Header { id: Some("9".into()), ..Header::default() }, Body::Empty));
     assert_eq!(incoming, Incoming::Empty);

@@ -109,7 +109,9 @@ impl Driver {
                 self.ended = true;
                 assert!(self.session.is_done());
             }
-            action @ (Action::Idle | Action::NotAnInform) => panic!("{action:?} in an open session"),
+            action @ (Action::Idle | Action::NotAnInform | Action::RetryInform | Action::Refuse(_)) => {
+                panic!("{action:?} in an open session")
+            }
         }
         assert!(self.session.deadline() <= T0 + SessionLimits::default().length);
     }

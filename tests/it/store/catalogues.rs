@@ -26,14 +26,14 @@ fn location(id: u32) -> Location {
     }
 }
 
-pub async fn a_fresh_store_has_its_first_records(store: &Arc<dyn Store>) {
+pub(super) async fn a_fresh_store_has_its_first_records(store: &Arc<dyn Store>) {
     assert_eq!(store.organizations().of(OrganizationId(1)).expect("there").short_name, "default");
     assert_eq!(store.device_types().of(DeviceTypeId(1)).expect("there").short_name, "generic");
     assert!(store.locations().all().is_empty());
     assert_eq!(store.organizations().all().len(), 1);
 }
 
-pub async fn records_are_numbered_and_never_share_a_number(store: &Arc<dyn Store>) {
+pub(super) async fn records_are_numbered_and_never_share_a_number(store: &Arc<dyn Store>) {
     let all = store.organizations();
     let second = all.add(None, Box::new(|id| organization(id, "second"))).await.expect("added");
     assert_eq!(second.id, OrganizationId(2));
@@ -48,7 +48,7 @@ pub async fn records_are_numbered_and_never_share_a_number(store: &Arc<dyn Store
     assert!(all.of(OrganizationId(123)).is_none());
 }
 
-pub async fn records_change(store: &Arc<dyn Store>) {
+pub(super) async fn records_change(store: &Arc<dyn Store>) {
     let all = store.locations();
     let added = all.add(None, Box::new(location)).await.expect("added");
     let before = all.all();

@@ -275,6 +275,11 @@ pub(super) async fn tokens_are_kept_found_and_revoked(store: &Arc<dyn Store>) {
         store.touch_token(first.id, secs(at));
         assert_eq!(store.token_by_hash(&[1; 32]).unwrap().last_used_at, Some(secs(noted)), "at {at}");
     }
+    let edit = |token: &mut TokenRecord| token.role = Role::Viewer;
+    let edited = store.edit_token(second.id, Box::new(edit)).await.unwrap().expect("there");
+    assert_eq!((edited.role, edited.name.as_str()), (Role::Viewer, "second"));
+    assert_eq!(store.token_by_hash(&[2; 32]), Some(edited), "in force at once");
+    assert_eq!(store.edit_token(TokenId(9), Box::new(edit)).await.unwrap(), None);
     assert!(store.remove_token(second.id).await.unwrap());
     assert!(!store.remove_token(second.id).await.unwrap());
     assert_eq!(store.token_by_hash(&[2; 32]), None);

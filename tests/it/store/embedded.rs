@@ -12,7 +12,7 @@ use acsd::model::token::{Role, TokenId, TokenRecord};
 use acsd::model::transaction::{Attempt, Phase, Transaction, TransactionStatus};
 use acsd::store::sled::{OpenError, SledStore, open_sled as open_with};
 use acsd::store::{
-    DeviceFilter, Durability, NewDevice, ParameterQuery, RegisterError, Store, StoreError, TransactionFilter,
+    DeviceFilter, Durability, Merge, NewDevice, ParameterQuery, RegisterError, Store, StoreError, TransactionFilter,
 };
 use acsd::types::ident::{DeviceKey, TransactionId};
 use acsd::types::value::XsdType;
@@ -27,7 +27,7 @@ async fn reopen(store: Arc<dyn Store>, folder: &Path) -> Arc<dyn Store> {
 }
 
 /// Changes a closed store behind acsd's back.
-fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
+pub(super) fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
     let config = sled::Config::new().path(folder.join("store")).segment_size(8 << 20);
     // sled's own threads may hold on to the files of a closed store for a moment.
     let db = (0..1000)
@@ -43,12 +43,12 @@ fn tamper(folder: &Path, change: impl FnOnce(&sled::Db)) {
     db.flush().expect("flushes");
 }
 
-async fn refusal(folder: &Path) -> OpenError {
+pub(super) async fn refusal(folder: &Path) -> OpenError {
     open_with(config(folder), Arc::new(FixedClock)).await.expect_err("refuses")
 }
 
 /// A store with a device, closed again.
-async fn closed_store(folder: &Path) {
+pub(super) async fn closed_store(folder: &Path) {
     let store: Arc<dyn Store> = open_at(folder).await;
     register(&store, "A").await;
     store.close().await.expect("closes");
@@ -291,22 +291,66 @@ async fn half_removed_and_half_registered_devices_disappear() {
 }
 
 #[tokio::test]
-async fn a_missing_history_row_is_written_again() {
+async fn an_end_that_a_kill_cut_short_has_not_come_about() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = open_at(folder.path()).await;
     let key = register(&store, "A").await.key;
     enqueue(&store, key, 1).await;
     let running = store.claim(key, &[], secs(1)).await.unwrap().unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let queue = |db: &::sled::Db| db.open_tree("queue").unwrap();
+    let mut before = None;
+    tamper(folder.path(), |db| before = queue(db).get(key.0.to_be_bytes()).unwrap());
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
     store.settle(&completed(&running, 2), &[result(0, "v")]).await.unwrap();
     store.close().await.unwrap();
     drop(store);
     tamper(folder.path(), |db| {
-        assert!(db.open_tree("history").unwrap().remove(running.id.0.to_be_bytes()).unwrap().is_some());
+        queue(db).insert(key.0.to_be_bytes(), before.unwrap()).unwrap();
     });
     let store: Arc<dyn Store> = open_at(folder.path()).await;
-    let ended = store.transaction(running.id).await.unwrap().unwrap();
-    assert_eq!(ended.status, TransactionStatus::Completed);
-    assert_eq!(store.results(running.id).await.unwrap(), [result(0, "v")]);
+    let live = store.transaction(running.id).await.unwrap().unwrap();
+    assert_eq!((live.status, &live.phase), (TransactionStatus::InProgress, &Phase::Ready { not_before: None }));
+    assert!(store.results(running.id).await.unwrap().is_empty());
+    let again = store.claim(key, &[], secs(3)).await.unwrap().unwrap();
+    let results: Vec<_> = (0..200).map(|n| result(n, "w")).collect();
+    for results in [&results[..1], &results] {
+        enqueue(&store, key, 4).await;
+        let next =
+            if results.len() == 1 { again.clone() } else { store.claim(key, &[], secs(5)).await.unwrap().unwrap() };
+        store.settle(&completed(&next, 5), results).await.unwrap();
+        assert_eq!(store.results(next.id).await.unwrap(), results, "small ones and large ones");
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_that_a_kill_cut_short_has_not_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let key = register(&store, "A").await.key;
+    let new = work(read("Device.X"));
+    let id = store.enqueue(key, new.clone(), Merge::Never, secs(1)).await.unwrap().id;
+    let running = store.claim(key, &[], secs(2)).await.unwrap().unwrap();
+    assert_eq!(store.transaction(id).await.unwrap(), Some(running.clone()), "seen at once");
+    assert_eq!(store.running(key).await.unwrap(), std::slice::from_ref(&running));
+    assert!(store.claim(key, &[], secs(2)).await.unwrap().is_none(), "and not handed out twice");
+    // Orderly or not: a claim alone writes nothing.
+    store.close().await.unwrap();
+    drop(store);
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let waiting = store.transaction(id).await.unwrap().unwrap();
+    assert_eq!((waiting.status, waiting.attempts), (TransactionStatus::Scheduled, 0));
+    // The next change of the queue takes the claim along.
+    let running = store.claim(key, &[], secs(3)).await.unwrap().unwrap();
+    store.enqueue(key, new, Merge::Never, secs(4)).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let store: Arc<dyn Store> = open_at(folder.path()).await;
+    let cut_off = store.transaction(id).await.unwrap().unwrap();
+    assert_eq!((cut_off.status, cut_off.attempts), (TransactionStatus::InProgress, 1));
+    assert_eq!(store.claim(key, &[], secs(5)).await.unwrap().unwrap().id, running.id);
     store.close().await.unwrap();
 }
 
@@ -336,6 +380,48 @@ async fn a_full_disk_takes_no_writes() {
     assert!(reason.contains("full"), "{reason}");
     assert!(store.register(new_device("B")).await.is_err());
     assert!(store.by_serial("A").await.unwrap().is_some(), "reading goes on");
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_keep_up_refuses_new_work_before_it_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_store(folder.path()).await;
+    let config = acsd::store::sled::StoreConfig {
+        group_commit_linger: Duration::from_secs(2),
+        patience: Duration::from_millis(20),
+        ..config(folder.path())
+    };
+    let store: Arc<dyn Store> = open_with(config, Arc::new(FixedClock)).await.unwrap();
+    let key = store.by_serial("A").await.unwrap().unwrap().key;
+    let slow = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.edit_profile(key, Box::new(|profile| profile.name = "slow".into())).await }
+    });
+    while store.device(key).await.unwrap().unwrap().profile.name != "slow" {
+        tokio::task::yield_now().await;
+    }
+    let before = store.device(key).await.unwrap().unwrap();
+    // What comes at once shares the batch; what comes later is refused long before that is through.
+    let identity = before.state.identity.clone().unwrap_or_else(|| identity("A"));
+    let boot = [event("1 BOOT")];
+    let refused = loop {
+        let recorded = store.record_inform(key, facts(&identity, 1, &boot, &[]), Durability::Durable);
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_millis(100), recorded).await {
+            break error;
+        }
+        assert!(!slow.is_finished(), "a batch this long is noticed");
+    };
+    assert!(matches!(refused, StoreError::Busy { .. }), "{refused}");
+    assert!(store.health().is_ok(), "it will pass");
+    let registered = store.register(new_device("B")).await;
+    assert!(matches!(registered, Err(RegisterError::Store(StoreError::Busy { .. }))));
+    assert!(store.by_serial("B").await.unwrap().is_none(), "nothing was begun");
+    store.record_inform(key, facts(&identity, 1, &[], &[]), Durability::Relaxed).await.unwrap().unwrap();
+    slow.await.unwrap().unwrap().unwrap();
+    while let Err(error) = store.register(new_device("B")).await {
+        assert!(matches!(error, RegisterError::Store(StoreError::Busy { .. })), "{error}");
+    }
     store.close().await.unwrap();
 }
 

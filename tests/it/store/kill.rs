@@ -19,16 +19,25 @@ const FOLDER: &str = "ACSD_TEST_STORE_FOLDER";
 const ROLE: &str = "ACSD_TEST_STORE_ROLE";
 const WORKERS: u32 = 8;
 const ROUNDS: u32 = 6;
+/// Of each worker that is not killed.
+const ROUNDS_OF_A_WHILE: i64 = 3;
 
 fn spawn(role: &str, folder: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["store::kill::child", "--exact", "--nocapture", "--test-threads=1"])
-        .env(FOLDER, folder)
-        .env(ROLE, role)
+    command(Command::new("env"), role, folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("the test binary runs itself")
+}
+
+/// This test binary as a child with a role, run by `runner`.
+pub(super) fn command(mut runner: Command, role: &str, folder: &Path) -> Command {
+    runner
+        .arg(std::env::current_exe().unwrap())
+        .args(["store::kill::child", "--exact", "--nocapture", "--test-threads=1"])
+        .env(FOLDER, folder)
+        .env(ROLE, role);
+    runner
 }
 
 /// Does nothing unless a test started this process as its child.
@@ -37,7 +46,8 @@ fn child() {
     let (Ok(folder), Ok(role)) = (std::env::var(FOLDER), std::env::var(ROLE)) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     match role.as_str() {
-        "work" => runtime.block_on(work_until_killed(Path::new(&folder))),
+        "work" => runtime.block_on(work_on_store(Path::new(&folder), i64::MAX)),
+        "work a while" => runtime.block_on(work_on_store(Path::new(&folder), ROUNDS_OF_A_WHILE)),
         "count" => runtime.block_on(count_syncs(Path::new(&folder))),
         other => panic!("no such role: {other}"),
     }
@@ -59,16 +69,18 @@ fn results_of(id: TransactionId) -> Vec<VariableResult> {
     vec![result(0, &text), result(1, "end")]
 }
 
-async fn work_until_killed(folder: &Path) {
+async fn work_on_store(folder: &Path, rounds: i64) {
     let store: Arc<dyn Store> = open_at(folder).await;
-    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work_on(Arc::clone(&store), worker))).collect();
+    let workers: Vec<_> =
+        (0..WORKERS).map(|worker| tokio::spawn(work_on(Arc::clone(&store), worker, rounds))).collect();
     for worker in workers {
-        worker.await.expect("works until it is killed");
+        worker.await.expect("works until it is done or killed");
     }
+    store.close().await.expect("closes");
 }
 
-async fn work_on(store: Arc<dyn Store>, worker: u32) {
-    for round in 0_i64.. {
+async fn work_on(store: Arc<dyn Store>, worker: u32, rounds: i64) {
+    for round in 0..rounds {
         let serial = format!("{}-{worker}-{round}", std::process::id());
         let key = register(&store, &serial).await.key;
         report(format_args!("registered {key}"));
@@ -97,15 +109,15 @@ async fn work_on(store: Arc<dyn Store>, worker: u32) {
 }
 
 /// What has been acknowledged, over all rounds.
-#[derive(Default)]
-struct Acknowledged {
+#[derive(Default, Clone)]
+pub(super) struct Acknowledged {
     devices: BTreeMap<u32, BTreeSet<String>>,
     /// How far each has come, and its device.
     transactions: BTreeMap<u64, (String, DeviceKey)>,
 }
 
 impl Acknowledged {
-    fn note(&mut self, line: &str) {
+    pub(super) fn note(&mut self, line: &str) {
         // The harness of the child may write in front of its first line.
         let Some((_, words)) = line.split_once("ack ") else { return };
         match words.split(' ').collect::<Vec<_>>()[..] {
@@ -120,7 +132,27 @@ impl Acknowledged {
         }
     }
 
-    async fn check(&self, store: &Arc<dyn Store>) {
+    /// Transactions.
+    pub(super) fn len(&self) -> usize {
+        self.transactions.len()
+    }
+
+    /// Whether the store does not open, or something is missing from it.
+    pub(super) async fn is_lost(&self, folder: &Path) -> bool {
+        let opened = acsd::store::sled::open_sled(config(folder), Arc::new(FixedClock)).await;
+        let Ok(store) = opened else { return true };
+        let store: Arc<dyn Store> = store;
+        let mut lost = false;
+        for (id, (_, device)) in &self.transactions {
+            let removed = self.devices.get(&device.0).is_some_and(|verbs| verbs.contains("edited"));
+            let found = store.transaction(TransactionId(*id)).await;
+            lost |= !removed && !matches!(found, Ok(Some(_)));
+        }
+        store.close().await.ok();
+        lost
+    }
+
+    pub(super) async fn check(&self, store: &Arc<dyn Store>) {
         for (key, verbs) in &self.devices {
             let device = store.device(DeviceKey(*key)).await.unwrap();
             if verbs.contains("removed") {
@@ -220,10 +252,14 @@ async fn count_syncs(folder: &Path) {
     for at in 0..3 {
         synced!(store.enqueue(key, work(read("Device.X")), acsd::store::Merge::Never, secs(at)));
     }
-    let running = synced!(store.claim(key, &[], secs(5))).unwrap();
+    // A read has not started until something else is written; what changes a device has.
+    let running = store.claim(key, &[], secs(5)).await.unwrap().unwrap();
     synced!(store.save(&acsd::model::transaction::Transaction { note: Some("n".to_owned()), ..running.clone() }));
     synced!(store.settle(&completed(&running, 6), &results_of(running.id)));
     synced!(store.cancel(TransactionId(2), secs(7)));
+    synced!(store.cancel(TransactionId(3), secs(7)));
+    synced!(store.enqueue(key, work(acsd::model::transaction::Work::Reboot), acsd::store::Merge::Never, secs(8)));
+    synced!(store.claim(key, &[], secs(9))).unwrap();
     synced!(store.remove(key));
 
     // Nobody sees a change before it is on the disk.

@@ -112,3 +112,11 @@ fn a_device_without_the_parameter_is_never_told_its_name() {
     assert!(world.fault().message.contains("Device.ManagementServer.Password"), "{:?}", world.fault());
     assert_eq!(world.device.methods(), ["GetParameterNames"]);
 }
+
+#[test]
+fn an_agent_that_dies_of_being_asked_for_names_is_not_asked_again() {
+    let device = device("1", "60").at(0, Twist::LostOnTheWay);
+    let mut world = world(device, Setting::Credentials, Some(login()));
+    world.run().assert_completed();
+    assert_eq!(world.device.methods(), ["GetParameterNames", "SetParameterValues"]);
+}

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::{
-    AddObjectResponse, Applied, ParameterInfoStruct, ParameterNames, ParameterValues, SetParameterValues,
+    AddObjectResponse, Applied, ParameterAttributeStruct, ParameterAttributes, ParameterInfoStruct, ParameterNames,
+    ParameterValues, SetParameterAttributes, SetParameterValues,
 };
 use crate::cwmp::message::inform::ParameterValueStruct;
 use crate::cwmp::message::{Fault, ParameterFault, Request, Response};
@@ -47,6 +48,20 @@ pub(super) enum Reply {
     },
 }
 
+/// What a read of a partial path is answered with.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartialPaths {
+    /// What is below.
+    #[default]
+    Expanded,
+    /// The object itself, as if it had a value.
+    Itself,
+    /// An empty list.
+    Nothing,
+    /// A 9005.
+    Refused,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Device {
     pub(super) parameters: BTreeMap<String, (String, XsdType)>,
@@ -70,8 +85,23 @@ pub(super) struct Device {
     pub(super) names_the_name: bool,
     /// What is left out of answers without a fault.
     pub(super) withheld: BTreeSet<String>,
-    /// A partial path is answered with the object itself, as if it had a value.
-    pub(super) expands_nothing: bool,
+    pub(super) partial_paths: PartialPaths,
+    /// Of several names it answers the last alone.
+    pub(super) last_name_only: bool,
+    /// The session breaks on a read of anything but parameters that it has.
+    pub(super) dies_of_what_it_lacks: bool,
+    /// `NextLevel` is ignored, and objects are not listed.
+    pub(super) lists_leaves_only: bool,
+    /// What is shown in place of a value.
+    pub(super) masks: BTreeMap<String, &'static str>,
+    /// What a write really stores, and in how many writes.
+    pub(super) stores: BTreeMap<String, (u32, &'static str)>,
+    /// How every value is normalised when it is stored.
+    pub(super) normalises: Option<fn(&str) -> String>,
+    /// Notification attributes that are not 0.
+    pub(super) attributes: BTreeMap<String, u8>,
+    /// Whose notification cannot be changed.
+    pub(super) unnotifiable: BTreeSet<String>,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -148,6 +178,12 @@ impl Device {
             Some(Twist::Ignored) => return Reply::Answer(Answer::Missing),
             _ => {}
         }
+        if self.dies_of_what_it_lacks
+            && let Request::GetParameterValues(read) = request
+            && read.names.iter().any(|name| !self.parameters.contains_key(name.as_ref()))
+        {
+            return Reply::Gone { killed: false };
+        }
         let answer = self.carry_out(request);
         match (twist, answer) {
             (Some(Twist::AnswerLost), _) => Reply::Gone { killed: false },
@@ -178,18 +214,28 @@ impl Device {
                 self.restarts += 1;
                 Ok(Response::FactoryReset)
             }
+            Request::GetParameterAttributes(read) => self.get_attributes(&read.names),
+            Request::SetParameterAttributes(write) => self.set_attributes(write),
             other => panic!("no procedure calls {other:?}"),
         };
         done.map_or_else(Answer::Fault, Answer::Response)
     }
 
     fn get(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
-        if self.expands_nothing && names.iter().all(|name| name.ends_with('.')) {
-            let itself = |name: &Cow<'static, str>| ParameterValueStruct::new(name.clone(), "", XsdType::String);
-            let parameters = names.iter().map(itself).collect();
-            return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+        if let Some(partial) = names.iter().find(|name| name.ends_with('.')) {
+            let itself = || ParameterValueStruct::new(partial.clone(), "", XsdType::String);
+            let parameters = match self.partial_paths {
+                PartialPaths::Expanded => None,
+                PartialPaths::Itself => Some(vec![itself()]),
+                PartialPaths::Nothing => Some(Vec::new()),
+                PartialPaths::Refused => return Err(self.about(9005, partial)),
+            };
+            if let Some(parameters) = parameters {
+                return Ok(Response::GetParameterValues(ParameterValues { parameters }));
+            }
         }
         let mut found = Vec::new();
+        let names = if self.last_name_only { names.get(names.len() - 1..).unwrap_or(names) } else { names };
         for name in names {
             if let Some(code) = self.unreadable.get(name.as_ref()) {
                 return Err(self.about(*code, name));
@@ -212,7 +258,10 @@ impl Device {
         let parameters = found
             .into_iter()
             .filter(|(path, _)| !self.withheld.contains(*path))
-            .map(|(path, (value, ty))| ParameterValueStruct::new(path.clone(), value.clone(), *ty))
+            .map(|(path, (value, ty))| {
+                let shown = self.masks.get(path).map_or_else(|| value.clone(), |mask| (*mask).to_owned());
+                ParameterValueStruct::new(path.clone(), shown, *ty)
+            })
             .collect();
         Ok(Response::GetParameterValues(ParameterValues { parameters }))
     }
@@ -229,7 +278,9 @@ impl Device {
         let mut exists = self.objects.contains(path);
         for rest in all.filter_map(|name| name.strip_prefix(path)) {
             exists = true;
-            if let Some(child) = rest.split_inclusive('.').next() {
+            if self.lists_leaves_only {
+                children.extend((!rest.ends_with('.')).then(|| format!("{path}{rest}")));
+            } else if let Some(child) = rest.split_inclusive('.').next() {
                 children.insert(format!("{path}{child}"));
             }
         }
@@ -262,10 +313,40 @@ impl Device {
         }
         self.writes += 1;
         for parameter in &write.parameters {
-            let value = (parameter.value.to_string(), parameter.ty);
-            self.parameters.insert(parameter.name.to_string(), value);
+            let mut value = self.normalises.map_or_else(|| parameter.value.to_string(), |form| form(&parameter.value));
+            if let Some((times, stored)) = self.stores.get_mut(parameter.name.as_ref())
+                && *times > 0
+            {
+                *times -= 1;
+                value = (*stored).to_owned();
+            }
+            self.parameters.insert(parameter.name.to_string(), (value, parameter.ty));
         }
         Ok(Response::SetParameterValues(Applied::Now))
+    }
+
+    fn get_attributes(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
+        if let Some(unknown) = names.iter().find(|name| !self.parameters.contains_key(name.as_ref())) {
+            return Err(self.about(9005, unknown));
+        }
+        let notification = |name: &str| self.attributes.get(name).copied().unwrap_or(0);
+        let read = |name: &Cow<'static, str>| ParameterAttributeStruct {
+            name: name.clone(),
+            notification: notification(name),
+            access_list: Vec::new(),
+        };
+        Ok(Response::GetParameterAttributes(ParameterAttributes { parameters: names.iter().map(read).collect() }))
+    }
+
+    fn set_attributes(&mut self, write: &SetParameterAttributes<'static>) -> Result<Response<'static>, Fault<'static>> {
+        if let Some(refused) = write.parameters.iter().find(|it| self.unnotifiable.contains(it.name.as_ref())) {
+            return Err(self.about(9009, &refused.name));
+        }
+        for parameter in &write.parameters {
+            assert!(parameter.notification_change && !parameter.access_list_change, "{parameter:?}");
+            self.attributes.insert(parameter.name.to_string(), parameter.notification);
+        }
+        Ok(Response::SetParameterAttributes)
     }
 
     pub(super) fn add(&mut self, table: &str) -> Result<Response<'static>, Fault<'static>> {

@@ -1,7 +1,7 @@
 use crate::tasks::plan::Ending;
 use crate::types::value::XsdType;
 
-use super::device::{Device, Twist};
+use super::device::{Device, PartialPaths, Twist};
 use super::world::{World, get};
 
 fn tree() -> Device {
@@ -110,18 +110,24 @@ fn a_subtree_that_is_too_much_is_split_into_its_children() {
 
 #[test]
 fn a_device_that_expands_no_partial_path_is_read_level_by_level() {
-    let literal = || Device { expands_nothing: true, ..tree() };
-    for paths in [&["Device."][..], &[]] {
-        let mut world = World::new(literal(), get(paths));
+    for partial_paths in [PartialPaths::Itself, PartialPaths::Nothing, PartialPaths::Refused] {
+        let literal = || Device { partial_paths, ..tree() };
+        for paths in [&["Device."][..], &[]] {
+            let mut world = World::new(literal(), get(paths));
+            world.run().assert_completed();
+            assert_eq!(note(&world), "", "nothing is left out");
+            assert_eq!(world.results.len(), 5, "{partial_paths:?}: {:?}", world.results);
+            assert!(world.results.iter().all(|result| result.value.is_some() && !result.path.ends_with('.')));
+            let valued = world.learned.iter().flat_map(|patch| &patch.learn).filter(|it| it.value.is_some());
+            assert!(valued.clone().all(|it| !it.path.ends_with('.')), "no object has a value");
+        }
+        let mut world = World::new(literal(), get(&["Device.Empty."]));
         world.run().assert_completed();
-        assert_eq!(world.results.len(), 5, "{:?}", world.results);
-        assert!(world.results.iter().all(|result| result.value.is_some() && !result.path.ends_with('.')));
-        let valued = world.learned.iter().flat_map(|patch| &patch.learn).filter(|it| it.value.is_some());
-        assert!(valued.clone().all(|it| !it.path.ends_with('.')), "no object has a value");
+        assert_eq!(world.outcome(), [("Device.Empty.", None, None)]);
+        let mut world = World::new(literal(), get(&["Device.No."]));
+        world.run();
+        assert_eq!(world.outcome(), [("Device.No.", None, Some(9005))]);
     }
-    let mut world = World::new(literal(), get(&["Device.Empty."]));
-    world.run().assert_completed();
-    assert_eq!(world.outcome(), [("Device.Empty.", None, None)]);
 }
 
 #[test]
@@ -141,8 +147,7 @@ fn what_the_device_lists_but_denies_is_left_out() {
         let mut world = World::new(device, get(&[]));
         world.run().assert_completed();
         assert!(note(&world).contains("Device."), "{code}: {}", note(&world));
-        // 9005 on a subtree denies all of it: the device gives nothing else to go by.
-        assert_eq!(world.results.len(), if code == 9005 { 3 } else { 5 }, "{code}");
+        assert_eq!(world.results.len(), 5, "{code}");
         assert!(world.results.iter().all(|result| result.fault.is_none()));
         assert_eq!(world.sessions, 1);
     }
@@ -206,4 +211,67 @@ fn the_first_lost_session_does_not_wait_and_a_call_that_kills_every_session_ends
     world.run();
     assert_eq!(world.sessions, 5);
     assert!(world.fault().message.contains("unknown"));
+}
+
+#[test]
+fn a_read_that_broke_the_session_off_is_repeated_level_by_level() {
+    for paths in [vec!["Device.B."], vec![], vec!["Device."]] {
+        let mut world = World::new(Device { dies_of_what_it_lacks: true, ..tree() }, get(&paths));
+        world.run().assert_completed();
+        assert_eq!(world.sessions, 2, "{paths:?}");
+        let reads = world.device.reads();
+        assert_eq!(reads.iter().flatten().filter(|name| name.ends_with('.')).count(), 1, "{reads:?}");
+        assert!(world.outcome().iter().any(|(path, value, _)| *path == "Device.B.2.Name" && *value == Some("b2")));
+        assert_eq!(world.results.len(), if paths == ["Device.B."] { 2 } else { 5 }, "{:?}", world.outcome());
+    }
+}
+
+#[test]
+fn a_name_that_broke_the_session_off_is_looked_up_before_it_is_asked_again() {
+    let device = Device { dies_of_what_it_lacks: true, ..tree() };
+    let mut world = World::new(device, get(&["Device.A.One", "Device.A.No", "Device.No.One", "Device.B.1.Name"]));
+    world.run();
+    assert_eq!(world.sessions, 2);
+    let Ending::Failed(fault) = world.ending() else { panic!("completed") };
+    assert!(fault.message.contains("Device.A.No"), "{}", fault.message);
+    let outcome: Vec<_> = world.outcome().iter().map(|(path, value, _)| (*path, *value)).collect();
+    let want =
+        [("Device.A.One", Some("1")), ("Device.A.No", None), ("Device.No.One", None), ("Device.B.1.Name", Some("b1"))];
+    assert_eq!(outcome, want);
+}
+
+#[test]
+fn a_device_that_cannot_list_is_asked_again_as_before() {
+    for paths in [["Device.A."], ["Device.A.One"]] {
+        let device = tree().at(0, Twist::AnswerLost).at(1, Twist::Fault(9000));
+        let mut world = World::new(device, get(&paths));
+        world.run().assert_completed();
+        assert_eq!(world.device.methods(), ["GetParameterValues", "GetParameterNames", "GetParameterValues"]);
+    }
+}
+
+#[test]
+fn objects_are_found_by_what_they_contain() {
+    let mut world = World::new(Device { lists_leaves_only: true, ..tree() }, get(&[]));
+    world.run().assert_completed();
+    assert_eq!(world.device.reads(), [["Device.RootDataModelVersion"], ["Device.A."], ["Device.B."]]);
+    assert_eq!(world.results.len(), 5);
+}
+
+#[test]
+fn each_read_that_broke_off_is_tried_the_other_way() {
+    let device = tree().at(0, Twist::LostOnTheWay).at(1, Twist::LostOnTheWay);
+    let mut world = World::new(device, get(&["Device.A."]));
+    world.run().assert_completed();
+    assert_eq!(world.device.methods(), ["GetParameterValues", "GetParameterNames", "GetParameterValues"]);
+}
+
+#[test]
+fn what_a_batch_leaves_out_is_asked_for_by_itself() {
+    let names = ["Device.A.One", "Device.A.Two", "Device.B.1.Name"];
+    let mut world = World::new(Device { last_name_only: true, ..tree() }, get(&names));
+    world.run().assert_completed();
+    assert_eq!(world.outcome().iter().map(|(path, ..)| *path).collect::<Vec<_>>(), names);
+    assert!(world.results.iter().all(|result| result.value.is_some()));
+    assert_eq!(world.device.reads().iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1]);
 }

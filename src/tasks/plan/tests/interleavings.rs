@@ -5,9 +5,11 @@ use proptest::collection::hash_map;
 use proptest::prelude::*;
 
 use crate::model::transaction::{Assignment, NewObject, NewValue, TransactionStatus, Work};
+use crate::model::wanted::{WantedAttribute, WantedConfiguration};
 use crate::types::value::XsdType;
 
 use super::device::{Device, Twist};
+use super::wanted::{parameters, row, wanted};
 use super::world::{World, get, object, parameter};
 
 const TABLE: &str = "Device.T.";
@@ -32,8 +34,10 @@ fn device() -> Device {
         ("Device.A", "0", XsdType::UnsignedInt),
         ("Device.B", "false", XsdType::Boolean),
         ("Device.C.1.X", "x", XsdType::String),
+        ("Device.T.2.Name", "theirs", XsdType::String),
     ]);
-    Device { row: vec![("Enable", "0", XsdType::Boolean)], ..device }.table(TABLE, &[2])
+    let row = vec![("Enable", "0", XsdType::Boolean), ("Name", "", XsdType::String)];
+    Device { row, ..device }.table(TABLE, &[2])
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -49,7 +53,40 @@ fn work() -> impl Strategy<Value = Work> {
         Just(Work::DeleteObject { objects: vec![object("Device.T.2."), object("Device.T.9.")] }),
         Just(Work::Reboot),
         Just(Work::FactoryReset),
+        Just(Work::Sync),
+        Just(Work::Reconfigure),
+        Just(Work::DeviceFactory),
     ]
+}
+
+/// Two parameters, a notification, and a row that the table does not have.
+fn configuration() -> WantedConfiguration {
+    let attribute = WantedAttribute { path: parameter("Device.A"), notification: 2 };
+    WantedConfiguration {
+        objects: vec![row(TABLE, &[("Name", "ours")], &[("Enable", "1")])],
+        attributes: vec![attribute],
+        ..parameters(&[("Device.A", "5"), ("Device.B", "true")])
+    }
+}
+
+fn converged(world: &World) {
+    let completed = world.transaction.status == TransactionStatus::Completed;
+    let device = &world.device;
+    // A row whose values were refused goes again, and may be tried again.
+    assert!(device.adds <= 1 + device.deletes, "{} rows: {:?}", device.adds, device.calls);
+    if completed {
+        assert_eq!((device.value("Device.A"), device.value("Device.B")), ("5", "true"));
+    }
+    if completed && world.transaction.work != Work::DeviceFactory {
+        assert_eq!(device.attributes.get("Device.A"), Some(&2));
+        let rows = device.rows(TABLE);
+        assert_eq!(rows.len(), 2, "{:?}", device.calls);
+        let row = object(TABLE).instance(rows[1]);
+        let value = |leaf: &str| device.value(row.leaf(leaf).unwrap().as_str());
+        assert_eq!((value("Name"), value("Enable")), ("ours", "1"));
+        let added = world.results.iter().filter(|result| result.path.starts_with(row.as_str())).count();
+        assert_eq!(added, 2, "{:?}", world.results);
+    }
 }
 
 fn holds(world: &World) {
@@ -75,6 +112,7 @@ fn holds(world: &World) {
         Work::DeleteObject { .. } => {
             assert!(world.device.deletes <= 1);
         }
+        Work::Sync | Work::Reconfigure | Work::DeviceFactory => converged(world),
         _ => {}
     }
 }
@@ -83,10 +121,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_transaction_ends_truthfully(work in work(), script in hash_map(0_usize..14, twist(), 0..8)) {
+    fn every_transaction_ends_truthfully(work in work(), script in hash_map(0_usize..20, twist(), 0..8)) {
         let mut world = World::new(Device { script: script.clone(), ..device() }, work);
+        world.wanted = Some(wanted(configuration(), None));
         world.run();
-        prop_assert!(world.sessions <= 5 + 14, "{} sessions", world.sessions);
+        prop_assert!(world.sessions <= 5 + 20, "{} sessions", world.sessions);
         // A permanent fault in place of a list makes a table look as if it had lost its rows: no such lie here.
         let lies = script.values().any(|twist| *twist == Twist::Fault(9005));
         if !lies {

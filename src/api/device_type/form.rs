@@ -1,0 +1,312 @@
+//! Reading a type from a body.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::view::LocationParameter;
+use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS, sentence};
+use crate::api::catalogue::{Names, Write, read_only, read_wished};
+use crate::api::error::FieldErrors;
+use crate::api::wanted::form::{AttributeSchema, ObjectSchema, WantedPatch, WriteSchema, parse_path, read_writes};
+use crate::api::words::not_a_choice;
+use crate::model::device::DataModel;
+use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, TypeMatch};
+use crate::model::wanted::{WantedConfiguration, WantedParameter};
+use crate::types::path::ParameterPath;
+
+/// What the fields of a type may hold.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only; a test holds it against the reader")]
+#[schema(as = DeviceTypeFields)]
+pub(super) struct DeviceTypeSchema {
+    /// Required, unless `short_name` is given.
+    name: Option<String>,
+    /// Unique; at first the name.
+    short_name: Option<String>,
+    r#match: Option<MatchSchema>,
+    /// Parameters with fixed paths that every device of the type is to have.
+    parameters: Option<Vec<WriteSchema>>,
+    /// Notification attributes.
+    attributes: Option<Vec<AttributeSchema>>,
+    /// Rows of tables, found by key.
+    objects: Option<Vec<ObjectSchema>>,
+    /// What the operation `device_factory` writes.
+    device_factory: Option<Vec<WriteSchema>>,
+    /// What health checks read, and what they find alarming.
+    health_parameters: Option<Vec<HealthSchema>>,
+    /// The parameter that a device's `location_name` is written to; or a list of one per data model.
+    location_parameter: Option<LocationParameter>,
+    /// Periodic Inform interval in seconds of devices that have none of their own.
+    #[schema(minimum = 1)]
+    update_frequency: Option<u32>,
+    emission: Option<EmissionSchema>,
+    /// Traces the sessions of all its devices.
+    debug: Option<bool>,
+}
+
+/// Which devices get this type at first contact: patterns in which `*` stands for anything. All that are given must fit.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceTypeMatch)]
+pub(super) struct MatchSchema {
+    oui: Option<String>,
+    product_class: Option<String>,
+    model_name: Option<String>,
+    software_version: Option<String>,
+}
+
+/// A parameter that tells how a device is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceTypeHealth)]
+pub(super) struct HealthSchema {
+    /// The key under which a health check shows it.
+    name: String,
+    path: String,
+    /// An issue from this value on upwards.
+    warning_above: Option<f64>,
+    /// An issue from this value on downwards.
+    warning_below: Option<f64>,
+    /// Of the issue; `medium` unless told.
+    severity: Option<String>,
+    /// Of the issue; made from the name unless told.
+    code: Option<String>,
+    /// Of the issue.
+    message: Option<String>,
+}
+
+/// How envelopes for these devices are written; absent or null: as configured.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceTypeEmission)]
+pub(super) struct EmissionSchema {
+    /// `mirror`, `always` or `never`.
+    xml_declaration: Option<String>,
+    /// `SOAP-ENV`, `soap-env` or `soapenv`.
+    soap_prefix: Option<String>,
+    /// Leaves `ParameterKey` out.
+    no_parameter_key: Option<bool>,
+    /// Never sends `GetParameterAttributes` or `SetParameterAttributes`.
+    no_attributes: Option<bool>,
+    /// Puts `encodingStyle` on the SOAP body.
+    encoding_style: Option<bool>,
+    /// `learned`, `digit` or `word`.
+    boolean_form: Option<String>,
+}
+
+/// A type to be created.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceTypeCreate, example = json!({
+    "id": 5, "short_name": "enterprise_router", "name": "Enterprise router",
+    "match": {"oui": "00D09E", "product_class": "IGD*"},
+    "parameters": [{"path": "Device.ManagementServer.PeriodicInformInterval", "value": "300", "value_type": "integer"}],
+    "attributes": [{"path": "Device.DeviceInfo.SoftwareVersion", "notification": 2}],
+    "objects": [{"path": "Device.WiFi.SSID.", "key": {"SSID": "guest"}, "parameters": {"Enable": true}}]
+}))]
+pub(super) struct DeviceTypeCreateSchema {
+    /// A wished-for id.
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
+    id: Option<u32>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    fields: DeviceTypeSchema,
+}
+
+/// Checked values.
+#[expect(clippy::option_option, reason = "absent and null are different things")]
+pub(super) struct DeviceTypePatch {
+    pub(super) wished: Option<u32>,
+    names: Names,
+    matching: Option<TypeMatch>,
+    wanted: WantedPatch,
+    device_factory: Option<Vec<WantedParameter>>,
+    health_parameters: Option<Vec<HealthParameter>>,
+    location_parameters: Option<Vec<ParameterPath>>,
+    update_frequency: Option<Option<u32>>,
+    emission: Option<EmissionOverrides>,
+    debug: Option<bool>,
+}
+
+impl DeviceTypePatch {
+    pub(super) fn apply(self, record: &mut DeviceType) {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(&mut record.name, self.names.name);
+        set(&mut record.short_name, self.names.short_name);
+        set(&mut record.matching, self.matching);
+        self.wanted.apply(&mut record.wanted);
+        set(&mut record.device_factory, self.device_factory);
+        set(&mut record.health_parameters, self.health_parameters);
+        set(&mut record.location_parameters, self.location_parameters);
+        set(&mut record.update_frequency, self.update_frequency);
+        set(&mut record.emission, self.emission);
+        set(&mut record.debug, self.debug);
+    }
+}
+
+/// Reads a type; `stored` is what masked values stand for.
+pub(super) fn read(
+    body: Map<String, Value>,
+    write: Write,
+    stored: &DeviceType,
+) -> Result<DeviceTypePatch, FieldErrors> {
+    let mut fields = Fields::new(body);
+    let wished = read_wished(&mut fields, write);
+    let names = Names::read(&mut fields, write);
+    let matching = fields.nullable("match", read_match).map(Option::unwrap_or_default);
+    let wanted = WantedPatch::read(&mut fields, &stored.wanted);
+    let device_factory = read_writes(&mut fields, "device_factory", &stored.device_factory);
+    let health_parameters = read_health_parameters(&mut fields);
+    let location_parameters = read_location_parameters(&mut fields);
+    let update_frequency = fields.nullable("update_frequency", |fields, name| fields.integer(name, 1..=u32::MAX));
+    let emission = fields.nullable("emission", read_emission).map(Option::unwrap_or_default);
+    let debug = fields.boolean("debug");
+    fields.finish(read_only(write))?;
+    let WantedConfiguration { parameters, attributes, objects } = WantedConfiguration::default();
+    let wanted = WantedPatch {
+        parameters: write.or_default(wanted.parameters, || parameters),
+        attributes: write.or_default(wanted.attributes, || attributes),
+        objects: write.or_default(wanted.objects, || objects),
+    };
+    Ok(DeviceTypePatch {
+        wished,
+        names,
+        matching: write.or_default(matching, TypeMatch::default),
+        wanted,
+        device_factory: write.or_default(device_factory, Vec::new),
+        health_parameters: write.or_default(health_parameters, Vec::new),
+        location_parameters: write.or_default(location_parameters, Vec::new),
+        update_frequency: write.or_default(update_frequency, || None),
+        emission: write.or_default(emission, EmissionOverrides::default),
+        debug: write.or_default(debug, || false),
+    })
+}
+
+/// Takes an object of which `read` takes the fields.
+fn read_nested<T>(fields: &mut Fields, field: &str, read: impl FnOnce(&mut Fields) -> T) -> Option<T> {
+    let mut nested = Fields::new(fields.object(field)?);
+    let value = read(&mut nested);
+    match nested.finish(&[]) {
+        Ok(()) => Some(value),
+        Err(errors) => {
+            fields.nested_errors(field, errors);
+            None
+        }
+    }
+}
+
+fn read_match(fields: &mut Fields, field: &str) -> Option<TypeMatch> {
+    read_nested(fields, field, |fields| {
+        let mut pattern = |name: &str| {
+            let text = fields.nullable(name, |fields, name| fields.text(name, LINE_MAX_CHARS)).flatten()?;
+            let text = text.trim();
+            (!text.is_empty()).then(|| Pattern(text.to_owned()))
+        };
+        TypeMatch {
+            oui: pattern("oui"),
+            product_class: pattern("product_class"),
+            model_name: pattern("model_name"),
+            software_version: pattern("software_version"),
+        }
+    })
+}
+
+fn read_emission(fields: &mut Fields, field: &str) -> Option<EmissionOverrides> {
+    read_nested(fields, field, |fields| EmissionOverrides {
+        xml_declaration: read_word(fields, "xml_declaration", &["mirror", "always", "never"]),
+        soap_prefix: read_word(fields, "soap_prefix", &["SOAP-ENV", "soap-env", "soapenv"]),
+        no_parameter_key: fields.nullable("no_parameter_key", Fields::boolean).flatten(),
+        no_attributes: fields.nullable("no_attributes", Fields::boolean).flatten(),
+        encoding_style: fields.nullable("encoding_style", Fields::boolean).flatten(),
+        boolean_form: read_word(fields, "boolean_form", &["learned", "digit", "word"]),
+    })
+}
+
+/// A word of a closed set, as the configuration file spells it.
+fn read_word<T: DeserializeOwned>(fields: &mut Fields, field: &str, choices: &[&str]) -> Option<T> {
+    let read = |word: &str| serde_json::from_value(word.into()).map_err(|_unknown| not_a_choice(word, choices));
+    fields.nullable(field, |fields, field| fields.parsed(field, read)).flatten()
+}
+
+fn read_health_parameters(fields: &mut Fields) -> Option<Vec<HealthParameter>> {
+    let parameters = fields.list_of("health_parameters", read_health_parameter)?;
+    let mut seen = std::collections::HashSet::new();
+    let repeated = |one: &HealthParameter| {
+        // The same thing may stand elsewhere in the other data model.
+        if seen.insert((one.name.clone(), DataModel::of_path(one.path.as_str()))) {
+            FieldErrors::default()
+        } else {
+            FieldErrors::one("name", "Is given twice.")
+        }
+    };
+    let errors: Vec<FieldErrors> = parameters.iter().map(repeated).collect();
+    let is_unique = errors.iter().all(FieldErrors::is_empty);
+    fields.element_errors("health_parameters", errors);
+    is_unique.then_some(parameters)
+}
+
+fn read_health_parameter(mut element: Fields) -> Result<HealthParameter, FieldErrors> {
+    let name = element.filled_line("name");
+    let name = element.require("name", name);
+    let path = element.parsed("path", parse_path);
+    let path = element.require("path", path);
+    let warning_above = element.nullable("warning_above", Fields::number).flatten();
+    let warning_below = element.nullable("warning_below", Fields::number).flatten();
+    let severity = element.filled_line("severity");
+    let code = element.text("code", LINE_MAX_CHARS);
+    let message = element.text("message", TEXT_MAX_CHARS);
+    element.finish(&[])?;
+    let (Some(name), Some(path)) = (name, path) else {
+        // Unreachable: what is missing has been an error above.
+        return Err(FieldErrors::one("name", "This field is required."));
+    };
+    let made = || name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    Ok(HealthParameter {
+        code: code.filter(|code| !code.is_empty()).unwrap_or_else(made),
+        severity: severity.unwrap_or_else(|| "medium".to_owned()),
+        message: message.unwrap_or_default(),
+        name,
+        path,
+        warning_above,
+        warning_below,
+    })
+}
+
+/// Null, a path, or a list of paths of which no two are of one data model.
+fn read_location_parameters(fields: &mut Fields) -> Option<Vec<ParameterPath>> {
+    const FIELD: &str = "location_parameter";
+    let given = fields.nullable(FIELD, Fields::any)?;
+    let texts = match given {
+        None => return Some(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(one) => vec![one],
+    };
+    let mut paths: Vec<ParameterPath> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let Value::String(text) = text else {
+            fields.error(FIELD, "Expected a path or a list of paths.");
+            return None;
+        };
+        if text.is_empty() && paths.is_empty() {
+            continue;
+        }
+        let model = DataModel::of_path(&text);
+        match parse_path(&text) {
+            Ok(_) if paths.iter().any(|other| DataModel::of_path(other.as_str()) == model) => {
+                fields.error(FIELD, "Only one path of each data model is possible.");
+                return None;
+            }
+            Ok(path) => paths.push(path),
+            Err(reason) => {
+                fields.error(FIELD, sentence(&reason));
+                return None;
+            }
+        }
+    }
+    Some(paths)
+}
