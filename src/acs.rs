@@ -5,4 +5,5 @@ pub mod driver;
 pub mod exchange;
 pub mod gate;
 pub mod listen;
+pub mod recorder;
 pub mod sessions;

@@ -24,6 +24,7 @@ pub mod refresh;
 mod remainder;
 pub mod router;
 pub mod serve;
+mod session;
 pub mod shell;
 pub mod token;
 pub mod transaction;

@@ -322,6 +322,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         exchanges_max: cwmp.max_exchanges,
         drain: Duration::from_secs(cwmp.limits.drain_timeout_secs),
         fallback_interval_secs: cwmp.fallback_interval_secs,
+        traces: config.traces.clone(),
     };
     Ok(Driver::new(services, gate, driver_config))
 }
@@ -414,6 +415,11 @@ fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Drive
     loops.spawn(async move {
         watching.await;
         "the store"
+    });
+    let recording = driver.clone().record(shutdown.clone());
+    loops.spawn(async move {
+        recording.await;
+        "the recorder of sessions"
     });
     let sweeping = driver.sweep(shutdown.clone());
     loops.spawn(async move {

@@ -7,6 +7,7 @@ mod demo;
 mod serve;
 mod simulate;
 pub mod token;
+pub mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// API tokens: create, list, revoke
     Token(TokenCommand),
+    /// Recorded sessions of a device
+    Trace(trace::TraceArgs),
     /// Simulated CPEs against any ACS
     Simulate(Box<simulate::SimulateArgs>),
     /// Copy the store of a daemon that is stopped, without the space that is wasted
@@ -66,6 +69,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => wait_for(tokens(command)),
+        Command::Trace(args) => wait_for(traces(args)),
         Command::Simulate(args) => wait_for(simulate::run(*args)),
         Command::Compact(args) => wait_for(compact::run(args)),
         Command::CheckConfig(args) => Ok(check_config::run(&args)),
@@ -98,9 +102,25 @@ async fn tokens(command: TokenCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
+async fn traces(args: trace::TraceArgs) -> anyhow::Result<ExitCode> {
+    let (mut result, mut notes) = (std::io::stdout(), std::io::stderr());
+    let work = trace::run(args, trace::Output { result: &mut result, notes: &mut notes });
+    let done = tokio::select! {
+        done = work => done,
+        stopped = tokio::signal::ctrl_c() => return Ok(stopped.map(|()| ExitCode::SUCCESS)?),
+    };
+    match done {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // A pager that was closed has seen enough.
+        Err(trace::TraceError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
 /// Says what is wrong with the command line.
 #[expect(clippy::print_stderr, reason = "this is what the command has to say")]
-fn misused(error: &token::TokenError) -> ExitCode {
+fn misused(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("acsd: {error}");
     ExitCode::from(EXIT_USAGE)
 }

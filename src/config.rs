@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::acs::gate::{AuthMode, OnboardingMode};
 use crate::acs::listen::ListenConfig;
+use crate::acs::recorder::TraceConfig;
 use crate::api::ApiConfig;
 use crate::connreq::http::CallLimits;
 use crate::connreq::policy::AddressPolicy;
@@ -48,6 +49,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Pushing events.
     pub webhooks: WebhooksConfig,
+    /// What is recorded of devices that are being looked into.
+    pub traces: TraceConfig,
     /// The embedded store's habits.
     pub sled: Sled,
     /// Logs.
@@ -286,6 +289,7 @@ impl Default for Config {
             transactions: Transactions::default(),
             events: EventsConfig::default(),
             webhooks: WebhooksConfig::default(),
+            traces: TraceConfig::default(),
             sled: Sled::default(),
             log: LogSection::default(),
         }

@@ -10,6 +10,7 @@ pub mod matching;
 pub mod placeholders;
 pub mod procedure;
 pub mod token;
+pub mod trace;
 pub mod transaction;
 pub mod wanted;
 pub mod webhook;

@@ -18,6 +18,7 @@ mod http;
 mod listener;
 mod misbehave;
 mod model;
+mod replay;
 mod report;
 mod rpc;
 mod schema;
@@ -36,6 +37,9 @@ pub use fleet::{Fleet, FleetConfig, FleetModel};
 pub use listener::ConnectionRequestListener;
 pub use misbehave::{FaultPath, FaultPathError, Misbehaviour, MisbehaviourError};
 pub use model::{DataModel, ModelError};
+pub use replay::{
+    Difference, RecordedSession, ReplayConfig, ReplayError, ReplayFailure, ReplayReport, load_recorded, replay,
+};
 pub use report::{Event, Outcome, Rule, ServedRpc, SessionFailure, SessionReport, Violation};
 pub use state::AcsCall;
 pub use stats::{Counters, Summary};

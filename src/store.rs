@@ -12,6 +12,7 @@ pub mod memory;
 mod queue;
 mod record;
 pub mod sled;
+pub mod traces;
 mod tree;
 
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::types::time::Timestamp;
 use audit::AuditStore;
 use catalogue::CatalogueStore;
 use events::EventStore;
+use traces::TraceStore;
 
 /// Most live transactions of one device, unless configured (design.md §7).
 pub const QUEUE_MAX: usize = 256;
@@ -92,7 +94,9 @@ pub enum Durability {
 }
 
 /// Everything a store can do.
-pub trait Store: DeviceStore + TransactionStore + TokenStore + CatalogueStore + EventStore + AuditStore {
+pub trait Store:
+    DeviceStore + TransactionStore + TokenStore + CatalogueStore + EventStore + AuditStore + TraceStore
+{
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
 

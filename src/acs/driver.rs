@@ -6,6 +6,7 @@
 mod inform;
 mod meters;
 mod prepare;
+mod record;
 mod serve;
 mod turn;
 
@@ -37,6 +38,7 @@ use crate::types::time::{Clock, Timestamp};
 
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
 use super::gate::{Failed, Gate, Passage};
+use super::recorder::{Recorder, TraceConfig};
 use super::sessions::{Live, PutBack, SessionTable, Taken};
 
 use meters::Meters;
@@ -66,6 +68,8 @@ pub struct DriverConfig {
     pub drain: Duration,
     /// Interval given to a device that Informs not at all by itself, in seconds.
     pub fallback_interval_secs: u32,
+    /// Bounds of what is recorded of traced devices.
+    pub traces: TraceConfig,
 }
 
 /// The services the driver works with.
@@ -105,6 +109,7 @@ struct Inner {
     salt: AtomicU32,
     meters: Meters,
     refusals: Refusals,
+    recorder: Recorder,
 }
 
 impl Driver {
@@ -112,6 +117,7 @@ impl Driver {
     #[must_use]
     pub fn new(services: Services, gate: Gate, config: DriverConfig) -> Self {
         let inner = Inner {
+            recorder: Recorder::new(config.traces.clone(), config.decode),
             services,
             gate,
             config,
@@ -151,6 +157,7 @@ impl Driver {
         for live in self.inner.sessions.take_all() {
             self.inner.wind_up(live, Outcome::TimedOut).await;
         }
+        self.inner.recorder.store(&*self.inner.services.store).await;
     }
 
     /// How many sessions are open.
@@ -180,7 +187,7 @@ impl Exchange for Driver {
             Err(error) => {
                 metrics::counter!(names::MALFORMED, "kind" => error.kind().as_str()).increment(1);
                 tracing::debug!(peer = %post.peer, %error, "what {} sent is no CWMP", post.peer);
-                return Answer::Malformed { reason: error.to_string() };
+                return inner.record_malformed(&post, Answer::Malformed { reason: error.to_string() }).await;
             }
         };
         if matches!(envelope.body, Body::Request(Request::Inform(_))) {
@@ -228,11 +235,14 @@ impl Inner {
         };
         let mut held = Held { live: Some(live), inner: Arc::clone(self) };
         let Some(live) = held.live.as_mut() else { return Answer::Empty { connection: Connection::Close } };
+        self.record_post(live, post).await;
         if let Some(refusal) = self.reexamine(post, live) {
+            self.record_answer(live, &refusal);
             return held.keep(refusal).await;
         }
         live.cookie_seen |= post.cookie == Some(live.token);
         let answer = self.advance(live, incoming).await;
+        self.record_answer(live, &answer);
         held.keep(answer).await
     }
 
@@ -339,13 +349,14 @@ impl Inner {
         if let Some(running) = live.running.take() {
             self.lose(running).await;
         }
-        self.forget(&live, outcome);
+        self.forget(&mut live, outcome);
     }
 
-    fn forget(&self, live: &Live, outcome: Outcome) {
+    fn forget(&self, live: &mut Live, outcome: Outcome) {
         self.sessions.remove(live.token);
         self.services.presence.leave(live.device, live.token.0);
         let now = self.now();
+        live.trace.ended(outcome, now);
         self.meters.count_session(outcome, now.since(live.opened_at).as_secs_f64());
         // Work that arrived between the last look at the queue and now must not wait for the next Inform.
         if self.services.store.has_work(live.device, now) {

@@ -19,6 +19,7 @@ use crate::types::time::Timestamp;
 
 use super::exchange::{ConnectionId, SessionToken};
 use super::gate::Principal;
+use super::recorder::Recording;
 
 /// A session with everything that belongs to it.
 pub struct Live {
@@ -56,6 +57,8 @@ pub struct Live {
     pub flags: EmissionFlags,
     /// The device as it was after the Inform.
     pub snapshot: Box<Device>,
+    /// What is recorded of it.
+    pub trace: Recording,
 }
 
 /// A session whose Inform could not be recorded and is to be sent again.

@@ -23,6 +23,7 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
         (name = "operations", description = "Orders to one device"),
         (name = "headless operations", description = "Reading and writing parameters and objects"),
         (name = "parameters", description = "What is known of a device's data model"),
+        (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
         (name = "transactions", description = "Everything that was scheduled"),
         (name = "tokens", description = "Who may use this API"),
         (name = "events", description = "What happened, and who is told"),

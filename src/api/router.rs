@@ -13,7 +13,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::openapi::Description;
 use super::{
     ApiState, audit, configuration, device, device_type, event, headless, health, location, operation, organization,
-    parameter, shell, token, transaction, webhook,
+    parameter, session, shell, token, transaction, webhook,
 };
 
 /// The facade as a service. Paths are served with their final slash and without it.
@@ -43,6 +43,8 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device::show, device::replace, device::change, device::remove))
         .routes(routes!(configuration::show, configuration::replace, configuration::change))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))
+        .routes(routes!(session::list, session::clear))
+        .routes(routes!(session::show))
         .routes(routes!(operation::order))
         .routes(routes!(headless::list, headless::schedule))
         .routes(routes!(transaction::list))

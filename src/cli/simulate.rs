@@ -1,5 +1,7 @@
 //! `acsd simulate`: simulated CPEs against any ACS, with progress and a summary.
 
+mod replay;
+
 use std::fmt;
 use std::io::{IsTerminal as _, Write};
 use std::net::SocketAddr;
@@ -115,6 +117,10 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "ACSD_SIMULATE_REBOOT_DELAY", value_name = "SECS", default_value_t = 5)]
     pub reboot_delay: u64,
 
+    /// Play a session that `acsd trace --export` wrote, or all sessions in a folder, instead of simulating CPEs
+    #[arg(long, env = "ACSD_SIMULATE_REPLAY", value_name = "FOLDER", conflicts_with_all = ["misbehave", "fault_path"])]
+    pub replay: Option<PathBuf>,
+
     /// Print the summary as JSON
     #[arg(long, env = "ACSD_SIMULATE_JSON")]
     pub json: bool,
@@ -168,6 +174,9 @@ impl FromStr for ListenChoice {
 /// # Errors
 /// When the arguments cannot be carried out: an unreadable file, an address that cannot be bound.
 pub(super) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &args.replay {
+        return replay::run(folder, &args).await;
+    }
     let config = fleet_config(&args)?;
     let started = Instant::now();
     let fleet = Fleet::start(config).await.context("cannot listen for connection requests")?;
@@ -192,31 +201,15 @@ fn fleet_config(args: &SimulateArgs) -> anyhow::Result<FleetConfig> {
         product_class: args.product_class.clone(),
         serial_number: String::new(),
     };
-    cpe.credentials = args.username.as_ref().map(|username| Credentials {
-        username: username.clone(),
-        password: Secret::new(args.password.clone().unwrap_or_default()),
-    });
+    cpe.credentials = credentials(args);
     cpe.version = args.cwmp_version;
     cpe.periodic_interval_secs = args.interval;
     cpe.misbehaviour.clone_from(&args.misbehave);
     cpe.fault_paths.clone_from(&args.fault_path);
     cpe.time_scale = args.time_scale;
     cpe.reboot_delay = Duration::from_secs(args.reboot_delay);
-    cpe.tls = match &args.tls_ca {
-        Some(file) => TlsTrust::authority(file)?,
-        None if args.tls_insecure => TlsTrust::anybody()?,
-        None => TlsTrust::default(),
-    };
-    let uri: http::Uri = args.acs_url.parse().context("--acs-url is no URL")?;
-    let is_tls = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => anyhow::bail!("--acs-url must begin with http:// or https://"),
-    };
-    anyhow::ensure!(
-        !is_tls || args.tls_ca.is_some() || args.tls_insecure,
-        "an https:// ACS needs --tls-ca FILE or --tls-insecure"
-    );
+    cpe.tls = trust(args)?;
+    let uri = acs_uri(args)?;
     let model = match &args.data_model {
         ModelChoice::Tr181 => FleetModel::Same(DataModel::tr181()),
         ModelChoice::Tr098 => FleetModel::Same(DataModel::tr098()),
@@ -237,6 +230,36 @@ fn fleet_config(args: &SimulateArgs) -> anyhow::Result<FleetConfig> {
         concurrency: Some(args.concurrency),
         connection_request_listen,
     })
+}
+
+fn credentials(args: &SimulateArgs) -> Option<Credentials> {
+    args.username.as_ref().map(|username| Credentials {
+        username: username.clone(),
+        password: Secret::new(args.password.clone().unwrap_or_default()),
+    })
+}
+
+fn trust(args: &SimulateArgs) -> anyhow::Result<TlsTrust> {
+    Ok(match &args.tls_ca {
+        Some(file) => TlsTrust::authority(file)?,
+        None if args.tls_insecure => TlsTrust::anybody()?,
+        None => TlsTrust::default(),
+    })
+}
+
+/// Where the ACS is, and that there is somebody to trust if it has to prove itself.
+fn acs_uri(args: &SimulateArgs) -> anyhow::Result<http::Uri> {
+    let uri: http::Uri = args.acs_url.parse().context("--acs-url is no URL")?;
+    let is_tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => anyhow::bail!("--acs-url must begin with http:// or https://"),
+    };
+    anyhow::ensure!(
+        !is_tls || args.tls_ca.is_some() || args.tls_insecure,
+        "an https:// ACS needs --tls-ca FILE or --tls-insecure"
+    );
+    Ok(uri)
 }
 
 /// Loopback when the ACS is there, so that nothing is opened to the network for a test on one machine.

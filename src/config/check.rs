@@ -40,6 +40,8 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("webhooks.retry_first_ms", usize::try_from(config.webhooks.retry_first_ms).unwrap_or(usize::MAX)),
         ("webhooks.retry_max_secs", usize::try_from(config.webhooks.retry_max_secs).unwrap_or(usize::MAX)),
         ("webhooks.give_up_after_hours", usize::try_from(config.webhooks.give_up_after_hours).unwrap_or(usize::MAX)),
+        ("traces.message_max_bytes", config.traces.message_max_bytes),
+        ("traces.session_max_bytes", config.traces.session_max_bytes),
         ("sled.history_max", config.sled.history_max),
         ("sled.queue_max", config.sled.queue_max),
     ];

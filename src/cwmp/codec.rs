@@ -34,6 +34,7 @@
 //! of a leaf, end tags that do not match; text in front of the root element (a whole HTTP request, say); a root element that is
 //! neither of SOAP nor a method; whatever exceeds [`Limits`].
 
+mod blank;
 mod error;
 mod fault;
 mod lexical;
@@ -43,6 +44,7 @@ mod soap;
 mod text;
 mod writer;
 
+pub use blank::{BLANKED, blank_secrets};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use soap::{decode, encode};
 pub use text::to_text;

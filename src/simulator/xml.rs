@@ -279,7 +279,7 @@ fn append_text<'a>(element: &mut Element<'a>, raw: &'a str) -> Result<(), XmlErr
 }
 
 /// Resolves the five entities of XML and character references, and refuses what XML 1.0 refuses.
-fn unescape(raw: &str) -> Result<Cow<'_, str>, XmlError> {
+pub(super) fn unescape(raw: &str) -> Result<Cow<'_, str>, XmlError> {
     if let Some(bad) = raw.chars().find(|c| !is_xml_char(*c)) {
         return Err(XmlError::Text(bad.escape_default().to_string()));
     }

@@ -19,6 +19,7 @@
 //! large for one record lies in parts under its key followed by a generation (1 byte) and a number (2 bytes).
 
 use crate::model::token::TokenId;
+use crate::model::trace::TraceId;
 use crate::types::ident::{DeviceKey, TransactionId};
 
 /// A kind of record.
@@ -120,6 +121,8 @@ pub(super) const NEXT_TRANSACTION: &[u8] = b"next-transaction";
 pub(super) const LIVE_BYTES: &[u8] = b"live-bytes";
 /// `meta`: the highest token number ever given out.
 pub(super) const LAST_TOKEN: &[u8] = b"last-token";
+/// `meta`: the lowest number of a recorded session that is certainly free.
+pub(super) const NEXT_TRACE: &[u8] = b"next-trace";
 
 pub(super) const fn device(key: DeviceKey) -> [u8; 4] {
     key.0.to_be_bytes()
@@ -131,6 +134,21 @@ pub(super) const fn transaction(id: TransactionId) -> [u8; 8] {
 
 pub(super) const fn token(id: TokenId) -> [u8; 4] {
     id.0.to_be_bytes()
+}
+
+/// The key of a recorded session.
+pub(super) fn trace(key: DeviceKey, id: TraceId) -> [u8; 12] {
+    let mut place = [0; 12];
+    let (device, number) = place.split_at_mut(4);
+    device.copy_from_slice(&key.0.to_be_bytes());
+    number.copy_from_slice(&id.0.to_be_bytes());
+    place
+}
+
+/// The number of a recorded session's key; `None`: it is the key of a part.
+pub(super) fn read_trace(key: &[u8]) -> Option<TraceId> {
+    let number = <[u8; 12]>::try_from(key).ok()?;
+    number.last_chunk().copied().map(u64::from_be_bytes).map(TraceId)
 }
 
 /// The key of a small record.

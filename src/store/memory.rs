@@ -3,6 +3,7 @@
 mod catalogue;
 mod devices;
 mod logs;
+mod traces;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use roaring::RoaringBitmap;
 use crate::model::device::{Device, OrganizationId, Parameter, Profile, State, Status};
 use crate::model::event::{EventData, EventEntry};
 use crate::model::token::{TokenId, TokenRecord};
+use crate::model::trace::SessionTrace;
 use crate::model::transaction::{Transaction, VariableResult};
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
@@ -62,6 +64,7 @@ struct Inner {
     events: logs::EventLog,
     newest_event: logs::Newest,
     audit: logs::AuditLog,
+    last_trace: u64,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,7 @@ struct Entry {
     state: State,
     tree: Vec<Parameter>,
     queue: QueueDocument,
+    traces: Vec<SessionTrace>,
 }
 
 impl Entry {

@@ -51,6 +51,7 @@ mod sync;
 #[path = "sled/sync_elsewhere.rs"]
 mod sync;
 mod tokens;
+mod traces;
 mod transactions;
 mod watch;
 
@@ -80,6 +81,7 @@ use health::Health;
 use logs::Logs;
 use stripe::{Locks, Stripes};
 use tokens::TokenTable;
+use traces::TraceNumbers;
 use watch::Watch;
 
 pub use compact::{CompactError, Compacted, compact_sled};
@@ -141,6 +143,7 @@ pub struct SledStore {
     core: Arc<Core>,
     committer: Arc<Committer>,
     catalogues: Catalogues,
+    trace_numbers: Arc<TraceNumbers>,
     watch: Watch,
 }
 

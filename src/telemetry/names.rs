@@ -27,6 +27,8 @@ pub const MALFORMED: &str = "acsd_cwmp_malformed_total";
 pub const IDENTITY_CONFLICTS: &str = "acsd_identity_conflicts_total";
 /// Factory resets that nobody ordered here.
 pub const UNORDERED_BOOTSTRAPS: &str = "acsd_unordered_bootstraps_total";
+/// Recorded sessions, by `result` (`kept`, `lost`).
+pub const TRACES: &str = "acsd_session_traces_total";
 /// Connection requests that ended, by `verdict`.
 pub const CONNECTION_REQUESTS: &str = "acsd_connection_requests_total";
 /// Transactions accepted, by `operation`.
@@ -57,7 +59,7 @@ pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 17] = [
+pub const COUNTERS: [(&str, &str); 18] = [
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
     (INFORMS, "Events of Informs, by event code"),
@@ -69,6 +71,7 @@ pub const COUNTERS: [(&str, &str); 17] = [
     (MALFORMED, "POSTs of CPEs that were no CWMP, by kind"),
     (IDENTITY_CONFLICTS, "Devices registered under another serial because theirs was taken"),
     (UNORDERED_BOOTSTRAPS, "Factory resets that were not ordered here"),
+    (TRACES, "Recorded sessions, by whether they could be kept"),
     (CONNECTION_REQUESTS, "Connection requests by verdict"),
     (TRANSACTIONS_SCHEDULED, "Transactions accepted, by operation"),
     (TRANSACTIONS_ENDED, "Transactions ended, by operation and final status"),

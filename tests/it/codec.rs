@@ -1,11 +1,11 @@
 //! The codec: fixtures in and out, quirks one by one, round trips, and every emitted envelope against our schemas.
 
 mod emission;
-mod fixtures;
+pub(crate) mod fixtures;
 mod hostile;
 mod quirks;
 mod roundtrip;
-mod samples;
+pub(crate) mod samples;
 pub(crate) mod schema;
 
 use acsd::cwmp::codec::{Limits, decode, to_text};

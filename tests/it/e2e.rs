@@ -6,4 +6,5 @@ mod habits;
 mod ipv6;
 mod process;
 mod security;
+pub(crate) mod traces;
 mod work;

@@ -23,4 +23,5 @@ mod session;
 mod simulator;
 mod store;
 mod support;
+mod traces;
 mod wire;

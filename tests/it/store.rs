@@ -9,7 +9,8 @@ mod logs;
 mod parameters;
 #[cfg(target_os = "linux")]
 mod powercut;
-mod support;
+pub(crate) mod support;
+pub(crate) mod traces;
 mod transactions;
 
 use support::{open_memory, open_sled};
@@ -64,6 +65,11 @@ macro_rules! battery {
                 a_bootstrap_forgets_the_tree,
                 subtrees_are_searched_and_paged,
                 large_trees_are_kept;
+            traces:
+                sessions_are_kept_listed_and_trimmed,
+                refusals_alone_push_nothing_out,
+                large_sessions_are_kept,
+                sessions_go_with_their_device;
             transactions:
                 numbers_increase_under_concurrent_enqueues,
                 queues_are_first_in_first_out,

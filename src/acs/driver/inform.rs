@@ -68,7 +68,9 @@ impl Inner {
             Err(fault) => {
                 let header = Header { id: envelope.header.id.clone(), ..Header::default() };
                 let body = Self::encode(&header, &Body::Fault(Fault::from(fault)), session.emission());
-                return Answer::Envelope { body, cookie: None };
+                let answer = Answer::Envelope { body, cookie: None };
+                self.record_refusal(admitted.0.as_ref(), post, &answer, now);
+                return answer;
             }
         };
         let opened_by = admitted.1;
@@ -140,10 +142,14 @@ impl Inner {
     /// The Inform of the open session once more: the same answer once more (quirk 12).
     fn repeated(&self, post: &Post, envelope: &Envelope<'_>, inform: &Inform<'_>) -> Option<Answer> {
         let token = post.cookie.or_else(|| self.sessions.of_connection(post.connection))?;
-        let Taken::Live(live) = self.sessions.take(token) else { return None };
+        let Taken::Live(mut live) = self.sessions.take(token) else { return None };
         // Only to the connection that proved itself: the answer carries the cookie.
         let same = live.session.is_repetition(envelope, inform) && live.connection == post.connection;
         let answer = same.then(|| Answer::Envelope { body: live.sent.clone(), cookie: Some(live.token) });
+        if let Some(answer) = &answer {
+            live.trace.heard(post, self.now());
+            live.trace.said(answer, self.now());
+        }
         match self.sessions.put_back(live) {
             PutBack::Kept => answer,
             // A newer session has begun meanwhile and has nothing to take over: nothing was running before the first call.
@@ -167,15 +173,16 @@ impl Inner {
             Ok(device) => device,
             Err(error) => return Err(Self::unavailable(&OnboardError::Store(error))),
         };
-        let place = self.shed(inform, identity, device.as_ref().map(|device| device.key), now)?;
+        let record = |refusal: &Refusal| self.record_refusal(device.as_ref(), post, refusal, now);
+        let place = self.shed(inform, identity, device.as_ref().map(|device| device.key), now).inspect_err(record)?;
         let bootstrap = has(inform, EventCode::Bootstrap);
         let claim = Claim {
             authorization: post.authorization.as_deref(),
             device: device.as_ref().map(|device| &device.profile),
             bootstrap,
         };
-        match self.gate.judge(claim, now) {
-            Passage::Granted(principal) => Ok(((device, principal), place)),
+        let judged = match self.gate.judge(claim, now) {
+            Passage::Granted(principal) => Ok(principal),
             Passage::Challenge { www_authenticate, failed } => {
                 Err(self.challenged(post, claim.device, www_authenticate, failed, now))
             }
@@ -185,7 +192,9 @@ impl Inner {
                 tracing::info!(%identity, peer = %post.peer, "{identity} from {} was turned away: {reason}", post.peer);
                 Err(Answer::Forbidden { reason })
             }
-        }
+        };
+        let principal = judged.inspect_err(record)?;
+        Ok(((device, principal), place))
     }
 
     /// Overload: periodic Informs of idle devices are refused first, everything new only when nothing is left
@@ -339,6 +348,8 @@ impl Inner {
             Predecessor::Gone => self.reclaim(device.key).await,
             Predecessor::Busy => {}
         }
+        let answer = Answer::Envelope { body: body.clone(), cookie: Some(token) };
+        let trace = self.begin_recording(device.key, &device.profile, post, &answer, began_at);
         let live = Box::new(Live {
             token,
             device: device.key,
@@ -353,15 +364,16 @@ impl Inner {
             wanted_login: None,
             tried: Vec::new(),
             faults_told: 0,
-            sent: body.clone(),
+            sent: body,
             opened_at: began_at,
             flags,
             snapshot: Box::new(device),
+            trace,
         });
         if let PutBack::Superseded(live) = self.sessions.put_back(live) {
             self.wind_up(live, Outcome::Superseded).await;
         }
-        Answer::Envelope { body, cookie: Some(token) }
+        answer
     }
 
     /// The store does not take what was said: the CPE keeps its events and comes back.

@@ -33,7 +33,7 @@ impl Inner {
             return Err(RegisterError::KeyTaken { key: key.unwrap_or(DeviceKey(u32::MAX)) });
         };
         let state = State { identity, ..State::unseen(profile.created) };
-        let entry = Entry { profile, state, tree: Vec::new(), queue: QueueDocument::default() };
+        let entry = Entry { profile, state, tree: Vec::new(), queue: QueueDocument::default(), traces: Vec::new() };
         let device = entry.device(key);
         self.devices.insert(key, entry);
         Ok(device)

@@ -328,7 +328,7 @@ fn delete(core: &Core, key: DeviceKey, floor: &KeyFloor) -> Result<Records, Stor
 
 /// Deletes all that belongs to a device.
 pub(super) fn purge(core: &Core, key: DeviceKey, transactions: &[TransactionId]) -> Result<(), StoreError> {
-    for table in [Table::Profiles, Table::Devices, Table::Queues, Table::Parameters] {
+    for table in [Table::Profiles, Table::Devices, Table::Queues, Table::Parameters, Table::Traces] {
         core.database.purge(table, &key::device(key))?;
     }
     for id in transactions {

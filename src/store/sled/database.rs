@@ -265,6 +265,18 @@ impl Database {
         Ok(before.is_some())
     }
 
+    /// The keys of a table that begin so, without those of parts, in order.
+    pub(super) fn keys_below(&self, table: Table, prefix: &[u8]) -> Result<Vec<IVec>, StoreError> {
+        let mut keys = Vec::new();
+        for found in self.tree(table).scan_prefix(prefix) {
+            let (key, _) = found.map_err(|error| self.health.judge(&error))?;
+            if table.key_bytes().is_none_or(|bytes| key.len() == bytes) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+
     /// Removes a value and whatever a kill may have left beside it.
     pub(super) fn purge(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
         for found in self.tree(table).scan_prefix(key) {

@@ -21,6 +21,7 @@ use super::catalogue::Catalogues;
 use super::committer::Committer;
 use super::database::Database;
 use super::health::Health;
+use super::traces::TraceNumbers;
 use super::watch::Watch;
 use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, compact, load, sync};
 
@@ -136,8 +137,9 @@ impl Opening {
         let committer = Arc::new(Committer::start(&core).map_err(start)?);
         let catalogues =
             Catalogues::load(&core, &committer, self.now).map_err(|error| damaged(&folder, error.to_string()))?;
+        let trace_numbers = TraceNumbers::resume(&core).map_err(|error| damaged(&folder, error.to_string()))?;
         let watch = Watch::start(&core).map_err(start)?;
-        Ok(SledStore { core, committer, catalogues, watch })
+        Ok(SledStore { core, committer, catalogues, trace_numbers: Arc::new(trace_numbers), watch })
     }
 
     fn io(&self, what: &'static str) -> impl Fn(io::Error) -> OpenError {

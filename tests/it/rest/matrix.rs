@@ -7,9 +7,12 @@ use acsd::clock::SystemClock;
 use acsd::model::device::OrganizationId;
 use acsd::model::event::{EventData, EventEntry};
 use acsd::model::token::Role;
+use acsd::model::trace::TraceOutcome;
 use acsd::model::webhook::Webhook;
 use acsd::types::time::Clock as _;
 use serde_json::{Value, json};
+
+use crate::store::traces::trace;
 
 use super::support::{
     ADMIN, Api, DEVICES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES, VIEWER, operations,
@@ -48,6 +51,7 @@ struct Scene {
     device_type: u64,
     token: u64,
     webhook: u64,
+    session: u64,
     number: usize,
 }
 
@@ -90,6 +94,9 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Viewer, Single, 200, none)),
         ("POST /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, refresh)),
         ("PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, write)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
+        ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),
         ("PUT /api/v1/inventory_device_serial_operation/{serial_number}/", rule(Operator, Single, 200, order)),
         ("GET /api/v1/inventory_device_serial_headless_operation/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial_headless_operation/", rule(Operator, Single, 201, headless)),
@@ -183,6 +190,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
     let device = api.store.by_serial(&serial).await.expect("the store").expect("the device");
     let booted = EventEntry::of_device(&device.profile, SystemClock.now(), EventData::Boot);
     api.store.append_event(booted).expect("recorded");
+    let session = trace(1, TraceOutcome::Completed, MARK);
+    let session = api.store.keep_trace(device.key, session, 9).await.expect("kept").expect("the device is there");
     let id = |value: &Value| value["id"].as_u64().expect("an id");
     Scene {
         transaction: id(&ordered.expect(200, "ordered")),
@@ -192,6 +201,7 @@ async fn scene(api: &Api, number: usize) -> Scene {
         device_type: id(&device_type),
         token: id(&token),
         webhook: id(&webhook),
+        session: session.0,
         serial,
         number,
     }
@@ -207,6 +217,7 @@ fn path_of(route: &str, scene: &Scene) -> String {
         TYPES => scene.device_type,
         TOKENS => scene.token,
         WEBHOOKS => scene.webhook,
+        DEVICES => scene.session,
         _ => 0,
     };
     route.replace("{serial_number}", &scene.serial).replace("{id}", &id.to_string())

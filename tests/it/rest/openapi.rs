@@ -27,6 +27,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
+    DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/
     DELETE /api/v1/inventory_device_type/{id}/
     DELETE /api/v1/inventory_location/{id}/
     DELETE /api/v1/organization/{id}/
@@ -41,6 +42,8 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
+    GET /api/v1/inventory_device_serial/{serial_number}/sessions/
+    GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
     GET /api/v1/inventory_device_serial_headless_operation/
     GET /api/v1/inventory_device_type/
     GET /api/v1/inventory_device_type/{id}/

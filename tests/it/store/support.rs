@@ -61,7 +61,7 @@ impl Clock for FixedClock {
     }
 }
 
-pub(super) fn secs(secs: i64) -> Timestamp {
+pub(crate) fn secs(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
 }
 

@@ -94,6 +94,7 @@ pub(super) fn serve(
         exchanges_max: 100,
         drain: Duration::from_secs(20),
         fallback_interval_secs: 300,
+        traces: acsd::acs::recorder::TraceConfig::default(),
     };
     let driver = Driver::new(services, gate, config);
     let listener = listen::bind(address.parse().unwrap()).unwrap();
