@@ -1,6 +1,10 @@
 //! `/inventory_device_serial/`: the inventory (rest-api.md 2.1).
 
+pub(super) mod export;
+pub(super) mod filter;
 pub(super) mod form;
+pub(super) mod import;
+mod table;
 pub(super) mod view;
 
 use std::sync::Arc;
@@ -20,8 +24,8 @@ use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::devices::edit::EditError;
 use crate::devices::edit::credentials::CredentialError;
-use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId, Status};
-use crate::store::{DeviceFilter, RegisterError};
+use crate::model::device::Device;
+use crate::store::RegisterError;
 
 impl From<EditError> for ApiError {
     fn from(error: EditError) -> Self {
@@ -43,12 +47,7 @@ impl From<EditError> for ApiError {
 /// Lists devices.
 #[utoipa::path(get, path = "/api/v1/inventory_device_serial/", tag = "devices",
     params(
-        ("type" = Option<u32>, Query, description = "Only of this type"),
-        ("status" = Option<bool>, Query, description = "Only Up (`1`, `true`, `True`) or Down (`0`, `false`, `False`)"),
-        ("last_status_change_from" = Option<String>, Query,
-            description = "Only with a status change at or after this date, or date and time"),
-        ("organization" = Option<u32>, Query, description = "Only of this organization"),
-        ("is_active" = Option<bool>, Query, description = "Only active, or only inactive"),
+        filter::FilterParameters,
         ("pending" = Option<bool>, Query, description = "Adds `pending_settings_detail` to each row"),
         ("update_status" = Option<bool>, Query, description = "Calls the devices of the page first"),
         ("limit" = Option<i64>, Query, description = "Rows of a page: 25 unless told, at most 500"),
@@ -63,7 +62,7 @@ pub(super) async fn list(
     let shown = PendingShown::asked(query.boolean("pending"));
     let update_status = query.boolean("update_status") == Some(true);
     let page = query.page(PageRule::LIST);
-    let filter = read_filter(&mut query, &caller)?;
+    let filter = filter::read(&mut query, &caller, &state)?;
     let links = query.finish()?;
     let listing =
         if update_status { state.refresh_page(&filter, page).await? } else { state.store.list(&filter, page).await? };
@@ -72,29 +71,6 @@ pub(super) async fn list(
         rows.push(DeviceRow::of(device, shown, &*state.store).await?);
     }
     Ok(Json(links.envelope(page, listing.count, rows)))
-}
-
-fn read_filter(query: &mut Query, caller: &Caller) -> Result<DeviceFilter, ApiError> {
-    let organization = query.number("organization").map(OrganizationId);
-    if let Some(organization) = organization {
-        caller.require_organization(organization)?;
-        if organization != DEFAULT_ORGANIZATION {
-            query.error("organization", form::no_such(organization.0));
-        }
-    }
-    let device_type = query.number("type").map(DeviceTypeId);
-    if let Some(unknown) = device_type.filter(|known| *known != DEFAULT_TYPE) {
-        query.error("type", form::no_such(unknown.0));
-    }
-    let status = query.boolean("status").map(|up| if up { Status::Up } else { Status::Down });
-    Ok(DeviceFilter {
-        visible: caller.visible().map(<[_]>::to_vec),
-        organization,
-        device_type,
-        status,
-        is_active: query.boolean("is_active"),
-        status_change_from: query.time("last_status_change_from"),
-    })
 }
 
 /// Creates a device ahead of its first contact.
@@ -221,6 +197,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Serial {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(serial)) => Ok(Self(serial)),
+            // Paths of their own, of which devices may bear the names all the same.
+            Err(_no_serial) if parts.uri.path() == export::PATH => Ok(Self("export".to_owned())),
+            Err(_no_serial) if parts.uri.path() == import::PATH => Ok(Self("import".to_owned())),
             Err(_not_utf8) => Err(ApiError::no_such_device()),
         }
     }

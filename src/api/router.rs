@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::{get, put};
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
@@ -37,6 +38,17 @@ pub fn description() -> utoipa::openapi::OpenApi {
 fn table() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(device::list, device::create))
+        .routes(routes!(device::export::export))
+        .routes(routes!(device::import::import))
+        // Devices may bear these names: what the paths above do not take is theirs.
+        .route(
+            device::export::PATH,
+            put(device::replace).patch(device::change).delete(device::remove),
+        )
+        .route(
+            device::import::PATH,
+            get(device::show).put(device::replace).patch(device::change).delete(device::remove),
+        )
         .routes(routes!(device::show, device::replace, device::change, device::remove))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))
         .routes(routes!(operation::order))

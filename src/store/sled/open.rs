@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::store::key::{self, Table};
@@ -22,7 +22,7 @@ use super::committer::Committer;
 use super::database::Database;
 use super::health::Health;
 use super::watch::{self, Watch};
-use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, load, sync};
+use super::{Core, SCANS, SCHEMA_VERSION, SledStore, StoreConfig, load, sync};
 
 /// Why the store was not opened, by what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +137,7 @@ impl Opening {
         let catalogues =
             Catalogues::load(&core, &committer, self.now).map_err(|error| damaged(&folder, error.to_string()))?;
         let watch = Watch::start(&core).map_err(start)?;
-        Ok(SledStore { core, committer, catalogues, watch })
+        Ok(SledStore { core, committer, catalogues, watch, scans: Arc::new(Semaphore::new(SCANS)) })
     }
 
     fn io(&self, what: &'static str) -> impl Fn(io::Error) -> OpenError {
