@@ -13,7 +13,7 @@ use acsd::model::device::{OrganizationId, Profile, Status};
 use acsd::model::inventory::LocationId;
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::store::sled::{StoreConfig, open_sled};
-use acsd::store::{DeviceFilter, DeviceStore as _, Durability, NewDevice, Page, Store};
+use acsd::store::{DeviceFilter, Durability, NewDevice, Page, Store};
 use acsd::types::ident::{DeviceIdentity, SerialNumber};
 use acsd::types::time::Timestamp;
 use acsd::types::value::XsdType;

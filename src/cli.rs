@@ -3,9 +3,12 @@
 mod check_config;
 pub mod client;
 mod demo;
+pub mod export;
+pub mod import;
 mod serve;
 mod simulate;
 pub mod token;
+pub mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +39,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// API tokens: create, list, revoke
     Token(TokenCommand),
+    /// Write devices to a file, as CSV or JSON lines
+    Export(export::ExportArgs),
+    /// Create and change devices from a file, CSV or JSON lines
+    Import(import::ImportArgs),
     /// Simulated CPEs against any ACS
     Simulate(Box<simulate::SimulateArgs>),
     /// Check a configuration as serve would, and report all problems at once
@@ -63,6 +70,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => wait_for(tokens(command)),
+        Command::Export(args) => wait_for(async { finish(export::run(args, &mut std::io::stderr()).await) }),
+        Command::Import(args) => wait_for(async { finish(import::run(args, &mut std::io::stderr()).await) }),
         Command::Simulate(args) => wait_for(simulate::run(*args)),
         Command::CheckConfig(args) => Ok(check_config::run(&args)),
     }
@@ -94,9 +103,17 @@ async fn tokens(command: TokenCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn finish(done: Result<ExitCode, transfer::TransferError>) -> anyhow::Result<ExitCode> {
+    match done {
+        Ok(code) => Ok(code),
+        Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
 /// Says what is wrong with the command line.
 #[expect(clippy::print_stderr, reason = "this is what the command has to say")]
-fn misused(error: &token::TokenError) -> ExitCode {
+fn misused(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("acsd: {error}");
     ExitCode::from(EXIT_USAGE)
 }

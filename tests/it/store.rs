@@ -4,6 +4,7 @@ mod catalogues;
 mod devices;
 mod embedded;
 mod kill;
+mod lists;
 mod parameters;
 mod support;
 mod transactions;
@@ -48,6 +49,11 @@ macro_rules! battery {
                 removal_takes_everything,
                 tokens_are_kept_found_and_revoked,
                 figures_follow;
+            lists:
+                words_are_found_wherever_they_stand,
+                lists_are_ordered_by_every_field,
+                filters_follow_every_change,
+                all_that_match_are_read_in_order;
             parameters:
                 patches_are_learned_and_forgotten,
                 the_last_informs_lie_over_the_tree,
