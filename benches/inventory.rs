@@ -105,7 +105,8 @@ fn lists(criterion: &mut Criterion) {
         software_version: Some("0.3.4".into()),
         ..any.clone()
     };
-    let version_and_name = DeviceFilter { search: "zn00".parse().unwrap_or_default(), ..order("software_version,-name") };
+    let version_and_name =
+        DeviceFilter { search: "zn00".parse().unwrap_or_default(), ..order("software_version,-name") };
     let cases = [
         ("all, first page", any.clone(), first),
         ("all, middle page", any.clone(), middle),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, put};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, put};
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -41,10 +41,7 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device::export::export))
         .routes(routes!(device::import::import))
         // Devices may bear these names: what the paths above do not take is theirs.
-        .route(
-            device::export::PATH,
-            put(device::replace).patch(device::change).delete(device::remove),
-        )
+        .route(device::export::PATH, put(device::replace).patch(device::change).delete(device::remove))
         .route(
             device::import::PATH,
             get(device::show).put(device::replace).patch(device::change).delete(device::remove),

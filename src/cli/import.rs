@@ -82,11 +82,8 @@ pub async fn run(args: ImportArgs, notes: &mut (dyn Write + Send)) -> Result<Exi
     let format = format.unwrap_or_else(|| Format::of(&file));
     let path = format!("{IMPORT}?mode={}&dry_run={dry_run}", mode.as_str());
     let (input, size) = source(&file).await?;
-    let template = if size.is_some() {
-        "{wide_bar} {bytes}/{total_bytes}, {eta} left; {msg}"
-    } else {
-        "{spinner} {bytes}; {msg}"
-    };
+    let template =
+        if size.is_some() { "{wide_bar} {bytes}/{total_bytes}, {eta} left; {msg}" } else { "{spinner} {bytes}; {msg}" };
     let bar = progress(quiet, size, template);
     let report = match report {
         Some(path) => Some((target(&path).await?, path)),

@@ -107,13 +107,15 @@ fn source_of(headers: &HeaderMap, line_bytes: usize) -> Result<Source, ApiError>
     let raw = headers.get(header::CONTENT_TYPE).map_or(Ok(""), |value| value.to_str()).unwrap_or("?");
     let mut parts = raw.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();
-    let mut charsets = parts.filter_map(|part| part.strip_prefix("charset=").map(|name| name.trim_matches('"').to_owned()));
+    let mut charsets =
+        parts.filter_map(|part| part.strip_prefix("charset=").map(|name| name.trim_matches('"').to_owned()));
     match (essence.as_str(), charsets.all(|name| name == "utf-8" || name == "utf8")) {
         ("application/x-ndjson" | "application/jsonl", true) => Ok(Source::json(line_bytes)),
         ("text/csv", true) => Ok(Source::csv(line_bytes)),
         _ => Err(ApiError::Detail {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            detail: format!("Unsupported media type \"{raw}\" in request: send application/x-ndjson or text/csv.").into(),
+            detail: format!("Unsupported media type \"{raw}\" in request: send application/x-ndjson or text/csv.")
+                .into(),
         }),
     }
 }
@@ -190,7 +192,9 @@ struct Flight {
 
 impl Flight {
     fn is_busy_with(&self, serial: Option<&str>) -> bool {
-        self.lines.values().any(|(_, other, outcome)| outcome.is_none() && other.as_deref() == serial && serial.is_some())
+        self.lines
+            .values()
+            .any(|(_, other, outcome)| outcome.is_none() && other.as_deref() == serial && serial.is_some())
     }
 
     fn enter(&mut self, line: u64, serial: Option<String>, outcome: Option<Outcome>) -> u64 {
@@ -228,12 +232,8 @@ impl Import {
             self.settle().await;
         }
         self.report(&pipe).await?;
-        let summary = Summary {
-            dry_run: self.run == Run::Dry,
-            complete: cut.is_none(),
-            detail: cut,
-            ..self.flight.summary
-        };
+        let summary =
+            Summary { dry_run: self.run == Run::Dry, complete: cut.is_none(), detail: cut, ..self.flight.summary };
         tracing::info!("{} imported devices: {summary:?}", self.caller.name());
         pipe.send(json_line(&BTreeMap::from([("summary", summary)]))?).await?;
         Ok(())

@@ -303,8 +303,7 @@ impl DeviceIndex {
         for tag in &filter.tags {
             found &= self.tags.get(tag.as_str()).unwrap_or(&none);
         }
-        for (wanted, texts) in
-            [(&filter.software_version, &self.software), (&filter.manufacturer, &self.manufacturers)]
+        for (wanted, texts) in [(&filter.software_version, &self.software), (&filter.manufacturer, &self.manufacturers)]
         {
             if let Some(wanted) = wanted {
                 found &= texts.devices(wanted).unwrap_or(&none);

@@ -275,10 +275,8 @@ impl<'a> Ranking<'a> {
 
     /// How many bytes the texts of all devices have in common at their beginning.
     fn common(&self, field: TextField) -> usize {
-        let mut texts = self
-            .chunks
-            .iter()
-            .flat_map(|chunk| chunk.rows.iter().map(|row| chunk.segment.text(row, field)));
+        let mut texts =
+            self.chunks.iter().flat_map(|chunk| chunk.rows.iter().map(|row| chunk.segment.text(row, field)));
         let Some(first) = texts.next() else { return 0 };
         let mut common = first.len();
         for text in texts {

@@ -41,7 +41,6 @@ impl Bits {
         }
     }
 
-
     pub(super) fn remove(&mut self, row: usize) {
         if let Some(word) = self.0.get_mut(row / 64) {
             *word &= !(1 << (row % 64));
@@ -137,8 +136,7 @@ impl Segment {
         let row = self.keys.partition_point(|other| *other < key);
         self.keys.insert(row, key);
         let created = profile.created;
-        self.rows
-            .insert(row, Row { status_change: created, created, software: NOTHING, manufacturer: NOTHING });
+        self.rows.insert(row, Row { status_change: created, created, software: NOTHING, manufacturer: NOTHING });
         self.status.insert(row, Status::Down);
         self.last_inform.insert(row, AtomicI64::new(NEVER));
         self.words.insert(row, &words(profile));
@@ -238,9 +236,7 @@ impl Segment {
             self.addresses.find(word, &mut found);
             return wanted.intersect(&found);
         }
-        let has = |row: usize| {
-            word.find(self.words.get(row)).is_some() || word.find(self.addresses.get(row)).is_some()
-        };
+        let has = |row: usize| word.find(self.words.get(row)).is_some() || word.find(self.addresses.get(row)).is_some();
         for row in wanted.iter().filter(|row| !has(*row)).collect::<smallvec::SmallVec<[usize; 64]>>() {
             wanted.remove(row);
         }

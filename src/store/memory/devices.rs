@@ -73,13 +73,8 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
 fn has_word(entry: &Entry, word: &str) -> bool {
     let profile = &entry.profile;
     let address = entry.state.address.map(|address| address.to_canonical().to_string()).unwrap_or_default();
-    let fields = [
-        profile.serial_number.as_str(),
-        &profile.serial_number_alt,
-        &profile.name,
-        &profile.customer_id,
-        &address,
-    ];
+    let fields =
+        [profile.serial_number.as_str(), &profile.serial_number_alt, &profile.name, &profile.customer_id, &address];
     fields.into_iter().chain(profile.tags.iter().map(String::as_str)).any(|field| fold(field).contains(word))
 }
 

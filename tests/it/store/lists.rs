@@ -244,26 +244,28 @@ fn filter() -> impl Strategy<Value = DeviceFilter> {
         proptest::option::weighted(0.2, 1..4_u32),
         orders,
     );
-    (first, second).prop_map(|((visible, organization, up, active, from), (words, tags, version, maker, location, orders))| {
-        let order = |(field, reverse): (usize, bool)| {
-            format!("{}{}", if reverse { "-" } else { "" }, OrderField::ALL[field].as_str())
-        };
-        let orders: Vec<String> = orders.into_iter().map(order).collect();
-        DeviceFilter {
-            visible: visible.map(|all| all.into_iter().map(OrganizationId).collect()),
-            organization: organization.map(OrganizationId),
-            device_type: None,
-            status: up.map(|up| if up { Status::Up } else { Status::Down }),
-            is_active: active,
-            status_change_from: from.map(secs),
-            search: words.unwrap_or_default().parse().unwrap(),
-            tags,
-            software_version: version,
-            manufacturer: maker,
-            location: location.map(LocationId),
-            order: if orders.is_empty() { Default::default() } else { orders.join(",").parse().unwrap() },
-        }
-    })
+    (first, second).prop_map(
+        |((visible, organization, up, active, from), (words, tags, version, maker, location, orders))| {
+            let order = |(field, reverse): (usize, bool)| {
+                format!("{}{}", if reverse { "-" } else { "" }, OrderField::ALL[field].as_str())
+            };
+            let orders: Vec<String> = orders.into_iter().map(order).collect();
+            DeviceFilter {
+                visible: visible.map(|all| all.into_iter().map(OrganizationId).collect()),
+                organization: organization.map(OrganizationId),
+                device_type: None,
+                status: up.map(|up| if up { Status::Up } else { Status::Down }),
+                is_active: active,
+                status_change_from: from.map(secs),
+                search: words.unwrap_or_default().parse().unwrap(),
+                tags,
+                software_version: version,
+                manufacturer: maker,
+                location: location.map(LocationId),
+                order: if orders.is_empty() { Default::default() } else { orders.join(",").parse().unwrap() },
+            }
+        },
+    )
 }
 
 async fn apply(store: &Arc<dyn Store>, key: u32, change: Change) {
