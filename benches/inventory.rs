@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use acsd::clock::SystemClock;
 use acsd::cwmp::message::inform::ParameterValueStruct;
@@ -20,6 +19,7 @@ use acsd::types::value::XsdType;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 const AT_ONCE: u32 = 512;
 const MILLION: u32 = 1_000_000;

@@ -52,11 +52,9 @@ pub async fn run(args: ExportArgs, notes: &mut (dyn Write + Send)) -> Result<Exi
     let client = remote.client()?;
     let by_name = if output.extension().is_some() { Format::of(&output) } else { Format::Csv };
     let format = format.unwrap_or(by_name);
-    let mut path = format!("{EXPORT}?format={}", format.as_str());
-    for (key, value) in &filters {
-        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-        path.push_str(&format!("&{}={}", key, encoded(value)));
-    }
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let filters = filters.iter().map(|(key, value)| format!("&{}={}", encoded(key), encoded(value)));
+    let path = format!("{EXPORT}?format={}{}", format.as_str(), filters.collect::<String>());
     let mut answer = client.stream(Method::GET, &path, None, Empty::<Bytes>::new()).await?;
     // Only now, so that a refused export leaves a file of the same name alone.
     let mut file = target(&output).await?;
