@@ -111,7 +111,7 @@ impl DeviceIndex {
     pub(in crate::store) fn insert(&mut self, key: DeviceKey, profile: &Profile) {
         self.all.insert(key.0);
         Arc::make_mut(self.segments.entry(segment_of(key.0)).or_default()).insert(key.0, profile);
-        self.enlist(key, &profile.into());
+        self.enlist(key, profile);
         let serial = self.hash(profile.serial_number.as_str());
         self.serials.insert(serial, key);
     }
@@ -206,22 +206,22 @@ impl DeviceIndex {
         for tag in &before.tags {
             remove(&mut self.tags, tag.as_str(), key);
         }
-        self.enlist(key, &profile.into());
+        self.enlist(key, profile);
     }
 
-    fn enlist(&mut self, key: DeviceKey, facets: &Facets) {
-        self.organizations.entry(facets.organization).or_default().insert(key.0);
-        self.types.entry(facets.device_type).or_default().insert(key.0);
-        if let Some(location) = facets.location {
+    fn enlist(&mut self, key: DeviceKey, profile: &Profile) {
+        self.organizations.entry(profile.organization).or_default().insert(key.0);
+        self.types.entry(profile.device_type).or_default().insert(key.0);
+        if let Some(location) = profile.location {
             self.locations.entry(location).or_default().insert(key.0);
         }
-        for tag in &facets.tags {
+        for tag in &profile.tags {
             match self.tags.get_mut(tag.as_str()) {
                 Some(bitmap) => bitmap.insert(key.0),
                 None => self.tags.entry(tag.as_str().into()).or_default().insert(key.0),
             };
         }
-        if facets.is_active {
+        if profile.is_active {
             self.active.insert(key.0)
         } else {
             self.active.remove(key.0)

@@ -64,10 +64,12 @@ impl Selection {
         let finders: Vec<Finder<'_>> = self.search.words().iter().map(|word| Finder::new(word.as_bytes())).collect();
         let mut chunks = Vec::with_capacity(self.segments.len());
         let mut keys = self.found.iter().peekable();
+        let all: usize = self.segments.iter().map(|segment| segment.len()).sum();
+        let everything = self.found.len() == u64::try_from(all).unwrap_or(u64::MAX);
         for segment in &self.segments {
-            let mut rows = Bits::default();
+            let mut rows = if everything { Bits::first(segment.len()) } else { Bits::default() };
             let span = segment_of(segment.key(0));
-            while let Some(key) = keys.next_if(|key| segment_of(*key) <= span) {
+            while let Some(key) = keys.next_if(|key| !everything && segment_of(*key) <= span) {
                 if let Some(row) = segment.row(key) {
                     rows.insert(row);
                 }

@@ -35,6 +35,19 @@ pub(super) fn segment_of(key: u32) -> u32 {
 pub(super) struct Bits([u64; ROWS / 64]);
 
 impl Bits {
+    /// The first rows, so many of them.
+    pub(super) fn first(rows: usize) -> Self {
+        let mut bits = Self::default();
+        for (at, word) in bits.0.iter_mut().enumerate() {
+            *word = match rows.saturating_sub(at * 64) {
+                0 => 0,
+                some @ 1..64 => (1 << some) - 1,
+                _ => u64::MAX,
+            };
+        }
+        bits
+    }
+
     pub(super) fn insert(&mut self, row: usize) {
         if let Some(word) = self.0.get_mut(row / 64) {
             *word |= 1 << (row % 64);
