@@ -26,6 +26,7 @@ pub mod router;
 pub mod serve;
 mod session;
 pub mod shell;
+mod stream;
 pub mod token;
 pub mod transaction;
 mod wanted;
@@ -37,10 +38,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::access::Throttle;
+use self::error::ApiError;
 use crate::auth::seal::Sealer;
 use crate::connreq::wake::Waker;
 use crate::devices::edit::Editor;
@@ -52,6 +54,11 @@ use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
 use crate::types::time::{Clock, Timestamp};
 use crate::webhooks::Webhooks;
+
+/// Exports and imports that run at once; more are refused with 429.
+const TRANSFERS: usize = 8;
+/// When one that was refused may come again.
+const TRANSFER_RETRY_SECS: u64 = 5;
 
 /// The services that the facade calls.
 #[derive(Clone)]
@@ -87,6 +94,8 @@ pub struct ApiState {
     calls: Arc<Semaphore>,
     /// Permits for readers of the event stream.
     streams: Arc<Semaphore>,
+    /// Permits for exports and imports.
+    transfers: Arc<Semaphore>,
 }
 
 impl Deref for ApiState {
@@ -107,9 +116,17 @@ impl ApiState {
             throttle: Throttle::new(&config),
             calls: Arc::new(Semaphore::new(calls)),
             streams: Arc::new(Semaphore::new(streams)),
+            transfers: Arc::new(Semaphore::new(TRANSFERS)),
             services,
             config,
         }
+    }
+
+    /// A permit for an export or an import, which last long.
+    fn transfer(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.transfers)
+            .try_acquire_owned()
+            .map_err(|_all_taken| ApiError::TooManyRequests { retry_after_secs: TRANSFER_RETRY_SECS })
     }
 
     /// The service that changes devices.
@@ -145,7 +162,9 @@ pub struct ApiConfig {
     pub public_url: Option<String>,
     /// Most bytes of a JSON body.
     pub body_limit_bytes: usize,
-    /// Longest a body may take to arrive, in seconds.
+    /// Most bytes of one line of an import.
+    pub import_line_bytes: usize,
+    /// Longest a body may take to arrive, in seconds; in an import, each piece of it.
     pub body_time_secs: u32,
     /// Longest a whole request may take, in seconds.
     pub request_time_secs: u32,
@@ -173,6 +192,7 @@ impl Default for ApiConfig {
         Self {
             public_url: None,
             body_limit_bytes: 1024 * 1024,
+            import_line_bytes: 64 * 1024,
             body_time_secs: 30,
             request_time_secs: 60,
             rate_per_second: 200,

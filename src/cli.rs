@@ -4,10 +4,13 @@ mod check_config;
 pub mod client;
 mod compact;
 mod demo;
+pub mod export;
+pub mod import;
 mod serve;
 mod simulate;
 pub mod token;
 pub mod trace;
+pub mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +43,10 @@ enum Command {
     Token(TokenCommand),
     /// Recorded sessions of a device
     Trace(trace::TraceArgs),
+    /// Write devices to a file, as CSV or JSON lines
+    Export(export::ExportArgs),
+    /// Create and change devices from a file, CSV or JSON lines
+    Import(import::ImportArgs),
     /// Simulated CPEs against any ACS
     Simulate(Box<simulate::SimulateArgs>),
     /// Copy the store of a daemon that is stopped, without the space that is wasted
@@ -70,6 +77,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => wait_for(tokens(command)),
         Command::Trace(args) => wait_for(traces(args)),
+        Command::Export(args) => wait_for(async { finish(export::run(args, &mut std::io::stderr()).await) }),
+        Command::Import(args) => wait_for(async { finish(import::run(args, &mut std::io::stderr()).await) }),
         Command::Simulate(args) => wait_for(simulate::run(*args)),
         Command::Compact(args) => wait_for(compact::run(args)),
         Command::CheckConfig(args) => Ok(check_config::run(&args)),
@@ -113,6 +122,14 @@ async fn traces(args: trace::TraceArgs) -> anyhow::Result<ExitCode> {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // A pager that was closed has seen enough.
         Err(trace::TraceError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+fn finish(done: Result<ExitCode, transfer::TransferError>) -> anyhow::Result<ExitCode> {
+    match done {
+        Ok(code) => Ok(code),
         Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
         Err(failed) => Err(failed.into()),
     }

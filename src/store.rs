@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod events;
 mod index;
 mod key;
+pub mod listing;
 pub mod memory;
 mod queue;
 mod record;
@@ -30,6 +31,7 @@ use crate::types::time::Timestamp;
 use audit::AuditStore;
 use catalogue::CatalogueStore;
 use events::EventStore;
+use listing::{DeviceOrder, SearchWords};
 use traces::TraceStore;
 
 /// Most live transactions of one device, unless configured (design.md §7).
@@ -167,8 +169,15 @@ pub trait DeviceStore: Send + Sync {
     /// Removes a device with its parameters, queue, history and credentials; durable. `false`: it was not there.
     fn remove(&self, key: DeviceKey) -> StoreFuture<'_, bool>;
 
-    /// One page of devices in the order of their keys, and the exact count of all that match.
+    /// One page of devices in the order of the filter, and the exact count of all that match.
     fn list<'a>(&'a self, filter: &'a DeviceFilter, page: Page) -> StoreFuture<'a, Listing<Device>>;
+
+    /// The keys of all devices that match, in the order of the filter: for what goes through all of them while they
+    /// change. 4 bytes each.
+    fn select<'a>(&'a self, filter: &'a DeviceFilter) -> StoreFuture<'a, Vec<DeviceKey>>;
+
+    /// These devices in this order; those that are gone are left out.
+    fn devices<'a>(&'a self, keys: &'a [DeviceKey]) -> StoreFuture<'a, Vec<Device>>;
 
     /// What the expiry timer needs at start: every device that is Up, when it last Informed, and its interval.
     fn up_devices(&self) -> StoreFuture<'_, Vec<UpDevice>>;
@@ -235,7 +244,7 @@ pub enum RegisterError {
     Store(#[source] StoreError),
 }
 
-/// Which devices to list. Everything given must hold.
+/// Which devices to list, and in which order. Everything given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceFilter {
     /// Only of these organizations: what the asking token may see.
@@ -252,6 +261,16 @@ pub struct DeviceFilter {
     pub is_active: Option<bool>,
     /// Only with a status change at or after this.
     pub status_change_from: Option<Timestamp>,
+    /// Only with all of these words somewhere.
+    pub search: SearchWords,
+    /// Only with all of these tags, exactly.
+    pub tags: Vec<String>,
+    /// Only with exactly this software version.
+    pub software_version: Option<String>,
+    /// Only of exactly this manufacturer.
+    pub manufacturer: Option<String>,
+    /// In which order.
+    pub order: DeviceOrder,
 }
 
 /// A part of a list.

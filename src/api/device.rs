@@ -1,6 +1,10 @@
 //! `/inventory_device_serial/`: the inventory (rest-api.md 2.1).
 
+pub(super) mod export;
+pub(super) mod filter;
 pub(super) mod form;
+pub(super) mod import;
+mod table;
 pub(super) mod view;
 
 use std::sync::Arc;
@@ -21,10 +25,10 @@ use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::devices::edit::EditError;
 use crate::devices::edit::credentials::CredentialError;
-use crate::devices::edit::draft::DevicePatch;
+use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
 use crate::model::audit::AuditResource;
-use crate::model::device::{Device, DeviceTypeId, OrganizationId, Status};
-use crate::store::{DeviceFilter, RegisterError};
+use crate::model::device::Device;
+use crate::store::RegisterError;
 
 impl From<EditError> for ApiError {
     fn from(error: EditError) -> Self {
@@ -46,12 +50,7 @@ impl From<EditError> for ApiError {
 /// Lists devices.
 #[utoipa::path(get, path = "/api/v1/inventory_device_serial/", tag = "devices",
     params(
-        ("type" = Option<u32>, Query, description = "Only of this type"),
-        ("status" = Option<bool>, Query, description = "Only Up (`1`, `true`, `True`) or Down (`0`, `false`, `False`)"),
-        ("last_status_change_from" = Option<String>, Query,
-            description = "Only with a status change at or after this date, or date and time"),
-        ("organization" = Option<u32>, Query, description = "Only of this organization"),
-        ("is_active" = Option<bool>, Query, description = "Only active, or only inactive"),
+        filter::FilterParameters,
         ("pending" = Option<bool>, Query, description = "Adds `pending_settings_detail` to each row"),
         ("update_status" = Option<bool>, Query, description = "Calls the devices of the page first"),
         ("limit" = Option<i64>, Query, description = "Rows of a page: 25 unless told, at most 500"),
@@ -66,7 +65,7 @@ pub(super) async fn list(
     let shown = PendingShown::asked(query.boolean("pending"));
     let update_status = query.boolean("update_status") == Some(true);
     let page = query.page(PageRule::LIST);
-    let filter = read_filter(&mut query, &caller, &state)?;
+    let filter = filter::read(&mut query, &caller, &state)?;
     let links = query.finish()?;
     let listing =
         if update_status { state.refresh_page(&filter, page).await? } else { state.store.list(&filter, page).await? };
@@ -75,30 +74,6 @@ pub(super) async fn list(
         rows.push(DeviceRow::of(device, shown, &*state.store).await?);
     }
     Ok(Json(links.envelope(page, listing.count, rows)))
-}
-
-fn read_filter(query: &mut Query, caller: &Caller, state: &ApiState) -> Result<DeviceFilter, ApiError> {
-    let organization = query.number("organization").map(OrganizationId);
-    if let Some(organization) = organization {
-        caller.require_organization(organization)?;
-        if state.store.organizations().of(organization).is_none() {
-            query.error("organization", form::no_such(organization.0));
-        }
-    }
-    let device_type = query.number("type").map(DeviceTypeId);
-    if let Some(unknown) = device_type.filter(|id| state.store.device_types().of(*id).is_none()) {
-        query.error("type", form::no_such(unknown.0));
-    }
-    let status = query.boolean("status").map(|up| if up { Status::Up } else { Status::Down });
-    Ok(DeviceFilter {
-        visible: caller.visible().map(<[_]>::to_vec),
-        organization,
-        device_type,
-        location: None,
-        status,
-        is_active: query.boolean("is_active"),
-        status_change_from: query.time("last_status_change_from"),
-    })
 }
 
 /// Creates a device ahead of its first contact.
@@ -114,15 +89,7 @@ pub(super) async fn create(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<DeviceDetail>), ApiError> {
     let draft = form::read_draft(body, &caller, &state)?;
-    let new_password = draft.fields.password.is_some();
-    let device = state.editor().create(draft).await?;
-    state.inventory().confirm_created(&device).await?;
-    let shown = detail(&state, device.clone(), PendingShown::Names).await?;
-    let done = Done::created(AuditResource::Device, &device.profile.serial_number, &shown.0);
-    let done = if new_password { done.with("password", "new".into()) } else { done };
-    state.audit(&caller, done.of_device(&device)).await?;
-    tracing::info!(device.id = %device.key, "{} created device {}", caller.name(), device.key);
-    Ok((StatusCode::CREATED, shown))
+    Ok((StatusCode::CREATED, create_device(&state, &caller, draft).await?))
 }
 
 /// One device.
@@ -173,7 +140,7 @@ pub(super) async fn replace(
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
     let patch = form::read_replacement(body, &device, &caller, &state)?;
-    carry_out(&state, &caller, device, patch).await
+    change_device(&state, &caller, device, patch).await
 }
 
 /// Changes the fields that are named, and orders what is `true`.
@@ -194,7 +161,7 @@ pub(super) async fn change(
 ) -> Result<Json<DeviceDetail>, ApiError> {
     let device = caller.device(&state, &serial).await?;
     let patch = form::read_patch(body, &device, &caller, &state)?;
-    carry_out(&state, &caller, device, patch).await
+    change_device(&state, &caller, device, patch).await
 }
 
 /// Removes a device with its parameters, queue, history and credentials.
@@ -219,8 +186,21 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Creates a device, and says so in the audit trail.
+async fn create_device(state: &ApiState, caller: &Caller, draft: DeviceDraft) -> Result<Json<DeviceDetail>, ApiError> {
+    let new_password = draft.fields.password.is_some();
+    let device = state.editor().create(draft).await?;
+    state.inventory().confirm_created(&device).await?;
+    let shown = detail(state, device.clone(), PendingShown::Names).await?;
+    let done = Done::created(AuditResource::Device, &device.profile.serial_number, &shown.0);
+    let done = if new_password { done.with("password", "new".into()) } else { done };
+    state.audit(caller, done.of_device(&device)).await?;
+    tracing::info!(device.id = %device.key, "{} created device {}", caller.name(), device.key);
+    Ok(shown)
+}
+
 /// Changes a device, and says so in the audit trail.
-async fn carry_out(
+async fn change_device(
     state: &ApiState,
     caller: &Caller,
     device: Device,
@@ -253,6 +233,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Serial {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(serial)) => Ok(Self(serial)),
+            // Paths of their own, of which devices may bear the names all the same.
+            Err(_no_serial) if parts.uri.path() == export::PATH => Ok(Self("export".to_owned())),
+            Err(_no_serial) if parts.uri.path() == import::PATH => Ok(Self("import".to_owned())),
             Err(_not_utf8) => Err(ApiError::no_such_device()),
         }
     }

@@ -189,6 +189,12 @@ impl FieldErrors {
         }
     }
 
+    /// The reasons by field.
+    #[must_use]
+    pub fn into_map(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// Whether all is well.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -87,7 +87,8 @@ impl PageLinks {
     }
 }
 
-const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+/// How many there are in all.
+pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]

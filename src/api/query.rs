@@ -55,6 +55,12 @@ impl Query {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All that was given under this name, empty ones left out.
+    pub fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let given = self.pairs.iter().filter(move |(given, _, _)| given == name);
+        given.map(|(_, value, _)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
     /// `true`, `True`, `1` or `false`, `False`, `0`.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         self.parsed(

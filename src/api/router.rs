@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, put};
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,6 +41,14 @@ pub fn description() -> utoipa::openapi::OpenApi {
 fn table() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(device::list, device::create))
+        .routes(routes!(device::export::export))
+        .routes(routes!(device::import::import))
+        // Devices may bear these names: what the paths above do not take is theirs.
+        .route(device::export::PATH, put(device::replace).patch(device::change).delete(device::remove))
+        .route(
+            device::import::PATH,
+            get(device::show).put(device::replace).patch(device::change).delete(device::remove),
+        )
         .routes(routes!(device::show, device::replace, device::change, device::remove))
         .routes(routes!(configuration::show, configuration::replace, configuration::change))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))

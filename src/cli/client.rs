@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http::uri::{InvalidUri, Scheme};
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
@@ -17,6 +19,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::types::secret::Secret;
@@ -25,6 +28,30 @@ use crate::types::secret::Secret;
 const CALL_TIME: Duration = Duration::from_secs(30);
 /// Most bytes of an answer.
 const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Which running acsd a command speaks to.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// URL of the running acsd's API
+    #[arg(long, env = "ACSD_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// A token for it
+    #[arg(long, env = "ACSD_TOKEN", hide_env_values = true)]
+    token: String,
+    /// PEM file of the certificate to trust, for an https:// URL
+    #[arg(long, env = "ACSD_CA_CERTIFICATE", value_name = "FILE")]
+    ca_certificate: Option<PathBuf>,
+}
+
+impl Remote {
+    /// A client of it.
+    ///
+    /// # Errors
+    /// As [`ApiClient::new`].
+    pub fn client(self) -> Result<ApiClient, ClientError> {
+        ApiClient::new(&self.url, Secret::new(self.token), self.ca_certificate)
+    }
+}
 
 /// Where the API is, and who asks.
 #[derive(Debug, Clone)]
@@ -118,22 +145,77 @@ impl ApiClient {
         }
     }
 
+    /// One call of which the body is sent and the answer is read piece by piece; it lasts as long as it lasts.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::Refused`] when acsd does not answer with success.
+    pub async fn stream<B>(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&'static str>,
+        body: B,
+    ) -> Result<Streamed, ClientError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let stream = match tokio::time::timeout(CALL_TIME, self.connect()).await {
+            Ok(stream) => stream?,
+            Err(_elapsed) => return Err(self.broken(&format!("no connection within {CALL_TIME:?}"))),
+        };
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.broken(&error))?;
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection to acsd broke off: {error}");
+            }
+        });
+        let request = self.request(method, path, content_type, body)?;
+        let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
+        let (parts, body) = response.into_parts();
+        if !parts.status.is_success() {
+            let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await.map_err(|error| self.broken(&error))?;
+            return Err(refused(parts.status, &body.to_bytes()));
+        }
+        Ok(Streamed { headers: parts.headers, body, authority: self.authority(), _driver: driver })
+    }
+
     async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+        let content_type = body.is_some().then_some("application/json");
+        let bytes = body.map(ToString::to_string).unwrap_or_default();
+        let mut answer = self.stream(method, path, content_type, Full::new(Bytes::from(bytes))).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = answer.next().await? {
+            if bytes.len() + piece.len() > ANSWER_MAX_BYTES {
+                return Err(self.broken(&format!("the answer has more than {ANSWER_MAX_BYTES} bytes")));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Transport>, ClientError> {
         let tls = self.base.scheme() == Some(&Scheme::HTTPS);
         let port = self.base.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let host = self.base.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let unreachable = |source| ClientError::Unreachable { authority: self.authority(), source };
         let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
-        let request = self.request(method, path, body)?;
         if !tls {
-            return self.speak(stream, request).await;
+            return Ok(Box::new(stream));
         }
         let name = ServerName::try_from(host.to_owned()).map_err(|error| self.broken(&error))?;
-        let stream = TlsConnector::from(self.trust()?).connect(name, stream).await.map_err(unreachable)?;
-        self.speak(stream, request).await
+        Ok(Box::new(TlsConnector::from(self.trust()?).connect(name, stream).await.map_err(unreachable)?))
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn request<B>(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&'static str>,
+        body: B,
+    ) -> Result<Request<B>, ClientError> {
         let prefix = self.base.path().trim_end_matches('/');
         let mut request = Request::builder()
             .method(method)
@@ -141,42 +223,10 @@ impl ApiClient {
             .header(header::HOST, self.authority())
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
             .header(header::CONNECTION, "close");
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
         }
-        let bytes = body.map(ToString::to_string).unwrap_or_default();
-        request.body(Full::new(Bytes::from(bytes))).map_err(|error| self.broken(&error))
-    }
-
-    async fn speak<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Value, ClientError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| self.broken(&error))?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES);
-            let bytes = body.collect().await.map_err(|error| self.broken(&error))?.to_bytes();
-            Ok::<_, ClientError>((status, bytes))
-        };
-        let mut answer = std::pin::pin!(answer);
-        // The connection has to be driven while the answer is waited for, and ends with it.
-        let (status, bytes) = tokio::select! {
-            biased;
-            answer = &mut answer => answer?,
-            ended = connection => {
-                ended.map_err(|error| self.broken(&error))?;
-                answer.await?
-            }
-        };
-        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(json);
-        }
-        let detail = json.get("detail").and_then(Value::as_str).map_or_else(|| json.to_string(), str::to_owned);
-        Err(ClientError::Refused { status, detail })
+        request.body(body).map_err(|error| self.broken(&error))
     }
 
     /// Only what the operator named is trusted: acsd's certificate is most often its own.
@@ -205,5 +255,50 @@ impl ApiClient {
 
     fn broken(&self, reason: &dyn std::fmt::Display) -> ClientError {
         ClientError::Broken { authority: self.authority(), reason: reason.to_string() }
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> ClientError {
+    let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let detail = json.get("detail").and_then(Value::as_str).map_or_else(|| json.to_string(), str::to_owned);
+    ClientError::Refused { status, detail }
+}
+
+/// A connection, with TLS or without.
+trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
+/// An answer that is read piece by piece.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Its headers.
+    pub headers: HeaderMap,
+    body: Incoming,
+    authority: String,
+    /// Drives the connection, and ends with this answer.
+    _driver: JoinSet<()>,
+}
+
+impl Streamed {
+    /// The next piece; `None`: that was all.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`] when the answer ends before its end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(error)) => {
+                    let (authority, reason) = (self.authority.clone(), error.to_string());
+                    return Err(ClientError::Broken { authority, reason });
+                }
+            }
+        }
     }
 }

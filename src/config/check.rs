@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("cwmp.max_parameters", cwmp.max_parameters),
         ("cwmp.max_xml_depth", cwmp.max_xml_depth),
         ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
+        ("api.limits.import_line_bytes", config.api.limits.import_line_bytes),
         ("connection_request.concurrency", config.connection_request.concurrency),
         ("transactions.batch", config.transactions.batch),
         ("events.retention_days", usize::try_from(config.events.retention_days).unwrap_or(usize::MAX)),

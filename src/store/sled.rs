@@ -62,6 +62,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Semaphore;
 
 use crate::model::device::{Device, Profile, State};
 use crate::types::ident::DeviceKey;
@@ -89,6 +90,9 @@ pub use open::OpenError;
 
 /// Version of the layout; see [`OpenError::SchemaTooNew`].
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// Searches and orderings of the whole inventory that run at once: each takes a core, and up to 32 bytes per device.
+const SCANS: usize = 4;
 
 /// Settings of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +149,8 @@ pub struct SledStore {
     catalogues: Catalogues,
     trace_numbers: Arc<TraceNumbers>,
     watch: Watch,
+    /// Permits for searches and orderings of the whole inventory.
+    scans: Arc<Semaphore>,
 }
 
 /// What the callers' side, the committer and the watch share.
@@ -179,6 +185,12 @@ impl SledStore {
     #[must_use]
     pub fn syncs() -> u64 {
         sync::count()
+    }
+
+    /// Bytes of memory that searches and orderings take, for benches.
+    #[must_use]
+    pub fn index_row_bytes(&self) -> usize {
+        self.core.devices.read().row_bytes()
     }
 }
 

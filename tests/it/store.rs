@@ -5,6 +5,7 @@ mod damage;
 mod devices;
 mod embedded;
 mod kill;
+mod lists;
 mod logs;
 mod parameters;
 #[cfg(target_os = "linux")]
@@ -53,6 +54,11 @@ macro_rules! battery {
                 removal_takes_everything,
                 tokens_are_kept_found_and_revoked,
                 figures_follow;
+            lists:
+                words_are_found_wherever_they_stand,
+                lists_are_ordered_by_every_field,
+                filters_follow_every_change,
+                all_that_match_are_read_in_order;
             logs:
                 events_are_numbered_filtered_and_paged,
                 informs_leave_their_events,

@@ -223,7 +223,7 @@ fn status_word(status: Status) -> &'static str {
     }
 }
 
-fn unique_identifier(identity: &DeviceIdentity) -> String {
+pub(super) fn unique_identifier(identity: &DeviceIdentity) -> String {
     format!("{}:{}:{}", identity.oui, identity.product_class, identity.serial_number)
 }
 
@@ -232,7 +232,7 @@ fn shown_pending(pending: &[PendingSetting]) -> impl Iterator<Item = &PendingSet
     pending.iter().filter(|entry| entry.setting != Setting::ConnectionRequest)
 }
 
-fn pending_names(pending: &[PendingSetting]) -> Option<String> {
+pub(super) fn pending_names(pending: &[PendingSetting]) -> Option<String> {
     let mut names: Vec<&str> = shown_pending(pending).map(|entry| entry.setting.as_str()).collect();
     names.sort_unstable();
     (!names.is_empty()).then(|| names.join(","))

@@ -1,16 +1,28 @@
-//! Which devices there are: by name, and as bitmaps for lists and counts.
+//! Which devices there are: by name, as bitmaps for lists and counts, and as texts and times for searches and orderings.
+//!
+//! What every Inform changes, when it was, is one store to memory under the lock of a reader. Everything else is written
+//! only when it has become something else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Status};
+use crate::model::device::{DeviceTypeId, OrganizationId, Profile, State, Status};
 use crate::model::inventory::LocationId;
 use crate::store::DeviceFilter;
+use crate::store::listing::OrderField;
 use crate::types::ident::{DeviceIdentity, DeviceKey};
+use crate::types::time::Timestamp;
 
-/// What lists filter by, and names without the names: a few dozen bytes per device.
+use super::dictionary::Dictionary;
+use super::names::NameMap;
+use super::scan::{Selection, needs_rows};
+use super::segment::{Segment, segment_of};
+
+/// What lists filter by, search and sort, and names without the names: some 120 bytes per device.
 #[derive(Debug, Default)]
 pub(in crate::store) struct DeviceIndex {
     all: RoaringBitmap,
@@ -19,18 +31,27 @@ pub(in crate::store) struct DeviceIndex {
     organizations: HashMap<OrganizationId, RoaringBitmap>,
     types: HashMap<DeviceTypeId, RoaringBitmap>,
     locations: HashMap<LocationId, RoaringBitmap>,
+    tags: HashMap<Box<str>, RoaringBitmap>,
+    software: Dictionary,
+    manufacturers: Dictionary,
+    /// By the span of their keys.
+    segments: BTreeMap<u32, Arc<Segment>>,
     identities: NameMap,
     serials: NameMap,
     hasher: RandomState,
 }
 
 /// What the index has to know of a profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Facets {
     organization: OrganizationId,
     device_type: DeviceTypeId,
-    location: Option<LocationId>,
     is_active: bool,
+    location: Option<LocationId>,
+    tags: Vec<String>,
+    name: String,
+    serial_number_alt: String,
+    customer_id: String,
 }
 
 impl From<&Profile> for Facets {
@@ -38,40 +59,47 @@ impl From<&Profile> for Facets {
         Self {
             organization: profile.organization,
             device_type: profile.device_type,
-            location: profile.location,
             is_active: profile.is_active,
+            location: profile.location,
+            tags: profile.tags.clone(),
+            name: profile.name.clone(),
+            serial_number_alt: profile.serial_number_alt.clone(),
+            customer_id: profile.customer_id.clone(),
         }
     }
 }
 
-/// Devices by the hash of a name. That two names share a hash is rare but allowed, so whoever looks up verifies.
-#[derive(Debug, Default)]
-struct NameMap {
-    first: HashMap<u64, DeviceKey>,
-    more: Vec<(u64, DeviceKey)>,
+/// What the index has to know of a state, besides when the last Inform was: what an Inform seldom changes. Taken before
+/// the change, and compared with the state after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Traits {
+    status: Status,
+    status_change: Timestamp,
+    address: Option<IpAddr>,
+    software: Box<str>,
+    manufacturer: Box<str>,
 }
 
-impl NameMap {
-    fn insert(&mut self, hash: u64, key: DeviceKey) {
-        if *self.first.entry(hash).or_insert(key) != key {
-            self.more.push((hash, key));
+impl From<&State> for Traits {
+    fn from(state: &State) -> Self {
+        Self {
+            status: state.status,
+            status_change: state.status_change,
+            address: state.address,
+            software: state.software_version.clone(),
+            manufacturer: state.manufacturer.clone(),
         }
     }
+}
 
-    fn remove(&mut self, hash: u64, key: DeviceKey) {
-        self.more.retain(|other| *other != (hash, key));
-        if self.first.get(&hash) == Some(&key) {
-            self.first.remove(&hash);
-            if let Some(at) = self.more.iter().position(|(other, _)| *other == hash) {
-                let (_, heir) = self.more.swap_remove(at);
-                self.first.insert(hash, heir);
-            }
-        }
-    }
-
-    fn candidates(&self, hash: u64) -> impl Iterator<Item = DeviceKey> {
-        let more = self.more.iter().filter(move |(other, _)| *other == hash).map(|(_, key)| *key);
-        self.first.get(&hash).copied().into_iter().chain(more)
+impl Traits {
+    /// Whether the state is still the same in these.
+    pub(in crate::store) fn hold(&self, state: &State) -> bool {
+        self.status == state.status
+            && self.status_change == state.status_change
+            && self.address == state.address
+            && self.software == state.software_version
+            && self.manufacturer == state.manufacturer
     }
 }
 
@@ -82,7 +110,8 @@ impl DeviceIndex {
     /// Takes in a device, Down as yet.
     pub(in crate::store) fn insert(&mut self, key: DeviceKey, profile: &Profile) {
         self.all.insert(key.0);
-        self.set_facets(key, None, profile.into());
+        Arc::make_mut(self.segments.entry(segment_of(key.0)).or_default()).insert(key.0, profile);
+        self.enlist(key, profile);
         let serial = self.hash(profile.serial_number.as_str());
         self.serials.insert(serial, key);
     }
@@ -92,9 +121,18 @@ impl DeviceIndex {
         self.all.remove(key.0);
         self.up.remove(key.0);
         self.active.remove(key.0);
-        let facets = self.organizations.values_mut().chain(self.types.values_mut()).chain(self.locations.values_mut());
-        for bitmap in facets {
+        let all = self.organizations.values_mut().chain(self.types.values_mut());
+        for bitmap in all.chain(self.locations.values_mut()).chain(self.tags.values_mut()) {
             bitmap.remove(key.0);
+        }
+        let span = segment_of(key.0);
+        let Some(segment) = self.segments.get_mut(&span).map(Arc::make_mut) else { return };
+        if let Some(row) = segment.remove(key.0) {
+            self.software.remove(key.0, row.software);
+            self.manufacturers.remove(key.0, row.manufacturer);
+        }
+        if segment.is_empty() {
+            self.segments.remove(&span);
         }
     }
 
@@ -126,33 +164,64 @@ impl DeviceIndex {
         self.up.len()
     }
 
-    /// Follows a device's status.
-    pub(in crate::store) fn set_status(&mut self, key: DeviceKey, status: Status) {
-        match status {
-            Status::Up if self.contains(key) => self.up.insert(key.0),
-            Status::Up | Status::Down => self.up.remove(key.0),
+    /// Notes when a device Informed, and no more: what an Inform does that changes nothing.
+    pub(in crate::store) fn note_inform(&self, key: DeviceKey, at: Timestamp) {
+        let Some(segment) = self.segments.get(&segment_of(key.0)) else { return };
+        if let Some(row) = segment.row(key.0) {
+            segment.note_inform(row, at);
+        }
+    }
+
+    /// Follows a device's state.
+    pub(in crate::store) fn set_state(&mut self, key: DeviceKey, state: &State) {
+        let Some(segment) = self.segments.get_mut(&segment_of(key.0)).map(Arc::make_mut) else { return };
+        let Some(at) = segment.row(key.0) else { return };
+        if let Some(row) = segment.get_mut(at) {
+            row.status_change = state.status_change;
+            row.software = self.software.replace(key.0, row.software, &state.software_version);
+            row.manufacturer = self.manufacturers.replace(key.0, row.manufacturer, &state.manufacturer);
+        }
+        let address = state.address.map(|address| address.to_canonical().to_string());
+        segment.set_address(at, &address.unwrap_or_default());
+        segment.set_status(at, state.status);
+        if let Some(inform) = state.last_inform {
+            segment.note_inform(at, inform);
+        }
+        match state.status {
+            Status::Up => self.up.insert(key.0),
+            Status::Down => self.up.remove(key.0),
         };
     }
 
     /// Follows a device's profile.
-    pub(in crate::store) fn set_facets(&mut self, key: DeviceKey, before: Option<Facets>, now: Facets) {
-        if let Some(before) = before.filter(|before| *before != now) {
-            if let Some(bitmap) = self.organizations.get_mut(&before.organization) {
-                bitmap.remove(key.0);
-            }
-            if let Some(bitmap) = self.types.get_mut(&before.device_type) {
-                bitmap.remove(key.0);
-            }
-            if let Some(bitmap) = before.location.and_then(|location| self.locations.get_mut(&location)) {
-                bitmap.remove(key.0);
-            }
+    pub(in crate::store) fn set_profile(&mut self, key: DeviceKey, before: &Facets, profile: &Profile) {
+        let Some(segment) = self.segments.get_mut(&segment_of(key.0)).map(Arc::make_mut) else { return };
+        let Some(row) = segment.row(key.0) else { return };
+        segment.set_words(row, profile);
+        remove(&mut self.organizations, &before.organization, key);
+        remove(&mut self.types, &before.device_type, key);
+        if let Some(location) = &before.location {
+            remove(&mut self.locations, location, key);
         }
-        if let Some(location) = now.location {
+        for tag in &before.tags {
+            remove(&mut self.tags, tag.as_str(), key);
+        }
+        self.enlist(key, profile);
+    }
+
+    fn enlist(&mut self, key: DeviceKey, profile: &Profile) {
+        self.organizations.entry(profile.organization).or_default().insert(key.0);
+        self.types.entry(profile.device_type).or_default().insert(key.0);
+        if let Some(location) = profile.location {
             self.locations.entry(location).or_default().insert(key.0);
         }
-        self.organizations.entry(now.organization).or_default().insert(key.0);
-        self.types.entry(now.device_type).or_default().insert(key.0);
-        if now.is_active {
+        for tag in &profile.tags {
+            match self.tags.get_mut(tag.as_str()) {
+                Some(bitmap) => bitmap.insert(key.0),
+                None => self.tags.entry(tag.as_str().into()).or_default().insert(key.0),
+            };
+        }
+        if profile.is_active {
             self.active.insert(key.0)
         } else {
             self.active.remove(key.0)
@@ -194,8 +263,29 @@ impl DeviceIndex {
             .fold(RoaringBitmap::new(), |all, one| all | one)
     }
 
-    /// Which devices match, but for `status_change_from`, which only the records tell.
-    pub(in crate::store) fn matching(&self, filter: &DeviceFilter) -> RoaringBitmap {
+    /// What a list is made from when the lock is gone.
+    pub(in crate::store) fn select(&self, filter: &DeviceFilter) -> Selection {
+        let needs_rows = needs_rows(&filter.search, filter.status_change_from, &filter.order);
+        let orders = |field| filter.order.fields().iter().any(|order| order.field == field);
+        let texts = |field, texts: &Dictionary| if orders(field) { texts.texts() } else { Vec::new() };
+        Selection {
+            found: self.matching(filter),
+            search: filter.search.clone(),
+            changed_from: filter.status_change_from,
+            order: filter.order.clone(),
+            segments: if needs_rows { self.segments.values().cloned().collect() } else { Vec::new() },
+            software: texts(OrderField::SoftwareVersion, &self.software),
+            manufacturers: texts(OrderField::Manufacturer, &self.manufacturers),
+        }
+    }
+
+    /// Bytes that searches and orderings take beside the bitmaps and names.
+    pub(in crate::store) fn row_bytes(&self) -> usize {
+        self.segments.values().map(|segment| segment.size()).sum()
+    }
+
+    /// Which devices match as far as bitmaps tell: all but `search` and `status_change_from`.
+    fn matching(&self, filter: &DeviceFilter) -> RoaringBitmap {
         let none = RoaringBitmap::new();
         let mut found = match &filter.visible {
             Some(organizations) => self.visible(organizations) & &self.all,
@@ -209,6 +299,15 @@ impl DeviceIndex {
         }
         if let Some(location) = &filter.location {
             found &= self.locations.get(location).unwrap_or(&none);
+        }
+        for tag in &filter.tags {
+            found &= self.tags.get(tag.as_str()).unwrap_or(&none);
+        }
+        for (wanted, texts) in [(&filter.software_version, &self.software), (&filter.manufacturer, &self.manufacturers)]
+        {
+            if let Some(wanted) = wanted {
+                found &= texts.devices(wanted).unwrap_or(&none);
+            }
         }
         match filter.status {
             Some(Status::Up) => found &= &self.up,
@@ -228,25 +327,16 @@ impl DeviceIndex {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_share_a_hash_are_all_candidates() {
-        let mut names = NameMap::default();
-        for key in [1, 2, 3, 2] {
-            names.insert(7, DeviceKey(key));
+/// Takes a device out of a list, and the list away when it is empty.
+fn remove<K, Q>(lists: &mut HashMap<K, RoaringBitmap>, name: &Q, key: DeviceKey)
+where
+    K: std::borrow::Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ?Sized,
+{
+    if let Some(bitmap) = lists.get_mut(name) {
+        bitmap.remove(key.0);
+        if bitmap.is_empty() {
+            lists.remove(name);
         }
-        names.insert(8, DeviceKey(4));
-        names.remove(7, DeviceKey(1));
-        let mut left: Vec<_> = names.candidates(7).map(|key| key.0).collect();
-        left.sort_unstable();
-        left.dedup();
-        assert_eq!(left, [2, 3]);
-        names.remove(7, DeviceKey(2));
-        names.remove(7, DeviceKey(3));
-        assert_eq!(names.candidates(7).count(), 0);
-        assert_eq!(names.candidates(8).count(), 1);
     }
 }

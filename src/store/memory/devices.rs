@@ -1,8 +1,11 @@
 //! The inventory in memory.
 
+use std::cmp::Ordering;
+
 use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
 use crate::model::event::{self, EventData};
 use crate::model::learn::{InformFacts, Learned};
+use crate::store::listing::{DeviceOrder, OrderBy, OrderField, fold};
 use crate::store::queue::QueueDocument;
 use crate::store::{
     DeviceFilter, DeviceStore, Durability, Listing, NewDevice, Page, ParameterQuery, ProfileEdit, RegisterError,
@@ -58,10 +61,57 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
     filter.visible.as_ref().is_none_or(|visible| visible.contains(&profile.organization))
         && filter.organization.is_none_or(|wanted| profile.organization == wanted)
         && filter.device_type.is_none_or(|wanted| profile.device_type == wanted)
-        && filter.location.is_none_or(|wanted| profile.location == Some(wanted))
         && filter.status.is_none_or(|wanted| entry.state.status == wanted)
         && filter.is_active.is_none_or(|wanted| profile.is_active == wanted)
         && filter.status_change_from.is_none_or(|from| entry.state.status_change >= from)
+        && filter.search.words().iter().all(|word| has_word(entry, word))
+        && filter.tags.iter().all(|wanted| profile.tags.contains(wanted))
+        && filter.software_version.as_ref().is_none_or(|wanted| **wanted == *entry.state.software_version)
+        && filter.manufacturer.as_ref().is_none_or(|wanted| **wanted == *entry.state.manufacturer)
+        && filter.location.is_none_or(|wanted| profile.location == Some(wanted))
+}
+
+fn has_word(entry: &Entry, word: &str) -> bool {
+    let profile = &entry.profile;
+    let address = entry.state.address.map(|address| address.to_canonical().to_string()).unwrap_or_default();
+    let fields =
+        [profile.serial_number.as_str(), &profile.serial_number_alt, &profile.name, &profile.customer_id, &address];
+    fields.into_iter().chain(profile.tags.iter().map(String::as_str)).any(|field| fold(field).contains(word))
+}
+
+fn compare(order: &DeviceOrder, (key, one): (DeviceKey, &Entry), (other_key, other): (DeviceKey, &Entry)) -> Ordering {
+    let text = |field: fn(&Entry) -> &str| fold(field(one)).cmp(&fold(field(other)));
+    let address = |entry: &Entry| entry.state.address.map(|address| address.to_canonical());
+    for OrderBy { field, direction } in order.fields() {
+        let found = match field {
+            OrderField::Id => key.cmp(&other_key),
+            OrderField::SerialNumber => text(|entry| entry.profile.serial_number.as_str()),
+            OrderField::Name => text(|entry| &entry.profile.name),
+            OrderField::CustomerId => text(|entry| &entry.profile.customer_id),
+            OrderField::Status => (one.state.status == Status::Up).cmp(&(other.state.status == Status::Up)),
+            OrderField::StatusChange => one.state.status_change.cmp(&other.state.status_change),
+            OrderField::LastConnection => one.state.last_inform.cmp(&other.state.last_inform),
+            OrderField::Created => one.profile.created.cmp(&other.profile.created),
+            OrderField::SoftwareVersion => text(|entry| &entry.state.software_version),
+            OrderField::Manufacturer => text(|entry| &entry.state.manufacturer),
+            OrderField::Address => address(one).cmp(&address(other)),
+        };
+        if found != Ordering::Equal {
+            return direction.turn(found);
+        }
+    }
+    Ordering::Equal
+}
+
+impl Inner {
+    /// All that match, in their order.
+    fn select(&self, filter: &DeviceFilter) -> Vec<(DeviceKey, &Entry)> {
+        let mut all: Vec<_> =
+            self.devices.iter().filter(|(_, entry)| matches(filter, entry)).map(|(key, entry)| (*key, entry)).collect();
+        // By key they are already, and equals stay as they are.
+        all.sort_by(|one, other| compare(&filter.order, *one, *other));
+        all
+    }
 }
 
 impl DeviceStore for MemoryStore {
@@ -169,9 +219,19 @@ impl DeviceStore for MemoryStore {
 
     fn list<'a>(&'a self, filter: &'a DeviceFilter, page: Page) -> StoreFuture<'a, Listing<Device>> {
         ready(self.step(|inner| {
-            let all: Vec<_> = inner.devices.iter().filter(|(_, entry)| matches(filter, entry)).collect();
-            let items = page.of(&all).iter().map(|(key, entry)| entry.device(**key)).collect();
+            let all = inner.select(filter);
+            let items = page.of(&all).iter().map(|(key, entry)| entry.device(*key)).collect();
             Listing { items, count: u64::try_from(all.len()).unwrap_or(u64::MAX) }
+        }))
+    }
+
+    fn select<'a>(&'a self, filter: &'a DeviceFilter) -> StoreFuture<'a, Vec<DeviceKey>> {
+        ready(self.step(|inner| inner.select(filter).into_iter().map(|(key, _)| key).collect()))
+    }
+
+    fn devices<'a>(&'a self, keys: &'a [DeviceKey]) -> StoreFuture<'a, Vec<Device>> {
+        ready(self.step(|inner| {
+            keys.iter().filter_map(|key| inner.devices.get(key).map(|entry| entry.device(*key))).collect()
         }))
     }
 

@@ -1,10 +1,11 @@
 //! The inventory on disk.
 
-use roaring::RoaringBitmap;
+use std::sync::Arc;
 
 use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
 use crate::model::event::{self, EventData, EventEntry};
 use crate::model::learn::{InformFacts, Learned};
+use crate::store::index::device::{Facets, Traits};
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
 use crate::store::{
@@ -92,6 +93,7 @@ impl Core {
         self.put_profile(device.key, &device.profile)?;
         let mut index = self.devices.write();
         index.insert(device.key, &device.profile);
+        index.set_state(device.key, &device.state);
         index.set_identity(device.key, None, device.state.identity.as_ref());
         Ok(())
     }
@@ -132,12 +134,18 @@ impl Core {
         let mut state: State = record::decode("device state", &bytes)?;
         let same_identity = state.identity.as_ref() == Some(facts.identity);
         let before = if same_identity { None } else { state.identity.clone() };
+        let (address, versioned) = (state.address, !state.software_version.is_empty());
+        let same_manufacturer = *state.manufacturer == *facts.manufacturer;
         let learned = state.learn(facts);
         self.note_of(key, facts.at, event::of_inform(facts, &state, &learned, known))?;
         self.put_state(key, &state, bytes.len() + 64)?;
-        if learned.came_up || !same_identity {
+        let same_version = learned.software_was.is_none() && (versioned || state.software_version.is_empty());
+        let same = same_version && same_manufacturer && !learned.came_up && state.address == address;
+        if same && same_identity {
+            self.devices.read().note_inform(key, facts.at);
+        } else {
             let mut index = self.devices.write();
-            index.set_status(key, state.status);
+            index.set_state(key, &state);
             if !same_identity {
                 index.set_identity(key, before.as_ref(), state.identity.as_ref());
             }
@@ -151,13 +159,15 @@ impl Core {
             return Ok(None);
         }
         let Some(mut device) = self.device(key)? else { return Ok(None) };
-        let before = (&device.profile).into();
+        let before = Facets::from(&device.profile);
         let (serial, uuid) = (device.profile.serial_number.clone(), device.profile.uuid);
         edit(&mut device.profile);
         device.profile.serial_number = serial;
         device.profile.uuid = uuid;
         self.put_profile(key, &device.profile)?;
-        self.devices.write().set_facets(key, Some(before), (&device.profile).into());
+        if before != Facets::from(&device.profile) {
+            self.devices.write().set_profile(key, &before, &device.profile);
+        }
         Ok(Some(device))
     }
 
@@ -167,7 +177,8 @@ impl Core {
             return Ok(None);
         }
         let Some(mut device) = self.device(key)? else { return Ok(None) };
-        let (status, identity) = (device.state.status, device.state.identity.clone());
+        let (before, identity) = (Traits::from(&device.state), device.state.identity.clone());
+        let status = device.state.status;
         edit(&mut device.state);
         device.state.identity = identity;
         if device.state.status != status {
@@ -175,8 +186,8 @@ impl Core {
             self.note(&EventEntry::of_device(&device.profile, device.state.status_change, data))?;
         }
         self.put_state(key, &device.state, 512)?;
-        if device.state.status != status {
-            self.devices.write().set_status(key, device.state.status);
+        if !before.hold(&device.state) {
+            self.devices.write().set_state(key, &device.state);
         }
         Ok(Some(device))
     }
@@ -192,27 +203,9 @@ impl Core {
         Some(place.submit(Step::Remove { key, floor: keys.retire(key) }))
     }
 
-    /// The devices whose status changed at or after `from`, among `found`.
-    fn changed_from(&self, found: RoaringBitmap, from: Timestamp) -> Result<RoaringBitmap, StoreError> {
-        let mut changed = RoaringBitmap::new();
-        for key in found {
-            if self.state(DeviceKey(key))?.is_some_and(|state| state.status_change >= from) {
-                changed.insert(key);
-            }
-        }
-        Ok(changed)
-    }
-
-    fn page(&self, found: &RoaringBitmap, page: Page) -> Result<Listing<Device>, StoreError> {
-        let mut items = Vec::new();
-        let first = u32::try_from(page.offset).ok().and_then(|offset| found.select(offset));
-        if let Some(first) = first {
-            for key in found.range(first..).take(usize::try_from(page.limit).unwrap_or(usize::MAX)) {
-                // One that has been removed since it was counted is left out.
-                items.extend(self.device(DeviceKey(key))?);
-            }
-        }
-        Ok(Listing { items, count: found.len() })
+    /// Those of the devices that are still there.
+    fn read_devices(&self, keys: &[DeviceKey]) -> Result<Vec<Device>, StoreError> {
+        keys.iter().filter_map(|key| self.device(*key).transpose()).collect()
     }
 
     fn up_devices(&self) -> Result<Vec<UpDevice>, StoreError> {
@@ -235,6 +228,20 @@ impl Core {
 impl SledStore {
     async fn make_durable(&self) -> Result<(), RegisterError> {
         self.committer.barrier().await.map_err(RegisterError::Store)
+    }
+
+    /// Goes through many devices where it may take its time; so many at once, and no more.
+    async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Never closed; without a permit it would only run beside the others.
+        let permit = Arc::clone(&self.scans).acquire_owned().await.ok();
+        blocking(&self.core, move |core| {
+            let _permit = permit;
+            work(core)
+        })
+        .await
     }
 }
 
@@ -338,20 +345,29 @@ impl DeviceStore for SledStore {
 
     fn list<'a>(&'a self, filter: &'a DeviceFilter, page: Page) -> StoreFuture<'a, Listing<Device>> {
         Box::pin(async move {
-            let found = self.core.devices.read().matching(filter);
-            let from = filter.status_change_from;
-            if from.is_none() && page.limit <= INLINE_DEVICES {
-                return self.core.page(&found, page);
+            let selection = self.core.devices.read().select(filter);
+            if selection.is_quick() && page.limit <= INLINE_DEVICES {
+                let (keys, count) = selection.page(page);
+                return Ok(Listing { items: self.core.read_devices(&keys)?, count });
             }
-            blocking(&self.core, move |core| {
-                let found = match from {
-                    Some(from) => core.changed_from(found, from)?,
-                    None => found,
-                };
-                core.page(&found, page)
+            self.scan(move |core| {
+                let (keys, count) = selection.page(page);
+                Ok(Listing { items: core.read_devices(&keys)?, count })
             })
             .await
         })
+    }
+
+    fn select<'a>(&'a self, filter: &'a DeviceFilter) -> StoreFuture<'a, Vec<DeviceKey>> {
+        Box::pin(async move {
+            let selection = self.core.devices.read().select(filter);
+            self.scan(move |_| Ok(selection.page(Page { offset: 0, limit: u32::MAX }).0)).await
+        })
+    }
+
+    fn devices<'a>(&'a self, keys: &'a [DeviceKey]) -> StoreFuture<'a, Vec<Device>> {
+        let keys = keys.to_vec();
+        Box::pin(async move { blocking(&self.core, move |core| core.read_devices(&keys)).await })
     }
 
     fn up_devices(&self) -> StoreFuture<'_, Vec<UpDevice>> {

@@ -103,7 +103,7 @@ impl Core {
             let Some(key) = key::read_device(key) else { return Ok(()) };
             if index.contains(key) {
                 let state = record::decode::<State>("device state", &bytes)?;
-                index.set_status(key, state.status);
+                index.set_state(key, &state);
                 index.set_identity(key, None, state.identity.as_ref());
                 seen.insert(key.0);
             } else {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::store::key::{self, Table};
@@ -23,7 +23,7 @@ use super::database::Database;
 use super::health::Health;
 use super::traces::TraceNumbers;
 use super::watch::Watch;
-use super::{Core, SCHEMA_VERSION, SledStore, StoreConfig, compact, load, sync};
+use super::{Core, SCANS, SCHEMA_VERSION, SledStore, StoreConfig, compact, load, sync};
 
 /// Why the store was not opened, by what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +139,8 @@ impl Opening {
             Catalogues::load(&core, &committer, self.now).map_err(|error| damaged(&folder, error.to_string()))?;
         let trace_numbers = TraceNumbers::resume(&core).map_err(|error| damaged(&folder, error.to_string()))?;
         let watch = Watch::start(&core).map_err(start)?;
-        Ok(SledStore { core, committer, catalogues, trace_numbers: Arc::new(trace_numbers), watch })
+        let scans = Arc::new(Semaphore::new(SCANS));
+        Ok(SledStore { core, committer, catalogues, trace_numbers: Arc::new(trace_numbers), watch, scans })
     }
 
     fn io(&self, what: &'static str) -> impl Fn(io::Error) -> OpenError {

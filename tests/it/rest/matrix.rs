@@ -84,6 +84,9 @@ fn rules() -> BTreeMap<&'static str, Rule> {
     BTreeMap::from([
         ("GET /api/v1/inventory_device_serial/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial/", rule(Operator, Named, 201, device)),
+        ("GET /api/v1/inventory_device_serial/export/", rule(Viewer, List, 200, none)),
+        // Whose devices its lines may mean, the tests of imports say.
+        ("POST /api/v1/inventory_device_serial/import/", rule(Operator, Shared, 415, empty)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/", rule(Viewer, Single, 200, none)),
         ("PUT /api/v1/inventory_device_serial/{serial_number}/", rule(Operator, Single, 200, replacement)),
         ("PATCH /api/v1/inventory_device_serial/{serial_number}/", rule(Operator, Single, 200, empty)),

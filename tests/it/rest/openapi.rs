@@ -39,6 +39,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/event/
     GET /api/v1/event/stream/
     GET /api/v1/inventory_device_serial/
+    GET /api/v1/inventory_device_serial/export/
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
@@ -68,6 +69,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     PATCH /api/v1/webhook/{id}/
     POST /api/v1/api_token/
     POST /api/v1/inventory_device_serial/
+    POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
