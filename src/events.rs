@@ -7,7 +7,6 @@
 mod refusals;
 pub mod view;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::cwmp::message::{Fault, FaultStruct, Method, Request};
-use crate::model::device::{OrganizationId, Profile};
+use crate::model::device::Profile;
 use crate::model::event::{EventData, EventEntry, text};
 use crate::store::{Retention, Store, StoreError};
 use crate::types::ident::{DeviceIdentity, TransactionId};
@@ -134,21 +133,5 @@ fn append(store: &dyn Store, entry: EventEntry) {
     let kind = entry.head.kind.as_str();
     if let Err(error) = store.append_event(entry) {
         tracing::error!(%error, kind, "an event was not recorded");
-    }
-}
-
-/// These organizations and all below them.
-#[must_use]
-pub fn with_descendants(store: &dyn Store, of: &[OrganizationId]) -> Vec<OrganizationId> {
-    let all = store.organizations().all();
-    let mut covered: BTreeSet<OrganizationId> = of.iter().copied().collect();
-    loop {
-        let below = |parent: Option<OrganizationId>| parent.is_some_and(|parent| covered.contains(&parent));
-        let more: Vec<_> =
-            all.values().filter(|one| below(one.parent) && !covered.contains(&one.id)).map(|one| one.id).collect();
-        if more.is_empty() {
-            return covered.into_iter().collect();
-        }
-        covered.extend(more);
     }
 }

@@ -7,6 +7,7 @@ pub mod event;
 pub mod inventory;
 pub mod learn;
 pub mod matching;
+pub mod organizations;
 pub mod placeholders;
 pub mod procedure;
 pub mod token;

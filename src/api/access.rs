@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::shell::RequestId;
 use super::{ApiConfig, ApiState};
 use crate::auth::token::TokenHash;
-use crate::devices::inventory::tree;
 use crate::model::device::{Device, OrganizationId};
+use crate::model::organizations;
 use crate::model::token::{Role, TokenId, TokenRecord};
 
 /// A caller with a valid token: may read what its organizations hold.
@@ -101,7 +101,7 @@ impl Caller {
         let now = state.clock.now();
         let token = state.store.token_by_hash(hash).filter(|token| token.expires_at.is_none_or(|end| end > now))?;
         let bound = token.organizations.as_deref();
-        let covered = bound.map(|bound| tree::covered(&state.store.organizations().all(), bound));
+        let covered = bound.map(|bound| organizations::covered(&state.store.organizations().all(), bound));
         Some(Self { token, covered, request_id: String::new() })
     }
 

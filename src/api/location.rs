@@ -22,10 +22,11 @@ use super::error::ApiError;
 use super::openapi::{Detail, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
-use crate::devices::inventory::{Dependents, tree};
+use crate::devices::inventory::Dependents;
 use crate::model::audit::AuditResource;
 use crate::model::device::OrganizationId;
 use crate::model::inventory::{Location, LocationId};
+use crate::model::organizations;
 use crate::store::DeviceFilter;
 use crate::types::time::Timestamp;
 
@@ -257,7 +258,7 @@ fn require_own(caller: &Caller, record: &Location) -> Result<(), ApiError> {
 async fn require_no_others(state: &ApiState, location: LocationId, owner: OrganizationId) -> Result<(), ApiError> {
     let inventory = state.inventory();
     let here = DeviceFilter { location: Some(location), ..DeviceFilter::default() };
-    let covered = tree::covered(&state.store.organizations().all(), &[owner]);
+    let covered = organizations::covered(&state.store.organizations().all(), &[owner]);
     let own = inventory.devices(&DeviceFilter { visible: Some(covered), ..here.clone() }).await?;
     let others = inventory.devices(&here).await?.saturating_sub(own);
     if others == 0 {

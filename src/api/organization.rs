@@ -22,10 +22,10 @@ use super::error::ApiError;
 use super::openapi::{Detail, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
-use crate::devices::inventory::tree;
 use crate::model::audit::AuditResource;
 use crate::model::device::OrganizationId;
 use crate::model::inventory::Organization;
+use crate::model::organizations;
 
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
@@ -280,7 +280,7 @@ fn read(
     if let Some(Some(parent)) = parent {
         if !all.contains_key(&parent.0) {
             fields.error("parent", no_such(parent.0));
-        } else if own.is_some_and(|own| tree::lies_within(&all, parent, own)) {
+        } else if own.is_some_and(|own| organizations::lies_within(&all, parent, own)) {
             fields.error("parent", "An organization cannot lie below itself.");
         }
     }

@@ -7,7 +7,6 @@
 
 mod record;
 mod reference;
-pub mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

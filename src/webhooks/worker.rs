@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Client, Message, PostError, Target};
 use super::{Shared, signature};
 use crate::events::view::EventView;
-use crate::events::with_descendants;
 use crate::model::event::{Event, EventId};
+use crate::model::organizations;
 use crate::model::webhook::{Delivery, Webhook};
 use crate::store::events::EventFilter;
 use crate::telemetry::names;
@@ -95,7 +95,11 @@ impl Worker {
             // Marked as seen before it is read: what comes meanwhile is news.
             self.news.mark_unchanged();
             let filter = EventFilter {
-                visible: self.record.organizations.as_deref().map(|of| with_descendants(&*self.shared.store, of)),
+                visible: self
+                    .record
+                    .organizations
+                    .as_deref()
+                    .map(|of| organizations::covered(&self.shared.store.organizations().all(), of)),
                 kinds: self.record.wanted(),
                 ..EventFilter::default()
             };

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{InventoryError, tied_types, tree};
+use super::{InventoryError, tied_types};
 use crate::devices::keeper::Change;
 use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, DeviceTypeId, OrganizationId};
 use crate::model::device_type::DeviceType;
 use crate::model::inventory::{Location, LocationId, Organization};
+use crate::model::organizations;
 use crate::store::Store;
 use crate::store::catalogue::Catalogue;
 
@@ -91,7 +92,7 @@ impl Record for Organization {
         if !all.contains_key(&parent.0) {
             return Err(InventoryError::Field { field: "parent", reason: no_such(parent.0) });
         }
-        if tree::lies_within(&all, parent, self.id) {
+        if organizations::lies_within(&all, parent, self.id) {
             let reason = "an organization cannot lie below itself".to_owned();
             return Err(InventoryError::Field { field: "parent", reason });
         }

@@ -1,9 +1,10 @@
 //! What a device refers to, and whether it is there.
 
 use super::record::no_such;
-use super::{Inventory, InventoryError, tree};
+use super::{Inventory, InventoryError};
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Profile};
 use crate::model::inventory::LocationId;
+use crate::model::organizations;
 use crate::store::{Store, StoreError};
 
 /// The records that a device refers to.
@@ -61,7 +62,7 @@ impl References {
         if let Some(id) = self.location {
             match store.locations().of(id).map(|location| location.organization) {
                 None => broken.push((Reference::Location, no_such(id.0))),
-                Some(Some(owner)) if !tree::lies_within(&organizations, self.organization, owner) => {
+                Some(Some(owner)) if !organizations::lies_within(&organizations, self.organization, owner) => {
                     broken.push((Reference::Location, "The location is another organization's.".to_owned()));
                 }
                 Some(_) => {}

@@ -1,14 +1,17 @@
 //! Organizations form trees: what is said of one holds for those below it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use crate::model::device::OrganizationId;
-use crate::model::inventory::Organization;
-use crate::store::catalogue::Entries;
+use super::device::OrganizationId;
+use super::inventory::Organization;
+
+/// All organizations, by number.
+pub type Organizations = BTreeMap<u32, Arc<Organization>>;
 
 /// These organizations and all below them, in the order of their numbers, each once.
 #[must_use]
-pub fn covered(all: &Entries<Organization>, roots: &[OrganizationId]) -> Vec<OrganizationId> {
+pub fn covered(all: &Organizations, roots: &[OrganizationId]) -> Vec<OrganizationId> {
     let mut children: HashMap<OrganizationId, Vec<OrganizationId>> = HashMap::new();
     for organization in all.values() {
         if let Some(parent) = organization.parent {
@@ -29,7 +32,7 @@ pub fn covered(all: &Entries<Organization>, roots: &[OrganizationId]) -> Vec<Org
 
 /// Whether an organization is `top` or lies below it.
 #[must_use]
-pub fn lies_within(all: &Entries<Organization>, organization: OrganizationId, top: OrganizationId) -> bool {
+pub fn lies_within(all: &Organizations, organization: OrganizationId, top: OrganizationId) -> bool {
     let mut at = Some(organization);
     for _ in 0..=all.len() {
         match at {
@@ -43,12 +46,10 @@ pub fn lies_within(all: &Entries<Organization>, organization: OrganizationId, to
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::types::time::Timestamp;
 
-    fn entries(parents: &[(u32, Option<u32>)]) -> Entries<Organization> {
+    fn entries(parents: &[(u32, Option<u32>)]) -> Organizations {
         let record = |(id, parent): &(u32, Option<u32>)| {
             let id = OrganizationId(*id);
             let parent = parent.map(OrganizationId);
