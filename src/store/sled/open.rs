@@ -289,7 +289,10 @@ impl Opening {
         fs::rename(&draft, &id_path)?;
         File::open(&self.config.data_dir)?.sync_all()?;
         fs::remove_file(self.path("store.new"))?;
-        File::open(&self.config.data_dir)?.sync_all()
+        File::open(&self.config.data_dir)?.sync_all()?;
+        // The folder itself may be new; a parent that may not be read is not ours to sync.
+        let parent = self.config.data_dir.canonicalize()?.parent().map(File::open);
+        parent.and_then(Result::ok).map_or(Ok(()), |parent| parent.sync_all())
     }
 
     fn meta(&self, database: &Database, name: &[u8]) -> Result<Option<String>, OpenError> {
