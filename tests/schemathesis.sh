@@ -8,6 +8,7 @@
 # cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+root=$PWD
 
 version=4.32.5
 venv=target/schemathesis
@@ -73,9 +74,10 @@ numbers | sed 's/.*/{"id": &, "serial_number": "ST-&", "name": "device &"}/' | s
 numbers | sed 's/.*/{"serial_number": "ST-&", "operation": "get"}/' | seed inventory_device_serial_headless_operation
 
 code=0
-# What Schemathesis keeps between runs stays out of the way.
-"$venv/bin/schemathesis" --config-file tests/schemathesis/schemathesis.toml run "$base/api/v1/openapi.json" \
-    --max-examples "$examples" "$@" || code=$?
+# What Schemathesis keeps between runs goes with the folder.
+(cd "$folder" && SCHEMATHESIS_HOOKS=$root/tests/schemathesis/hooks.py "$root/$venv/bin/schemathesis" \
+    --config-file "$root/tests/schemathesis/schemathesis.toml" run "$base/api/v1/openapi.json" \
+    --max-examples "$examples" "$@") || code=$?
 if ! kill -0 "$server" 2>/dev/null; then
     echo "schemathesis.sh: acsd has ended" >&2
     code=1
