@@ -54,8 +54,7 @@ fn allow_parts(document: &mut Value) {
     for item in paths.into_iter().flat_map(Map::values_mut) {
         let body = item.pointer_mut("/patch/requestBody/content/application~1json/schema/$ref");
         if let Some(Value::String(reference)) = body
-            && let Some((name, change)) =
-                reference.strip_prefix(SCHEMAS).and_then(|name| changes.remove(name))
+            && let Some((name, change)) = reference.strip_prefix(SCHEMAS).and_then(|name| changes.remove(name))
         {
             *reference = format!("{SCHEMAS}{name}");
             used.push((name, Value::Object(change)));
@@ -95,23 +94,32 @@ fn add_headers(operation: &mut Value) {
         let headers = response.entry("headers").or_insert_with(|| json!({}));
         let Some(headers) = headers.as_object_mut() else { continue };
         let mut add = |name: &str, header: Value| headers.insert(name.to_owned(), header);
-        add("X-Request-Id", json!({
-            "description": "The id that the request came with, else one that was made up; as in the log and the audit trail",
-            "required": true,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 128}
-        }));
+        add(
+            "X-Request-Id",
+            json!({
+                "description": "The id that the request came with, else one that was made up; as in the log and the audit trail",
+                "required": true,
+                "schema": {"type": "string", "minLength": 1, "maxLength": 128}
+            }),
+        );
         match status.as_str() {
             "401" => {
-                add("WWW-Authenticate", json!({
-                    "description": "How to authenticate", "required": true,
-                    "schema": {"type": "string", "enum": ["Bearer"]}
-                }));
+                add(
+                    "WWW-Authenticate",
+                    json!({
+                        "description": "How to authenticate", "required": true,
+                        "schema": {"type": "string", "enum": ["Bearer"]}
+                    }),
+                );
             }
             "429" | "503" => {
-                add("Retry-After", json!({
-                    "description": "Seconds after which to come again", "required": true,
-                    "schema": {"type": "integer", "minimum": 1}
-                }));
+                add(
+                    "Retry-After",
+                    json!({
+                        "description": "Seconds after which to come again", "required": true,
+                        "schema": {"type": "integer", "minimum": 1}
+                    }),
+                );
             }
             _ => {}
         }
