@@ -32,9 +32,9 @@ pub(in crate::api) fn complete(document: &utoipa::openapi::OpenApi) -> Value {
         replacement.insert("required".to_owned(), json!(["name", "type", "organization_id", "is_active"]));
     }
     bound(&mut document);
-    schemas(&mut document).into_iter().for_each(|all| {
+    if let Some(all) = schemas(&mut document) {
         all.insert("Invalid".to_owned(), invalid());
-    });
+    }
     document
 }
 
@@ -79,11 +79,8 @@ fn name(path: &str, operation: &mut Value) {
     let Some(Value::String(id)) = operation.get_mut("operationId") else { return };
     let segments = path.trim_start_matches("/api/v1").split('/');
     let named: Vec<&str> = segments.filter(|part| !part.is_empty() && !part.starts_with('{')).collect();
-    if named.last() != Some(&id.as_str()) {
-        *id = format!("{}_{id}", named.join("_"));
-    } else {
-        *id = named.join("_");
-    }
+    let joined = named.join("_");
+    *id = if named.last() == Some(&id.as_str()) { joined } else { format!("{joined}_{id}") };
 }
 
 /// Adds the headers that every answer of a status has.
