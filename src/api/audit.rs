@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use super::ApiState;
 use super::access::{Admin, Caller};
 use super::error::ApiError;
-use super::openapi::Reading;
+use super::openapi::{PageParameters, Reading};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
-use super::words::not_a_choice;
+use super::words::{ResourceWord, not_a_choice};
 use crate::model::audit::{AuditAction, AuditEntry, AuditHead, AuditRecord, AuditResource};
 use crate::model::device::{Device, OrganizationId};
 use crate::model::event::BLANKED;
@@ -205,10 +205,10 @@ pub(super) struct AuditView {
     /// Its name as it was.
     token_name: String,
     /// `create`, `update`, `delete`, `order` or `cancel`.
-    #[schema(example = "update")]
+    #[schema(example = "update", pattern = "^(create|update|delete|order|cancel)$")]
     action: &'static str,
     /// What kind of thing it was done to.
-    #[schema(example = "device")]
+    #[schema(example = "device", value_type = ResourceWord)]
     resource: &'static str,
     /// Its number; of a device the serial number.
     resource_id: String,
@@ -249,12 +249,11 @@ impl From<AuditRecord> for AuditView {
 #[utoipa::path(get, path = "/api/v1/audit/", tag = "audit",
     params(
         ("token" = Option<u32>, Query, description = "Only what this token did"),
-        ("resource" = Option<String>, Query, description = "Only what was done to this kind of thing: `device`, \
+        ("resource" = Option<ResourceWord>, Query, description = "Only what was done to this kind of thing: `device`, \
             `operation`, `headless`, `transaction`, `api_token`, `device_type`, `organization`, `location` or `webhook`"),
         ("serial_number" = Option<String>, Query, description = "Only what concerns this device"),
         ("since" = Option<String>, Query, description = "Only at or after this date, or date and time"),
-        ("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-        ("offset" = Option<i64>, Query, description = "Entries to skip")
+        PageParameters
     ),
     responses((status = 200, description = "A page", body = Envelope<AuditView>), Reading))]
 pub(super) async fn list(

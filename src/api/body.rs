@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::ApiState;
 use super::error::{ApiError, FieldErrors};
@@ -98,6 +99,24 @@ fn kind_of(value: &Value) -> &'static str {
 pub const LINE_MAX_CHARS: usize = 256;
 /// Longest free text of several lines, in characters.
 pub const TEXT_MAX_CHARS: usize = 8192;
+
+/// Decimal degrees as clients may give them; for the description, read by [`Fields::degrees`].
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(example = "47.6062")]
+pub(super) enum Degrees {
+    /// As text; kept as it is.
+    Text(String),
+    /// As a number.
+    Number(f64),
+}
+
+/// A line of text; for the description, read by [`Fields::lines`].
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(min_length = 1, max_length = 256)]
+pub(super) struct Line(String);
 
 /// An element of a list of objects.
 pub type Element = Result<Map<String, Value>, FieldErrors>;

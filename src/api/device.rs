@@ -20,7 +20,7 @@ use super::access::{Caller, Operator};
 use super::audit::Done;
 use super::body::{JsonObject, sentence};
 use super::error::{ApiError, FieldErrors};
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::devices::edit::EditError;
@@ -53,8 +53,7 @@ impl From<EditError> for ApiError {
         filter::FilterParameters,
         ("pending" = Option<bool>, Query, description = "Adds `pending_settings_detail` to each row"),
         ("update_status" = Option<bool>, Query, description = "Calls the devices of the page first"),
-        ("limit" = Option<i64>, Query, description = "Rows of a page: 25 unless told, at most 500"),
-        ("offset" = Option<i64>, Query, description = "Rows to skip")
+        PageParameters
     ),
     responses((status = 200, description = "A page", body = Envelope<DeviceRow>), Reading))]
 pub(super) async fn list(
@@ -123,7 +122,7 @@ pub(super) async fn show(
 /// Replaces every field of a device that can be changed.
 #[utoipa::path(put, path = "/api/v1/inventory_device_serial/{serial_number}/", tag = "devices",
     params(("serial_number" = String, Path, description = "Percent-encoded where need be")),
-    request_body(content = form::DeviceFieldsSchema,
+    request_body(content = form::DeviceReplaceSchema,
         description = "`name`, `type`, `organization_id` and `is_active` are required. What is left out returns to its \
                        default; credentials stay."),
     responses(

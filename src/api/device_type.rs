@@ -21,7 +21,7 @@ use super::audit::Done;
 use super::body::JsonObject;
 use super::catalogue::{InUse, Write, number, page_of};
 use super::error::ApiError;
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::model::audit::AuditResource;
@@ -30,8 +30,7 @@ use crate::model::device_type::DeviceType;
 
 /// Types, in the order of their numbers.
 #[utoipa::path(get, path = "/api/v1/inventory_device_type/", tag = "types",
-    params(("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-           ("offset" = Option<i64>, Query, description = "Entries to skip")),
+    params(PageParameters),
     responses((status = 200, description = "A page", body = Envelope<DeviceTypeView>), Reading))]
 pub(super) async fn list(
     _caller: Caller,

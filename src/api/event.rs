@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::ApiState;
 use super::access::Caller;
 use super::error::{ApiError, FieldErrors};
-use super::openapi::Reading;
+use super::openapi::{PageParameters, Reading};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::words::not_a_choice;
@@ -32,8 +32,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
         ("serial_number" = Option<String>, Query, description = "Only of this device, also when it has been removed"),
         ("since" = Option<String>, Query, description = "Only at or after this date, or date and time"),
         ("after" = Option<u64>, Query, description = "Only with a higher id"),
-        ("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-        ("offset" = Option<i64>, Query, description = "Entries to skip")
+        PageParameters
     ),
     responses((status = 200, description = "A page", body = Envelope<EventView>), Reading))]
 pub(super) async fn list(

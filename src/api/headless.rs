@@ -23,6 +23,7 @@ use super::openapi::{Detail, Reading, Writing};
 use super::paging::PageRule;
 use super::query::Query;
 use super::transaction::{devices_of, read_status};
+use super::words::StatusWord;
 use crate::devices::edit::EditError;
 use crate::model::audit::AuditResource;
 use crate::model::device::Device;
@@ -87,7 +88,7 @@ async fn check_known_types(state: &ApiState, device: &Device, work: &Work) -> Re
         ("id" = Option<String>, Query, description = "Only this transaction; 404 when there is none"),
         ("update_status" = Option<bool>, Query, description = "Calls the devices and waits for the transactions' ends"),
         ("serial_number" = Option<String>, Query, description = "Only of this device"),
-        ("status" = Option<String>, Query, description = "Only in this status"),
+        ("status" = Option<StatusWord>, Query, description = "Only in this status"),
         ("limit" = Option<i64>, Query, description = "Entries of a page: 100 unless told, at most 500"),
         ("offset" = Option<i64>, Query, description = "Entries to skip")
     ),

@@ -15,11 +15,11 @@ use utoipa::ToSchema;
 use super::ApiState;
 use super::access::{Caller, Operator};
 use super::audit::Done;
-use super::body::{Fields, JsonObject, TEXT_MAX_CHARS};
+use super::body::{Degrees, Fields, JsonObject, TEXT_MAX_CHARS};
 use super::catalogue::{InUse, Names, Write, number, page_of, read_only, read_wished};
 use super::device::form::no_such;
 use super::error::ApiError;
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::devices::inventory::Dependents;
@@ -64,18 +64,23 @@ impl LocationView {
 /// What the fields of a location may hold.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only; a test holds it against the reader")]
-#[schema(as = LocationFields)]
+#[schema(as = LocationFields, example = json!({
+    "name": "Headquarters - Building B", "short_name": "HQ_BLDG_B", "address": "2 Market St, San Francisco"
+}))]
 pub(super) struct LocationSchema {
     /// Required, unless `short_name` is given.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     name: Option<String>,
     /// Unique within its organization; at first the name.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     short_name: Option<String>,
     /// Street and town, free text.
+    #[schema(nullable = false, max_length = 8192)]
     address: Option<String>,
     /// Decimal degrees, -90 to 90, as a string or a number.
-    latitude: Option<String>,
+    latitude: Option<Degrees>,
     /// Decimal degrees, -180 to 180, as a string or a number.
-    longitude: Option<String>,
+    longitude: Option<Degrees>,
     /// Whose it is: devices of this organization and those below it may stand there. Null: everybody's. Absent:
     /// everybody's, for a token that is bound to organizations its first one's.
     organization_id: Option<u32>,
@@ -99,8 +104,7 @@ pub(super) struct LocationCreateSchema {
 
 /// Locations, in the order of their numbers.
 #[utoipa::path(get, path = "/api/v1/inventory_location/", tag = "locations",
-    params(("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-           ("offset" = Option<i64>, Query, description = "Entries to skip")),
+    params(PageParameters),
     responses((status = 200, description = "A page", body = Envelope<LocationView>), Reading))]
 pub(super) async fn list(
     caller: Caller,

@@ -1,8 +1,12 @@
 //! The description of the API, gathered from the handlers, and the answers that all of them share.
 
+mod complete;
+
 use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
+
+pub(super) use self::complete::complete;
 
 /// The document without its paths; [`super::router`] adds those.
 #[derive(OpenApi)]
@@ -10,7 +14,11 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
     info(
         title = "acsd",
         description = "REST API of acsd, a TR-069 auto-configuration server. Paths end in a slash; the same path \
-                       without it is served too. Times are RFC 3339 in UTC.",
+                       without it is served too. Times are RFC 3339 in UTC.\n\nBodies are read strictly: a field that is not \
+                       known is refused, as is a text in the place of a number. What answers have and no request \
+                       changes may be sent back; it is ignored. Query parameters that are empty count as not given, \
+                       and unknown ones are ignored.\n\nEvery answer has an `X-Request-Id`. A method that a path does not have \
+                       is answered 405 with `Allow`, an unknown path 404, both with `{\"detail\"}`.",
         license(name = "MIT OR Apache-2.0")
     ),
     security(("token" = [])),
@@ -45,23 +53,54 @@ impl Modify for BearerToken {
 
 /// Why a request was not granted.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"detail": "Invalid or expired token."}))]
 pub(super) struct Detail {
     /// For people.
     detail: String,
 }
 
-/// What was wrong with fields or parameters: a list of reasons by name. Malformed JSON gives `{"detail"}` instead.
+/// What was wrong; [`complete`] tells its shape.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = Object, example = json!({"name": ["This field is required."]}))]
 pub(super) struct Invalid(serde_json::Value);
 
 /// acsd failed.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "detail": "The server failed to do this. The request_id leads to the cause in its log.",
+    "request_id": "6ad64e6c2c4b4e8d9d3bb2c08a2fa7c5"
+}))]
 pub(super) struct Failure {
     /// For people.
     detail: String,
     /// Leads to the cause in acsd's log.
     request_id: String,
+}
+
+/// acsd cannot take this now.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "detail": "The server cannot take this now. Try again later.", "request_id": "6ad64e6c2c4b4e8d9d3bb2c08a2fa7c5"
+}))]
+pub(super) struct Unavailable {
+    /// For people.
+    detail: String,
+    /// Where there is a cause in acsd's log: leads to it.
+    #[schema(nullable = false)]
+    request_id: Option<String>,
+}
+
+/// Which page of a list; for the description, read by [`super::query::Query::page`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters that are read by name")]
+pub(super) struct PageParameters {
+    /// Entries of a page: 25 unless told or less than 1, at most 500
+    #[param(example = 50)]
+    limit: Option<i64>,
+    /// Entries to skip; none when negative
+    #[param(example = 0)]
+    offset: Option<i64>,
 }
 
 /// What any read may be answered with.
@@ -85,7 +124,7 @@ pub(super) enum Reading {
     Failed(#[to_schema] Failure),
     /// The store takes no writes, or the request took too long.
     #[response(status = 503)]
-    Unavailable(#[to_schema] Failure),
+    Unavailable(#[to_schema] Unavailable),
 }
 
 /// What any request with a body may be answered with besides.

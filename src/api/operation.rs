@@ -15,7 +15,7 @@ use super::body::{Fields, JsonObject};
 use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
 use super::openapi::{Detail, Reading, Writing};
-use super::words::not_a_choice;
+use super::words::{OperationWord, not_a_choice};
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
 
@@ -25,6 +25,7 @@ use crate::model::audit::AuditResource;
 #[schema(as = OperationOrder, example = json!({"operation": "reboot"}))]
 pub(super) struct OrderSchema {
     /// `reboot`, `factory`, `device_factory`, `sync` or `reconf`.
+    #[schema(value_type = OperationWord)]
     operation: String,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct OrderSchema {
 pub(super) struct Ordered {
     /// The transaction.
     id: u64,
-    #[schema(example = "reboot")]
+    #[schema(example = "reboot", value_type = OperationWord)]
     operation: &'static str,
 }
 

@@ -19,7 +19,7 @@ use super::body::{Fields, JsonObject};
 use super::catalogue::{InUse, Names, Write, number, page_of, read_only, read_wished};
 use super::device::form::no_such;
 use super::error::ApiError;
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::model::audit::AuditResource;
@@ -55,11 +55,13 @@ impl OrganizationView {
 /// What the fields of an organization may hold.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only; a test holds it against the reader")]
-#[schema(as = OrganizationFields)]
+#[schema(as = OrganizationFields, example = json!({"name": "Zequenze Networks", "short_name": "ZN"}))]
 pub(super) struct OrganizationSchema {
     /// Required, unless `short_name` is given.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     name: Option<String>,
     /// Unique below the same parent; at first the name.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     short_name: Option<String>,
     /// The one above it. Absent: none, for a token that is bound to organizations its first one.
     parent: Option<u32>,
@@ -80,8 +82,7 @@ pub(super) struct OrganizationCreateSchema {
 
 /// Organizations, in the order of their numbers.
 #[utoipa::path(get, path = "/api/v1/organization/", tag = "organizations",
-    params(("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-           ("offset" = Option<i64>, Query, description = "Entries to skip")),
+    params(PageParameters),
     responses((status = 200, description = "A page", body = Envelope<OrganizationView>), Reading))]
 pub(super) async fn list(
     caller: Caller,

@@ -17,10 +17,11 @@ use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
 use super::headless::form::{check_characters, check_known, kind_word};
 use super::headless::schedule_work;
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::transaction::TransactionView;
+use super::words::KindOfValue;
 use crate::model::audit::AuditResource;
 use crate::model::device::{Device, Parameter};
 use crate::model::transaction::{Assignment, Work};
@@ -35,6 +36,7 @@ pub(super) struct ParameterView {
     /// Null where it was never read.
     value: Option<String>,
     /// `integer`, `boolean` or `string`.
+    #[schema(value_type = Option<KindOfValue>)]
     value_type: Option<&'static str>,
     #[schema(example = "xsd:unsignedInt")]
     xsd_type: Option<&'static str>,
@@ -65,6 +67,7 @@ impl ParameterView {
 #[schema(as = ParameterRefresh, example = json!({"refresh": "Device.WiFi."}))]
 pub(super) struct RefreshSchema {
     /// A parameter, or an object with its final dot.
+    #[schema(min_length = 1, max_length = 256)]
     refresh: String,
 }
 
@@ -74,8 +77,7 @@ pub(super) struct RefreshSchema {
         ("serial_number" = String, Path, description = "Percent-encoded where need be"),
         ("prefix" = Option<String>, Query, description = "Only paths that begin so"),
         ("search" = Option<String>, Query, description = "Only where path or value contain this, in any case"),
-        ("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-        ("offset" = Option<i64>, Query, description = "Entries to skip")
+        PageParameters
     ),
     responses(
         (status = 200, description = "A page", body = Envelope<ParameterView>),

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::openapi::Description;
+use super::openapi::{Description, complete};
 use super::{
     ApiState, audit, configuration, device, device_type, event, headless, health, location, operation, organization,
     parameter, session, shell, token, transaction, webhook,
@@ -22,7 +22,7 @@ pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
     let (routes, description) = table().split_for_parts();
     let inner = routes
-        .merge(SwaggerUi::new("/api/v1/docs").url("/api/v1/openapi.json", description))
+        .merge(SwaggerUi::new("/api/v1/docs").external_url_unchecked("/api/v1/openapi.json", complete(&description)))
         .layer(CompressionLayer::new())
         .layer(from_fn(shell::note_route))
         .fallback(shell::unknown_path)
@@ -34,8 +34,8 @@ pub fn router(state: ApiState) -> Router {
 
 /// The description of the API, as `/api/v1/openapi.json` serves it.
 #[must_use]
-pub fn description() -> utoipa::openapi::OpenApi {
-    table().into_openapi()
+pub fn description() -> serde_json::Value {
+    complete(&table().into_openapi())
 }
 
 fn table() -> OpenApiRouter<Arc<ApiState>> {

@@ -15,7 +15,7 @@ use super::access::{Caller, Operator};
 use super::audit::Done;
 use super::device::Serial;
 use super::error::ApiError;
-use super::openapi::{Detail, Reading};
+use super::openapi::{Detail, PageParameters, Reading};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use crate::model::audit::AuditResource;
@@ -56,7 +56,7 @@ pub(super) struct MessageView {
     /// Milliseconds since the session began.
     offset_ms: u64,
     /// `in`: from the device; `out`: to it.
-    #[schema(example = "in")]
+    #[schema(example = "in", pattern = "^(in|out)$")]
     direction: &'static str,
     /// Name of the message; empty for an empty POST and an answer without envelope.
     #[schema(example = "GetParameterValuesResponse")]
@@ -120,8 +120,7 @@ impl MessageView {
         ("after" = Option<u64>, Query,
             description = "Only those with a higher id, oldest first: for those who follow a device"),
         ("messages" = Option<bool>, Query, description = "`false`: leaves the messages out"),
-        ("limit" = Option<i64>, Query, description = "Sessions of a page: 25 unless told, at most 500"),
-        ("offset" = Option<i64>, Query, description = "Sessions to skip")
+        PageParameters
     ),
     responses(
         (status = 200, description = "A page", body = Envelope<SessionView>),

@@ -52,6 +52,9 @@ pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Re
     remainder.discard().await;
     count(&method, &response);
     response = complete(response, &id);
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("5"));
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -106,9 +109,6 @@ fn complete(response: Response, id: &str) -> Response {
         if *name != header::CONTENT_LENGTH {
             complete.headers_mut().append(name, value.clone());
         }
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        complete.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     complete
 }

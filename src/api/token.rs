@@ -16,7 +16,7 @@ use super::body::{Fields, JsonObject};
 use super::catalogue::{Write, page_of};
 use super::device::form::no_such;
 use super::error::{ApiError, FieldErrors};
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::{Query, parse_time};
 use super::words::RoleWord;
@@ -39,6 +39,7 @@ pub(super) struct TokenView {
     expires_at: Option<String>,
     /// The token itself: only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     token: Option<String>,
     /// Its first characters.
     prefix: String,
@@ -67,19 +68,23 @@ impl TokenView {
 #[expect(dead_code, reason = "a schema only")]
 #[schema(as = TokenCreate, example = json!({"name": "dashboard", "role": "viewer"}))]
 pub(super) struct TokenSchema {
+    /// For people.
+    #[schema(min_length = 1, max_length = 256)]
     name: String,
     /// `viewer`, `operator` or `admin`.
+    #[schema(value_type = RoleWord)]
     role: String,
     /// Absent or null: the maker's own; all if the maker is unbound.
+    #[schema(min_items = 1)]
     organizations: Option<Vec<u32>>,
-    /// Absent or null: never.
+    /// A date, or a date and time, that lies ahead. Absent or null: never.
+    #[schema(example = "2099-12-31T23:59:59Z")]
     expires_at: Option<String>,
 }
 
 /// Tokens, oldest first.
 #[utoipa::path(get, path = "/api/v1/api_token/", tag = "tokens",
-    params(("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-           ("offset" = Option<i64>, Query, description = "Entries to skip")),
+    params(PageParameters),
     responses((status = 200, description = "A page", body = Envelope<TokenView>), Reading))]
 pub(super) async fn list(
     caller: Admin,

@@ -14,7 +14,7 @@ use super::ApiState;
 use super::access::{Caller, Operator};
 use super::audit::Done;
 use super::error::ApiError;
-use super::openapi::{Detail, Reading};
+use super::openapi::{Detail, PageParameters, Reading};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::words::{KindWord, StatusWord};
@@ -81,11 +81,10 @@ impl TransactionView {
 #[utoipa::path(get, path = "/api/v1/transaction/", tag = "transactions",
     params(
         ("serial_number" = Option<String>, Query, description = "Only of this device"),
-        ("kind" = Option<String>, Query,
+        ("kind" = Option<KindWord>, Query,
             description = "Only `operation`, `headless`, `diag`, `firmware` or `configuration`"),
-        ("status" = Option<String>, Query, description = "Only in this status"),
-        ("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-        ("offset" = Option<i64>, Query, description = "Entries to skip")
+        ("status" = Option<StatusWord>, Query, description = "Only in this status"),
+        PageParameters
     ),
     responses((status = 200, description = "A page", body = Envelope<TransactionView>), Reading))]
 pub(super) async fn list(

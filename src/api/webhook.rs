@@ -14,10 +14,10 @@ use super::access::Admin;
 use super::audit::Done;
 use super::body::{Fields, JsonObject};
 use super::error::{ApiError, FieldErrors};
-use super::openapi::{Detail, Reading, Writing};
+use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
-use super::words::not_a_choice;
+use super::words::{EventKindWord, not_a_choice};
 use crate::auth::random;
 use crate::model::audit::AuditResource;
 use crate::model::event::EventKind;
@@ -52,14 +52,16 @@ pub(super) struct WebhookView {
     url: String,
     /// What signatures are made with: only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     secret: Option<String>,
     /// Null: all.
+    #[schema(value_type = Option<Vec<EventKindWord>>)]
     kinds: Option<Vec<&'static str>>,
     /// Only events of these and those below them; null: all.
     organizations: Option<Vec<u32>>,
     is_active: bool,
     /// `active`, `inactive` (an operator's wish) or `paused` (nothing was taken for too long).
-    #[schema(example = "active")]
+    #[schema(example = "active", pattern = "^(active|inactive|paused)$")]
     state: &'static str,
     /// Why it is paused.
     paused_reason: Option<String>,
@@ -107,20 +109,35 @@ impl WebhookView {
 #[schema(as = WebhookFields, example = json!({"url": "https://example.net/acsd", "kinds": ["boot", "status"]}))]
 pub(super) struct WebhookSchema {
     /// `https://`, or `http://`, over which events travel in clear.
+    #[schema(min_length = 1, max_length = 8192)]
     url: String,
     /// 16 to 256 printable characters; absent: made at creation, and shown there.
-    #[schema(write_only)]
+    #[schema(nullable = false, write_only, pattern = "^[!-~]{16,256}$")]
     secret: Option<String>,
     /// Absent or null: all.
+    #[schema(value_type = Option<Vec<EventKindWord>>, min_items = 1, max_items = 64)]
     kinds: Option<Vec<String>>,
     /// Absent: true. `true` also resumes one that is paused.
+    #[schema(nullable = false)]
     is_active: Option<bool>,
+}
+
+/// A webhook to be made.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = WebhookCreate, example = json!({"url": "https://example.net/acsd", "kinds": ["boot", "status"]}))]
+pub(super) struct WebhookCreateSchema {
+    /// A wished-for id.
+    #[schema(minimum = 1, maximum = 2_147_483_647, nullable = false)]
+    id: Option<u32>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    fields: WebhookSchema,
 }
 
 /// Webhooks, oldest first.
 #[utoipa::path(get, path = "/api/v1/webhook/", tag = "events",
-    params(("limit" = Option<i64>, Query, description = "Entries of a page: 25 unless told, at most 500"),
-           ("offset" = Option<i64>, Query, description = "Entries to skip")),
+    params(PageParameters),
     responses((status = 200, description = "A page", body = Envelope<WebhookView>), Reading))]
 pub(super) async fn list(
     caller: Admin,
@@ -140,7 +157,7 @@ pub(super) async fn list(
 
 /// Makes a webhook. It gets what happens from now on, in the organizations that its maker is bound to and those below them. The answer is the only
 /// one that ever shows its secret.
-#[utoipa::path(post, path = "/api/v1/webhook/", tag = "events", request_body = WebhookSchema,
+#[utoipa::path(post, path = "/api/v1/webhook/", tag = "events", request_body = WebhookCreateSchema,
     responses(
         (status = 201, description = "Made", body = WebhookView),
         (status = 409, description = "The id is taken, or there are as many webhooks as there may be", body = Detail),

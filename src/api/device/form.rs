@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::api::ApiState;
 use crate::api::access::Caller;
-use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS};
+use crate::api::body::{Degrees, Fields, LINE_MAX_CHARS, Line, TEXT_MAX_CHARS};
 use crate::api::error::{ApiError, FieldErrors};
 use crate::api::location;
 use crate::devices::edit::Operation;
@@ -44,37 +44,56 @@ const TAGS_MAX: usize = 64;
 /// Longest user name and password, in characters (`ManagementServer.Username`: `string(256)`, TR-181).
 const LOGIN_MAX_CHARS: usize = 256;
 
-/// What the fields of a device may hold; a schema for the description, read by [`read_fields`].
+/// What the fields of a device may hold.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only; a test holds it against the reader")]
-#[schema(as = DeviceFields)]
+#[schema(as = DeviceFields, example = json!({
+    "name": "Branch Office Router", "type": 1, "organization_id": 1, "is_active": true, "tags": ["branch"],
+    "location_name": "Branch Office - Seattle", "update_frequency": 300
+}))]
 pub(in crate::api) struct DeviceFieldsSchema {
     /// For people; at first the serial number.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     name: Option<String>,
+    #[schema(nullable = false, max_length = 256)]
     customer_id: Option<String>,
+    #[schema(nullable = false, max_length = 256)]
     serial_number_alt: Option<String>,
+    #[schema(nullable = false, max_length = 8192)]
     description: Option<String>,
-    #[schema(minimum = 1)]
+    /// Whose it is; at first the organization 1.
+    #[schema(nullable = false)]
     organization_id: Option<u32>,
-    #[schema(minimum = 1)]
+    /// Its type; at first 1, until a match rule gives it another.
+    #[schema(nullable = false)]
     r#type: Option<u32>,
+    /// Where it stands.
     location: Option<u32>,
+    /// Free text, which is written to the device where its type says to which parameter.
+    #[schema(nullable = false, max_length = 256)]
     location_name: Option<String>,
     /// Decimal degrees, -90 to 90, as a string or a number.
-    latitude: Option<String>,
+    latitude: Option<Degrees>,
     /// Decimal degrees, -180 to 180, as a string or a number.
-    longitude: Option<String>,
+    longitude: Option<Degrees>,
+    #[schema(nullable = false, max_items = 64, value_type = Option<Vec<Line>>)]
     tags: Option<Vec<String>>,
+    /// An inactive device is refused when it calls, and takes no work.
+    #[schema(nullable = false)]
     is_active: Option<bool>,
+    /// Records its sessions.
+    #[schema(nullable = false)]
     debug: Option<bool>,
+    /// Of a firmware file, of which there are none: null.
     firmware_image: Option<u32>,
-    /// Periodic Inform interval in seconds.
+    /// Periodic Inform interval in seconds; null: its type's.
     #[schema(minimum = 1)]
     update_frequency: Option<u32>,
-    /// What the CPE presents.
+    /// What the CPE presents; no colons. Empty: none.
+    #[schema(nullable = false, max_length = 256)]
     username: Option<String>,
     /// What the CPE presents.
-    #[schema(write_only)]
+    #[schema(nullable = false, write_only, min_length = 1, max_length = 256)]
     password: Option<String>,
 }
 
@@ -99,23 +118,44 @@ pub(in crate::api) struct DeviceCreateSchema {
     fields: DeviceFieldsSchema,
 }
 
+/// All of a device that can be changed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceReplace)]
+pub(in crate::api) struct DeviceReplaceSchema {
+    /// That of the path.
+    #[schema(nullable = false, max_length = 256)]
+    serial_number: Option<String>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    fields: DeviceFieldsSchema,
+}
+
 /// A change of a device, and what is ordered with it.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only")]
 #[schema(as = DevicePatch, example = json!({"location_name": "Building B", "reboot": true}))]
 pub(in crate::api) struct DevicePatchSchema {
+    /// That of the path.
+    #[schema(nullable = false, max_length = 256)]
+    serial_number: Option<String>,
     #[schema(inline)]
     #[serde(flatten)]
     fields: DeviceFieldsSchema,
     /// `true` restarts the device.
+    #[schema(nullable = false)]
     reboot: Option<bool>,
     /// `true` resets it to factory defaults.
+    #[schema(nullable = false)]
     factory: Option<bool>,
     /// `true` carries out the partial reset of its type.
+    #[schema(nullable = false)]
     device_factory: Option<bool>,
     /// `true` writes what differs from the wanted configuration.
+    #[schema(nullable = false)]
     sync: Option<bool>,
     /// `true` writes all of the wanted configuration.
+    #[schema(nullable = false)]
     reconf: Option<bool>,
 }
 

@@ -64,7 +64,11 @@ enum Reported {
         ("report" = Option<String>, Query, description = "`all` lines (unless told), or those with `errors`")
     ),
     request_body(
-        content((String = "application/x-ndjson"), (String = "application/jsonl"), (String = "text/csv")),
+        content(
+            (String = "application/x-ndjson", example = "{\"serial_number\": \"SN1\", \"name\": \"Lobby\"}\n"),
+            (String = "application/jsonl", example = "{\"serial_number\": \"SN1\", \"name\": \"Lobby\"}\n"),
+            (String = "text/csv", example = "serial_number,name\nSN1,Lobby\n")
+        ),
         description = "An object per line, or a table with a header"),
     responses(
         (status = 200, description = "The report", content((String = "application/x-ndjson"))),

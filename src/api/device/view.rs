@@ -18,7 +18,8 @@ pub(in crate::api) struct DeviceRow {
     name: String,
     customer_id: String,
     is_active: bool,
-    #[schema(example = "Up")]
+    /// `Up` or `Down`.
+    #[schema(example = "Up", pattern = "^(Up|Down)$")]
     status: &'static str,
     status_change: String,
     r#type: u32,
@@ -42,7 +43,9 @@ pub(in crate::api) struct DeviceRow {
     created: String,
     /// Names of the settings the device has yet to take, joined by commas.
     pending_settings: Option<String>,
+    /// Only where it was asked for with `pending=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pending_settings_detail: Option<Vec<PendingView>>,
 }
 
@@ -54,7 +57,8 @@ pub(in crate::api) struct DeviceDetail {
     name: String,
     customer_id: String,
     is_active: bool,
-    #[schema(example = "Up")]
+    /// `Up` or `Down`.
+    #[schema(example = "Up", pattern = "^(Up|Down)$")]
     status: &'static str,
     status_change: String,
     r#type: u32,
@@ -89,7 +93,9 @@ pub(in crate::api) struct DeviceDetail {
     debug: bool,
     /// Names of the settings the device has yet to take, joined by commas.
     pending_settings: Option<String>,
+    /// Only where it was asked for with `pending=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pending_settings_detail: Option<Vec<PendingView>>,
     tags: Vec<String>,
 }

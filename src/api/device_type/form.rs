@@ -18,22 +18,33 @@ use crate::types::path::ParameterPath;
 /// What the fields of a type may hold.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only; a test holds it against the reader")]
-#[schema(as = DeviceTypeFields)]
+#[schema(as = DeviceTypeFields, example = json!({
+    "name": "Enterprise router", "update_frequency": 300,
+    "device_factory": [{"path": "Device.WiFi.Radio.1.Channel", "value": "6"}],
+    "health_parameters": [{"name": "cpu_usage", "path": "Device.DeviceInfo.ProcessStatus.CPUUsage", "warning_above": 90}]
+}))]
 pub(super) struct DeviceTypeSchema {
     /// Required, unless `short_name` is given.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     name: Option<String>,
     /// Unique; at first the name.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     short_name: Option<String>,
     r#match: Option<MatchSchema>,
     /// Parameters with fixed paths that every device of the type is to have.
+    #[schema(nullable = false)]
     parameters: Option<Vec<WriteSchema>>,
     /// Notification attributes.
+    #[schema(nullable = false)]
     attributes: Option<Vec<AttributeSchema>>,
     /// Rows of tables, found by key.
+    #[schema(nullable = false)]
     objects: Option<Vec<ObjectSchema>>,
     /// What the operation `device_factory` writes.
+    #[schema(nullable = false)]
     device_factory: Option<Vec<WriteSchema>>,
     /// What health checks read, and what they find alarming.
+    #[schema(nullable = false)]
     health_parameters: Option<Vec<HealthSchema>>,
     /// The parameter that a device's `location_name` is written to; or a list of one per data model.
     location_parameter: Option<LocationParameter>,
@@ -42,6 +53,7 @@ pub(super) struct DeviceTypeSchema {
     update_frequency: Option<u32>,
     emission: Option<EmissionSchema>,
     /// Traces the sessions of all its devices.
+    #[schema(nullable = false)]
     debug: Option<bool>,
 }
 
@@ -50,9 +62,13 @@ pub(super) struct DeviceTypeSchema {
 #[expect(dead_code, reason = "a schema only")]
 #[schema(as = DeviceTypeMatch)]
 pub(super) struct MatchSchema {
+    #[schema(max_length = 256)]
     oui: Option<String>,
+    #[schema(max_length = 256)]
     product_class: Option<String>,
+    #[schema(max_length = 256)]
     model_name: Option<String>,
+    #[schema(max_length = 256)]
     software_version: Option<String>,
 }
 
@@ -62,17 +78,22 @@ pub(super) struct MatchSchema {
 #[schema(as = DeviceTypeHealth)]
 pub(super) struct HealthSchema {
     /// The key under which a health check shows it.
+    #[schema(min_length = 1, max_length = 256)]
     name: String,
+    #[schema(min_length = 1, max_length = 256)]
     path: String,
     /// An issue from this value on upwards.
     warning_above: Option<f64>,
     /// An issue from this value on downwards.
     warning_below: Option<f64>,
     /// Of the issue; `medium` unless told.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
     severity: Option<String>,
     /// Of the issue; made from the name unless told.
+    #[schema(nullable = false, max_length = 256)]
     code: Option<String>,
     /// Of the issue.
+    #[schema(nullable = false, max_length = 8192)]
     message: Option<String>,
 }
 
@@ -82,8 +103,10 @@ pub(super) struct HealthSchema {
 #[schema(as = DeviceTypeEmission)]
 pub(super) struct EmissionSchema {
     /// `mirror`, `always` or `never`.
+    #[schema(pattern = "^(mirror|always|never)$")]
     xml_declaration: Option<String>,
     /// `SOAP-ENV`, `soap-env` or `soapenv`.
+    #[schema(pattern = "^(SOAP-ENV|soap-env|soapenv)$")]
     soap_prefix: Option<String>,
     /// Leaves `ParameterKey` out.
     no_parameter_key: Option<bool>,
@@ -92,6 +115,7 @@ pub(super) struct EmissionSchema {
     /// Puts `encodingStyle` on the SOAP body.
     encoding_style: Option<bool>,
     /// `learned`, `digit` or `word`.
+    #[schema(pattern = "^(learned|digit|word)$")]
     boolean_form: Option<String>,
 }
 

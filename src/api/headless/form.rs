@@ -5,14 +5,14 @@ use utoipa::ToSchema;
 
 use crate::api::body::{Element, Fields, sentence};
 use crate::api::error::FieldErrors;
-use crate::api::words::not_a_choice;
+use crate::api::words::{HeadlessWord, TypeWord, not_a_choice};
 use crate::model::device::Parameter;
 use crate::model::transaction::{Assignment, NewObject, NewValue, TypeHint, Work};
 use crate::types::path::{ObjectPath, ParameterPath, PathError, ReadPath};
 use crate::types::value::{ValueKind, XsdType};
 
 /// The four operations.
-const OPERATIONS: [&str; 4] = ["get", "set", "add.obj", "del.obj"];
+pub(in crate::api) const OPERATIONS: [&str; 4] = ["get", "set", "add.obj", "del.obj"];
 /// Longest value, in characters; more than any data model allows and less than a body.
 const VALUE_MAX_CHARS: usize = 512 * 1024;
 /// Of the whole operation, what answers have and writes ignore.
@@ -29,8 +29,10 @@ const VARIABLE_READ_ONLY: [&str; 4] = ["xsd_type", "instance_number", "object_pa
                    "value_type": "integer"}]
 }))]
 pub(in crate::api) struct HeadlessSchema {
+    #[schema(min_length = 1, max_length = 256)]
     serial_number: String,
     /// `get`, `set`, `add.obj` or `del.obj`.
+    #[schema(value_type = HeadlessWord)]
     operation: String,
     /// A `get` without any reads the whole tree.
     variables: Option<Vec<VariableSchema>>,
@@ -42,10 +44,13 @@ pub(in crate::api) struct HeadlessSchema {
 #[schema(as = HeadlessVariable)]
 pub(in crate::api) struct VariableSchema {
     /// A parameter, or an object with its final dot.
+    #[schema(min_length = 1, max_length = 256)]
     variable_name: String,
     /// For `set`: always a string.
+    #[schema(max_length = 524_288, nullable = false)]
     value: Option<String>,
     /// For `set`: `integer`, `boolean`, `string`, or an XML Schema name such as `unsignedInt`; may be left out.
+    #[schema(value_type = Option<TypeWord>)]
     value_type: Option<String>,
     /// For `add.obj`: values of the new row, with names relative to it.
     values: Option<Vec<RowValueSchema>>,
@@ -57,10 +62,13 @@ pub(in crate::api) struct VariableSchema {
 #[schema(as = HeadlessRowValue)]
 pub(in crate::api) struct RowValueSchema {
     /// Relative to the row: `Enable`.
+    #[schema(min_length = 1, max_length = 256)]
     variable_name: String,
     /// Always a string.
+    #[schema(max_length = 524_288)]
     value: String,
     /// As for `set`.
+    #[schema(value_type = Option<TypeWord>)]
     value_type: Option<String>,
 }
 

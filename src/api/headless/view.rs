@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::form::{kind_word, type_word};
+use super::form::{VariableSchema, kind_word, type_word};
 use crate::api::transaction::FaultView;
-use crate::api::words::StatusWord;
+use crate::api::words::{HeadlessWord, StatusWord, TypeWord};
 use crate::model::transaction::{
     Assignment, NewObject, NewValue, Transaction, TransactionStatus, VariableResult, Work,
 };
@@ -17,7 +17,7 @@ use crate::types::value::XsdType;
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct HeadlessView {
     serial_number: String,
-    #[schema(example = "get")]
+    #[schema(example = "get", value_type = HeadlessWord)]
     operation: &'static str,
     variables: Vec<VariableView>,
     #[schema(example = "12345")]
@@ -33,10 +33,10 @@ pub(in crate::api) struct HeadlessView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct HeadlessAccepted {
     serial_number: String,
-    #[schema(example = "set")]
+    #[schema(example = "set", value_type = HeadlessWord)]
     operation: &'static str,
     /// Word for word.
-    #[schema(value_type = Vec<VariableView>)]
+    #[schema(value_type = Vec<VariableSchema>)]
     variables: Value,
     #[schema(example = "12345")]
     id: String,
@@ -62,14 +62,38 @@ impl HeadlessAccepted {
 pub(in crate::api) struct VariableView {
     variable_name: String,
     #[serde(flatten)]
+    #[schema(inline, value_type = ContentSchema)]
     content: Content,
     /// Where the CPE named this parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     fault: Option<FaultView>,
 }
 
+/// What [`Content`] looks like, whichever it is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+struct ContentSchema {
+    /// Of a finished `get`: what was read, null where there was nothing. Of a `set`: what was given.
+    value: Option<String>,
+    /// Of a finished `get`: `integer`, `boolean` or `string`. Of a `set`: what was given.
+    value_type: Option<TypeWord>,
+    /// Of a finished `get`: as the device reported it.
+    #[schema(example = "xsd:unsignedInt")]
+    xsd_type: Option<String>,
+    /// Of an `add.obj`: what was given.
+    #[schema(nullable = false)]
+    values: Option<Vec<RowValueView>>,
+    /// Of an `add.obj`: the number of the row that it gave.
+    #[schema(nullable = false)]
+    instance_number: Option<u32>,
+    /// Of an `add.obj`: the path of that row.
+    #[schema(nullable = false)]
+    object_path: Option<String>,
+}
+
 /// What a variable holds besides its name.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Content {
     /// Of a finished `get`: what was read, null where there was nothing.
@@ -78,7 +102,6 @@ enum Content {
         /// `integer`, `boolean` or `string`.
         value_type: Option<&'static str>,
         /// As the device reported it.
-        #[schema(example = "xsd:unsignedInt")]
         xsd_type: Option<&'static str>,
     },
     /// Of a `set`: what was given.
@@ -106,6 +129,7 @@ pub(in crate::api) struct RowValueView {
     variable_name: String,
     value: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TypeWord>, nullable = false)]
     value_type: Option<&'static str>,
 }
 

@@ -10,7 +10,7 @@ use super::MASK;
 use crate::api::body::{Fields, sentence};
 use crate::api::error::FieldErrors;
 use crate::api::headless::form::{TYPE_NAMES, check_characters, check_hint, parse_type};
-use crate::api::words::not_a_choice;
+use crate::api::words::{TypeWord, not_a_choice};
 use crate::devices::inventory::{Placeholders, check_placeholders};
 use crate::model::device::DataModel;
 use crate::model::transaction::TypeHint;
@@ -31,10 +31,13 @@ const NOTIFICATION_MAX: u32 = 6;
 }))]
 pub(in crate::api) struct WantedSchema {
     /// Parameters with fixed paths.
+    #[schema(nullable = false)]
     parameters: Option<Vec<WriteSchema>>,
     /// Notification attributes.
+    #[schema(nullable = false)]
     attributes: Option<Vec<AttributeSchema>>,
     /// Rows of tables, found by key.
+    #[schema(nullable = false)]
     objects: Option<Vec<ObjectSchema>>,
 }
 
@@ -44,11 +47,46 @@ pub(in crate::api) struct WantedSchema {
 #[schema(as = WantedWrite)]
 pub(in crate::api) struct WriteSchema {
     /// Below `Device.` for TR-181, below `InternetGatewayDevice.` for TR-098 devices.
+    #[schema(min_length = 1, max_length = 256)]
     path: String,
-    /// May hold placeholders such as `{serial}`. Stars where an answer showed them keep what is stored.
+    /// May hold placeholders such as `{serial}`. Stars where an answer showed them keep what is stored. A number or a boolean
+    /// says its type besides.
+    #[schema(value_type = Scalar)]
     value: String,
     /// `integer`, `boolean`, `string`, or an XML Schema name such as `unsignedInt`; may be left out.
+    #[schema(value_type = Option<TypeWord>)]
     value_type: Option<String>,
+}
+
+/// A text, a number or a boolean.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = WantedScalar, example = "300")]
+pub(in crate::api) enum Scalar {
+    /// Text.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// A boolean.
+    Boolean(bool),
+}
+
+/// A value of a row: by itself, or with its type.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = WantedRowValue, example = true)]
+pub(in crate::api) enum RowValue {
+    /// By itself.
+    Plain(Scalar),
+    /// With its type.
+    Typed {
+        /// The value.
+        value: Scalar,
+        /// Its type.
+        value_type: Option<TypeWord>,
+    },
 }
 
 /// A notification attribute.
@@ -56,6 +94,7 @@ pub(in crate::api) struct WriteSchema {
 #[expect(dead_code, reason = "a schema only")]
 #[schema(as = WantedNotification)]
 pub(in crate::api) struct AttributeSchema {
+    #[schema(min_length = 1, max_length = 256)]
     path: String,
     /// 0 off, 1 passive, 2 active, 3 to 6 the lightweight forms.
     #[schema(minimum = 0, maximum = 6)]
@@ -68,12 +107,13 @@ pub(in crate::api) struct AttributeSchema {
 #[schema(as = WantedRow)]
 pub(in crate::api) struct ObjectSchema {
     /// The table, with its final dot.
+    #[schema(min_length = 1, max_length = 256)]
     path: String,
     /// Values that single the row out, by their names within it; at least one.
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::BTreeMap<String, RowValue>)]
     key: Map<String, Value>,
     /// Values it is to have: text, number, boolean, or an object of `value` and `value_type`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, RowValue>>, nullable = false)]
     parameters: Option<Map<String, Value>>,
 }
 

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::MASK;
+use super::form::RowValue;
 use crate::api::headless::form::type_word;
+use crate::api::words::TypeWord;
 use crate::model::transaction::TypeHint;
 use crate::model::wanted::{WantedConfiguration, WantedObject, WantedParameter, WantedValue};
 use crate::types::path::hides_its_value;
@@ -33,7 +35,7 @@ pub(in crate::api) struct WriteView {
     #[schema(example = "300")]
     value: String,
     /// Null: as the device reports it.
-    #[schema(example = "integer")]
+    #[schema(example = "integer", value_type = Option<TypeWord>)]
     value_type: Option<&'static str>,
 }
 
@@ -54,10 +56,10 @@ pub(in crate::api) struct ObjectView {
     #[schema(example = "Device.WiFi.SSID.")]
     path: String,
     /// Values that single the row out, by their names within it.
-    #[schema(value_type = Object, example = json!({"SSID": "guest"}))]
+    #[schema(value_type = BTreeMap<String, RowValue>, example = json!({"SSID": "guest"}))]
     key: Map<String, Value>,
     /// Values it is to have: text, number, boolean, or an object of `value` and `value_type`.
-    #[schema(value_type = Object, example = json!({"Enable": true}))]
+    #[schema(value_type = BTreeMap<String, RowValue>, example = json!({"Enable": true}))]
     parameters: Map<String, Value>,
 }
 

@@ -1,5 +1,7 @@
 //! The description of the API is complete, and it is served.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::support::{
@@ -88,21 +90,116 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     check_references(&described, &described);
 }
 
+/// The golden file: what clients generate their code from changes by intent only.
+#[tokio::test]
+async fn the_description_is_the_one_in_the_repository() {
+    let api = Api::start().await;
+    let served = api.get("/api/v1/openapi.json").await.expect(200, "description");
+    assert_eq!(served, acsd::api::router::description(), "what is served is what is described");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&served).expect("JSON"));
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&file, &text).expect("docs/openapi.json can be written");
+    }
+    let golden = std::fs::read_to_string(&file).expect("docs/openapi.json can be read");
+    let differs = golden.lines().zip(text.lines()).position(|(golden, served)| golden != served);
+    assert!(
+        golden == text,
+        "docs/openapi.json is not what acsd serves, from line {} on. If the API was meant to change, refresh the file:\n    \
+         UPDATE_OPENAPI=1 cargo test --test it the_description_is_the_one\nand commit it.",
+        differs.unwrap_or_else(|| golden.lines().count().min(text.lines().count())) + 1
+    );
+}
+
+#[tokio::test]
+async fn every_operation_is_described_in_full() {
+    let api = Api::start().await;
+    let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
+    let mut ids = BTreeSet::new();
+    let tags: Vec<&Value> = described["tags"].as_array().expect("tags").iter().map(|tag| &tag["name"]).collect();
+    for (path, item) in described["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("an item") {
+            let name = format!("{method} {path}");
+            assert!(ids.insert(operation["operationId"].as_str().expect("an id")), "{name}: its id is taken");
+            assert!(operation["summary"].as_str().is_some_and(|text| text.ends_with('.')), "{name}: no summary");
+            assert!(tags.contains(&&operation["tags"][0]), "{name}: its tag is not described");
+            let is_open = path.ends_with('z') || path == "/metrics";
+            assert_eq!(operation.get("security").is_some(), is_open, "{name}: who may do it");
+            let responses = operation["responses"].as_object().expect("responses");
+            let mut wanted = if is_open { vec!["200"] } else { vec!["400", "401", "403", "429", "500", "503"] };
+            if path.contains('{') {
+                wanted.push("404");
+            }
+            if operation["requestBody"].is_object() {
+                wanted.push("415");
+                check_body(&name, &operation["requestBody"], &described);
+            }
+            for status in wanted {
+                assert!(responses.contains_key(status), "{name}: {status} is not described");
+            }
+            for (status, response) in responses {
+                assert!(response["headers"]["X-Request-Id"].is_object(), "{name}: {status}");
+                assert_eq!(
+                    response["headers"]["Retry-After"].is_object(),
+                    ["429", "503"].contains(&&**status),
+                    "{name}"
+                );
+                assert_eq!(response["headers"]["WWW-Authenticate"].is_object(), *status == "401", "{name}");
+                assert_eq!(response["content"].is_object(), status != "204", "{name}: {status}");
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(parameter["description"].is_string(), "{name}: {}", parameter["name"]);
+            }
+        }
+    }
+}
+
+/// A request has an example, and takes no unknown fields.
+fn check_body(name: &str, body: &Value, whole: &Value) {
+    for content in body["content"].as_object().expect("content").values() {
+        let schema = content["schema"]["$ref"].as_str().map_or(&content["schema"], |reference| {
+            whole.pointer(reference.trim_start_matches('#')).expect("a schema")
+        });
+        assert!(
+            content["example"].is_object() || content["example"].is_string() || schema["example"].is_object(),
+            "{name}: no example"
+        );
+        assert!(schema["type"] == "string" || schema["additionalProperties"] != Value::Null, "{name}: open");
+    }
+}
+
+/// The words of the description are those that answers have.
+#[tokio::test]
+async fn described_words_are_the_ones_in_use() {
+    let api = Api::start().await;
+    let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
+    let words = |schema: &str| described["components"]["schemas"][schema]["enum"].clone();
+    assert_eq!(words("RoleWord"), json!(["viewer", "operator", "admin"]));
+    assert_eq!(words("StatusWord"), json!(["scheduled", "in_progress", "completed", "failed", "expired", "canceled"]));
+    assert_eq!(words("KindWord"), json!(["operation", "headless", "diag", "firmware", "configuration"]));
+    assert_eq!(words("OperationWord"), json!(["reboot", "factory", "device_factory", "sync", "reconf"]));
+    assert_eq!(words("HeadlessWord"), json!(["get", "set", "add.obj", "del.obj"]));
+}
+
 #[tokio::test]
 async fn every_described_field_is_read() {
     let api = Api::start().await;
     api.create(json!({"serial_number": "S"})).await;
     api.make(LOCATIONS, json!({"name": "L"})).await;
+    let hook = api.make("/api/v1/webhook/", json!({"url": "http://127.0.0.1:9/"})).await;
+    let hook = hook["id"].as_u64().expect("an id");
     let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
     for (schema, method, path, count) in [
         ("DeviceCreate", "POST", DEVICES.to_owned(), 19),
-        ("DeviceFields", "PUT", device("S"), 17),
-        ("DevicePatch", "PATCH", device("S"), 22),
+        ("DeviceReplace", "PUT", device("S"), 18),
+        ("DevicePatch", "PATCH", device("S"), 23),
         ("OperationOrder", "PUT", operations("S"), 1),
         ("HeadlessOrder", "POST", HEADLESS.to_owned(), 3),
         ("TokenCreate", "POST", TOKENS.to_owned(), 4),
-        ("TokenCreate", "PATCH", record(TOKENS, 1), 4),
-        ("WebhookFields", "POST", "/api/v1/webhook/".to_owned(), 4),
+        ("TokenChange", "PATCH", record(TOKENS, 1), 4),
+        ("WebhookCreate", "POST", "/api/v1/webhook/".to_owned(), 5),
+        ("WebhookFields", "PUT", record("/api/v1/webhook/", hook), 4),
+        ("WebhookChange", "PATCH", record("/api/v1/webhook/", hook), 4),
         ("OrganizationCreate", "POST", ORGANIZATIONS.to_owned(), 4),
         ("OrganizationFields", "PATCH", record(ORGANIZATIONS, 1), 3),
         ("LocationCreate", "POST", LOCATIONS.to_owned(), 7),
