@@ -212,6 +212,15 @@ async fn a_change_that_may_change_the_configuration_is_counted() {
     api.call("PUT", &device("S"), made).await.expect(200, "sent back");
     let same = profile().await;
     assert_eq!((same.revision, same.type_origin), (revision, TypeOrigin::Default), "nothing was chosen");
+    let generic = record(TYPES, 1);
+    let of_type = |secs: u32| api.call_as(ADMIN, "PATCH", &generic, json!({"update_frequency": secs}));
+    of_type(60).await.expect(200, "for all of the type");
+    let shown = api.get(&device("S")).await.expect(200, "get");
+    assert_eq!(shown["update_frequency"], 60);
+    api.call("PUT", &device("S"), shown).await.expect(200, "sent back");
+    of_type(90).await.expect(200, "for all of the type");
+    assert_eq!(api.get(&device("S")).await.expect(200, "get")["update_frequency"], 90, "the type's still counts");
+    let revision = profile().await.revision;
     api.call("PATCH", &device("S"), json!({"tags": ["a"], "debug": true})).await.expect(200, "nothing of it");
     assert_eq!(profile().await.revision, revision);
     let mut last = revision;
