@@ -314,6 +314,11 @@ async fn the_type_s_interval_is_the_default_of_its_devices() {
     assert_eq!((&device["update_frequency"], &device["pending_settings"]), (&json!(7_100_000), &Value::Null));
     assert_eq!(cpe.value(INTERVAL).as_deref(), Some("7100000"));
     assert!(periodic(&cpe).await.rpcs.is_empty());
+    let brought = configurations(&acs, "KEEP-9").await.len();
+    let device = patch(&acs, "KEEP-9", json!({"name": "gate", "location_name": "Attic"})).await;
+    assert_eq!(device["pending_settings"], Value::Null, "it has the interval already");
+    assert!(periodic(&cpe).await.rpcs.is_empty());
+    assert_eq!(configurations(&acs, "KEEP-9").await.len(), brought, "nothing is brought twice");
     want(&acs, |generic| generic.update_frequency = Some(7_200_000)).await;
     let path = "/inventory_device_serial/KEEP-9/parameters/?prefix=Device.ManagementServer.PeriodicInformInterval";
     let took = || async {
