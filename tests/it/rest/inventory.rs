@@ -90,8 +90,11 @@ async fn what_is_referred_to_stays() {
     api.make(TOKENS, json!({"name": "t", "role": "viewer", "organizations": [5]})).await;
     let body = json!({"serial_number": "S", "organization_id": 5, "type": 5, "location": 5});
     api.make(DEVICES, body).await;
+    let five = api.token("an-admin-of-five", Role::Admin, &[5]).await;
+    let hook = json!({"url": "https://receiver.example/", "is_active": false});
+    api.call_as(&five, "POST", "/api/v1/webhook/", hook).await.expect(201, "a webhook");
     for (list, dependents) in [
-        (ORGANIZATIONS, json!({"devices": 1, "organizations": 1, "tokens": 1, "locations": 1})),
+        (ORGANIZATIONS, json!({"devices": 1, "organizations": 1, "tokens": 2, "locations": 1, "webhooks": 1})),
         (TYPES, json!({"devices": 1})),
         (LOCATIONS, json!({"devices": 1})),
     ] {
@@ -104,7 +107,7 @@ async fn what_is_referred_to_stays() {
         api.call_as(ADMIN, "DELETE", &record(list, 5), Value::Null).await.expect(204, list);
     }
     let reply = api.call_as(ADMIN, "DELETE", &record(ORGANIZATIONS, 5), Value::Null).await;
-    assert_eq!(reply.json["dependents"], json!({"organizations": 1, "tokens": 1}));
+    assert_eq!(reply.json["dependents"], json!({"organizations": 1, "tokens": 2, "webhooks": 1}));
 }
 
 #[tokio::test]
