@@ -61,17 +61,16 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.as_str() == word)
     }
 
-    /// What it is for the queue; the reason when nothing is wanted of the device that it could be carried out with.
+    /// What it is for the queue; the reason when the device's type does not define what it takes. A device of which
+    /// nothing is wanted is in line with that: `sync` and `reconf` find nothing to do.
     fn work(self, basis: &Basis<'_>) -> Result<Work, EditError> {
         match self {
             Self::Reboot => Ok(Work::Reboot),
             Self::Factory => Ok(Work::FactoryReset),
             Self::DeviceFactory if basis.has_device_factory() => Ok(Work::DeviceFactory),
-            Self::Sync if basis.wants_configuration() => Ok(Work::Sync),
-            Self::Reconf if basis.wants_configuration() => Ok(Work::Reconfigure),
+            Self::Sync => Ok(Work::Sync),
+            Self::Reconf => Ok(Work::Reconfigure),
             Self::DeviceFactory => Err(EditError::Impossible("the device's type defines no device_factory writes")),
-            Self::Sync => Err(EditError::Impossible("the device's type defines no configuration to sync")),
-            Self::Reconf => Err(EditError::Impossible("the device's type defines no configuration to write")),
         }
     }
 }

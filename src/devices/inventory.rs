@@ -20,7 +20,8 @@ use crate::model::{matching, placeholders};
 use crate::store::catalogue::{AddError, Entries};
 use crate::store::{DeviceFilter, Page, Store, StoreError};
 
-/// What still refers to a record, by kind: `devices`, `organizations`, `locations`, `tokens`. Kinds without any are absent.
+/// What still refers to a record, by kind: `devices`, `organizations`, `locations`, `tokens`, `webhooks`. Kinds without
+/// any are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependents(pub BTreeMap<&'static str, u64>);
 
@@ -180,6 +181,10 @@ impl Inventory<'_> {
                 let tokens = self.store.tokens();
                 let bound = tokens.iter().filter(|token| token.organizations.iter().flatten().any(|one| *one == id));
                 dependents.note("tokens", count(bound));
+                // One that outlived its organization would get the events of whoever has its number next.
+                let webhooks = self.store.webhooks().all();
+                let bound = webhooks.values().filter(|hook| hook.organizations.iter().flatten().any(|one| *one == id));
+                dependents.note("webhooks", count(bound));
             }
         }
         dependents.note("devices", self.devices(&filter).await?);

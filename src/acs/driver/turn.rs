@@ -257,6 +257,7 @@ impl Inner {
         let completed = transaction.status == TransactionStatus::Completed;
         let device = transaction.device;
         let words = transaction.fault.as_ref().map(|fault| fault.message.clone());
+        let interval = brought.interval();
         let edit: Box<dyn FnOnce(&mut Profile) + Send> = match transaction.work {
             Work::Configure(setting) => {
                 let (id, login) = (transaction.id, brought.login);
@@ -287,16 +288,9 @@ impl Inner {
             | Work::FactoryReset
             | Work::DeviceFactory => return,
         };
-        let edited = match self.services.store.edit_profile(device, edit).await {
-            Ok(edited) => edited,
-            Err(error) => {
-                tracing::error!(%error, device.id = %device, "the record of device {device} was not brought up to date");
-                return;
-            }
-        };
-        let interval = edited.and_then(|device| device.profile.update_frequency);
-        if let (true, Work::Configure(Setting::UpdateFrequency), Some(secs)) = (completed, &transaction.work, interval)
-        {
+        if let Err(error) = self.services.store.edit_profile(device, edit).await {
+            tracing::error!(%error, device.id = %device, "the record of device {device} was not brought up to date");
+        } else if let (true, Some(secs)) = (completed, interval) {
             self.note_interval(device, secs).await;
         }
     }
@@ -369,6 +363,14 @@ struct Brought {
 }
 
 impl Brought {
+    /// The periodic interval that was wanted, be it the device's own or its type's.
+    fn interval(&self) -> Option<u32> {
+        match &self.wanted {
+            Some(Wanted::Interval { secs, .. }) => *secs,
+            Some(Wanted::Configuration { .. } | Wanted::Login { .. } | Wanted::Location { .. }) | None => None,
+        }
+    }
+
     fn mark(&self) -> Option<ConfigurationMark> {
         match &self.wanted {
             Some(Wanted::Configuration { effective, .. }) => Some(effective.mark),

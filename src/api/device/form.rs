@@ -8,8 +8,8 @@ use crate::api::access::Caller;
 use crate::api::body::{Degrees, Fields, LINE_MAX_CHARS, Line, TEXT_MAX_CHARS};
 use crate::api::error::{ApiError, FieldErrors};
 use crate::api::location;
-use crate::devices::edit::Operation;
 use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
+use crate::devices::edit::{Operation, shown_update_frequency};
 use crate::devices::inventory::{Reference, References};
 use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId};
 use crate::model::inventory::LocationId;
@@ -196,6 +196,11 @@ pub(super) fn read_replacement(
     fields.require("organization_id", patch.organization);
     fields.require("is_active", patch.is_active);
     finish(fields, &["id"])?;
+    // The interval of its type, or the one it reported, is no wish of the operator's when it comes back as it was shown.
+    let shown_frequency =
+        device.profile.update_frequency.is_none().then(|| shown_update_frequency(device, &*state.store));
+    let chosen_frequency =
+        patch.update_frequency.filter(|wanted| shown_frequency.is_none() || *wanted != shown_frequency);
     Ok(DevicePatch {
         customer_id: patch.customer_id.or_else(|| Some(String::new())),
         serial_number_alt: patch.serial_number_alt.or_else(|| Some(String::new())),
@@ -208,7 +213,7 @@ pub(super) fn read_replacement(
         tags: patch.tags.or_else(|| Some(Vec::new())),
         debug: patch.debug.or(Some(false)),
         firmware_image: patch.firmware_image.or(Some(None)),
-        update_frequency: patch.update_frequency.or(Some(None)),
+        update_frequency: chosen_frequency.or(Some(None)),
         ..patch
     })
 }

@@ -203,17 +203,19 @@ async fn a_change_of_the_type_is_brought_at_once_and_the_device_s_own_wish_wins(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nothing_is_wanted_for_is_not_possible() {
+async fn where_nothing_is_wanted_nothing_is_done() {
     let acs = Acs::start(config()).await;
     let cpe = Cpe::spawn(acs.cpe("KEEP-6")).await;
     cpe.session(&[]).await.unwrap();
     settled(&acs, "KEEP-6").await;
-    for operation in ["sync", "reconf", "device_factory"] {
-        let path = "/inventory_device_serial_operation/KEEP-6/";
-        let reply = acs.call("PUT", path, Some(json!({"operation": operation}))).await;
-        assert_eq!(reply.status, 422, "{operation}: {}", reply.body);
-        let reply = acs.call("PATCH", "/inventory_device_serial/KEEP-6/", Some(json!({operation: true}))).await;
-        assert_eq!(reply.status, 422, "{operation}: {}", reply.body);
+    let path = "/inventory_device_serial_operation/KEEP-6/";
+    let reply = acs.call("PUT", path, Some(json!({"operation": "device_factory"}))).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    let reply = acs.call("PATCH", "/inventory_device_serial/KEEP-6/", Some(json!({"device_factory": true}))).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    for operation in ["sync", "reconf"] {
+        let row = operate(&acs, "KEEP-6", operation).await;
+        assert_eq!(row["status"], "completed", "{row}");
     }
     change_type(&acs, |generic| generic.device_factory = vec![parameter(NTP, "reset-{serial}")]).await;
     let row = operate(&acs, "KEEP-6", "device_factory").await;
@@ -312,6 +314,11 @@ async fn the_type_s_interval_is_the_default_of_its_devices() {
     assert_eq!((&device["update_frequency"], &device["pending_settings"]), (&json!(7_100_000), &Value::Null));
     assert_eq!(cpe.value(INTERVAL).as_deref(), Some("7100000"));
     assert!(periodic(&cpe).await.rpcs.is_empty());
+    let brought = configurations(&acs, "KEEP-9").await.len();
+    let device = patch(&acs, "KEEP-9", json!({"name": "gate", "location_name": "Attic"})).await;
+    assert_eq!(device["pending_settings"], Value::Null, "it has the interval already");
+    assert!(periodic(&cpe).await.rpcs.is_empty());
+    assert_eq!(configurations(&acs, "KEEP-9").await.len(), brought, "nothing is brought twice");
     want(&acs, |generic| generic.update_frequency = Some(7_200_000)).await;
     let path = "/inventory_device_serial/KEEP-9/parameters/?prefix=Device.ManagementServer.PeriodicInformInterval";
     let took = || async {

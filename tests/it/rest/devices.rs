@@ -315,8 +315,8 @@ async fn a_replacement_wants_its_fields_and_resets_the_others() {
     let before = again.clone();
     again["password"] = "p".into();
     let mut after = put(again).await.expect(200, "what a GET gave");
-    assert_eq!(after["pending_settings"], "update_frequency", "the shown default is now wanted");
-    for name in ["last_change", "pending_settings", "pending_settings_detail"] {
+    assert_eq!(after["pending_settings"], Value::Null, "the default that was shown is nobody's wish");
+    for name in ["last_change", "pending_settings_detail"] {
         after[name] = before[name].clone();
     }
     assert_eq!(after, before);
@@ -360,10 +360,11 @@ async fn triggers_schedule() {
     let patch = |body: Value| api.call_owned("PATCH", device("S"), body);
     patch(json!({"reboot": true, "factory": false})).await.expect(200, "reboot");
     patch(json!({"factory": true, "debug": true})).await.expect(200, "factory");
+    patch(json!({"device_factory": true, "name": "half-done"})).await.refused(422, "its type defines none");
     for word in ["sync", "reconf", "device_factory"] {
-        patch(json!({word: true, "name": "half-done"})).await.refused(422, word);
         patch(json!({word: false})).await.expect(200, word);
     }
+    patch(json!({"sync": true})).await.expect(200, "with nothing to do");
     let shown = api.get(&device("S")).await.expect(200, "get");
     assert_eq!((&shown["name"], &shown["debug"]), (&json!("S"), &json!(true)));
     let list = api.get(&format!("{TRANSACTIONS}?serial_number=S")).await.expect(200, "transactions");
@@ -373,7 +374,7 @@ async fn triggers_schedule() {
         .iter()
         .map(|row| row["operation"].as_str().expect("text"))
         .collect();
-    assert_eq!(operations, ["factory", "reboot"]);
+    assert_eq!(operations, ["sync", "factory", "reboot"]);
     patch(json!({"is_active": false, "reboot": true})).await.refused(422, "inactive from now on");
     assert_eq!(api.get(&device("S")).await.expect(200, "get")["is_active"], true, "nothing is half-done");
     patch(json!({"is_active": false})).await.expect(200, "inactive");

@@ -65,8 +65,13 @@ async fn the_examples_of_the_device_page_run() {
     let patched = api.call("PATCH", &device("ZN123456789"), moved).await.expect(200, "PATCH");
     assert_eq!(patched["latitude"], "37.7750");
     api.call("PATCH", &device("ZN123456789"), json!({"reboot": true})).await.expect(200, "a reboot");
-    let order = json!({"operation": "reboot"});
-    api.call("PUT", &operations("ZN123456789"), order).await.expect(200, "the operation page");
+    let synced = json!({"sync": true, "debug": true});
+    let synced = api.call("PATCH", &device("ZN123456789"), synced).await.expect(200, "a sync");
+    assert_eq!(synced["debug"], true);
+    for word in ["reboot", "factory", "sync", "reconf"] {
+        let order = json!({"operation": word});
+        api.call("PUT", &operations("ZN123456789"), order).await.expect(200, "the operation page");
+    }
     let next = json!({"organization_id": 1, "location_name": "Elsewhere"});
     let moved = api.call("PATCH", &device("ZN987654321"), next).await.expect(200, "organization migration");
     assert_eq!(moved["organization_id"], 1);

@@ -90,8 +90,11 @@ async fn what_is_referred_to_stays() {
     api.make(TOKENS, json!({"name": "t", "role": "viewer", "organizations": [5]})).await;
     let body = json!({"serial_number": "S", "organization_id": 5, "type": 5, "location": 5});
     api.make(DEVICES, body).await;
+    let five = api.token("an-admin-of-five", Role::Admin, &[5]).await;
+    let hook = json!({"url": "https://receiver.example/", "is_active": false});
+    api.call_as(&five, "POST", "/api/v1/webhook/", hook).await.expect(201, "a webhook");
     for (list, dependents) in [
-        (ORGANIZATIONS, json!({"devices": 1, "organizations": 1, "tokens": 1, "locations": 1})),
+        (ORGANIZATIONS, json!({"devices": 1, "organizations": 1, "tokens": 2, "locations": 1, "webhooks": 1})),
         (TYPES, json!({"devices": 1})),
         (LOCATIONS, json!({"devices": 1})),
     ] {
@@ -104,7 +107,7 @@ async fn what_is_referred_to_stays() {
         api.call_as(ADMIN, "DELETE", &record(list, 5), Value::Null).await.expect(204, list);
     }
     let reply = api.call_as(ADMIN, "DELETE", &record(ORGANIZATIONS, 5), Value::Null).await;
-    assert_eq!(reply.json["dependents"], json!({"organizations": 1, "tokens": 1}));
+    assert_eq!(reply.json["dependents"], json!({"organizations": 1, "tokens": 2, "webhooks": 1}));
 }
 
 #[tokio::test]
@@ -212,6 +215,15 @@ async fn a_change_that_may_change_the_configuration_is_counted() {
     api.call("PUT", &device("S"), made).await.expect(200, "sent back");
     let same = profile().await;
     assert_eq!((same.revision, same.type_origin), (revision, TypeOrigin::Default), "nothing was chosen");
+    let generic = record(TYPES, 1);
+    let of_type = |secs: u32| api.call_as(ADMIN, "PATCH", &generic, json!({"update_frequency": secs}));
+    of_type(60).await.expect(200, "for all of the type");
+    let shown = api.get(&device("S")).await.expect(200, "get");
+    assert_eq!(shown["update_frequency"], 60);
+    api.call("PUT", &device("S"), shown).await.expect(200, "sent back");
+    of_type(90).await.expect(200, "for all of the type");
+    assert_eq!(api.get(&device("S")).await.expect(200, "get")["update_frequency"], 90, "the type's still counts");
+    let revision = profile().await.revision;
     api.call("PATCH", &device("S"), json!({"tags": ["a"], "debug": true})).await.expect(200, "nothing of it");
     assert_eq!(profile().await.revision, revision);
     let mut last = revision;
