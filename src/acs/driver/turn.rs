@@ -354,7 +354,7 @@ fn configured(
             profile.credentials.connection_request_set = true;
         }
     } else {
-        for pending in profile.pending.iter_mut().filter(|pending| pending.transaction == Some(id)) {
+        for pending in profile.pending.iter_mut().filter(|pending| pending.is_carried_by(setting, id)) {
             pending.failed = Some(words.unwrap_or("not done").to_owned());
         }
     }

@@ -310,9 +310,7 @@ enum Why {
 }
 
 fn is_uncarried(entry: &PendingSetting) -> bool {
-    matches!(entry.setting, Setting::UpdateFrequency | Setting::LocationUpdate)
-        && entry.transaction.is_none()
-        && entry.failed.is_none()
+    matches!(entry.setting, Setting::UpdateFrequency | Setting::LocationUpdate) && entry.is_uncarried()
 }
 
 /// What becomes of settings that the device has refused.
