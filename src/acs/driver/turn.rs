@@ -287,17 +287,8 @@ impl Inner {
             | Work::FactoryReset
             | Work::DeviceFactory => return,
         };
-        let edited = match self.services.store.edit_profile(device, edit).await {
-            Ok(edited) => edited,
-            Err(error) => {
-                tracing::error!(%error, device.id = %device, "the record of device {device} was not brought up to date");
-                return;
-            }
-        };
-        let interval = edited.and_then(|device| device.profile.update_frequency);
-        if let (true, Work::Configure(Setting::UpdateFrequency), Some(secs)) = (completed, &transaction.work, interval)
-        {
-            self.note_interval(device, secs).await;
+        if let Err(error) = self.services.store.edit_profile(device, edit).await {
+            tracing::error!(%error, device.id = %device, "the record of device {device} was not brought up to date");
         }
     }
 

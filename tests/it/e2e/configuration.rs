@@ -312,6 +312,15 @@ async fn the_type_s_interval_is_the_default_of_its_devices() {
     assert_eq!((&device["update_frequency"], &device["pending_settings"]), (&json!(7_100_000), &Value::Null));
     assert_eq!(cpe.value(INTERVAL).as_deref(), Some("7100000"));
     assert!(periodic(&cpe).await.rpcs.is_empty());
+    let brought = |all: Vec<String>| all.iter().filter(|operation| *operation == "update_frequency").count();
+    assert_eq!(brought(configurations(&acs, "KEEP-9").await), 1, "once is enough");
+    want(&acs, |generic| generic.wanted.parameters = vec![parameter(NTP, "ntp.example")]).await;
+    acs.row_until("/transaction/?serial_number=KEEP-9&status=completed", |page| {
+        page["results"].as_array().unwrap().iter().any(|row| row["operation"] == "sync")
+    })
+    .await;
+    settled(&acs, "KEEP-9").await;
+    assert_eq!(brought(configurations(&acs, "KEEP-9").await), 1, "the type wants something else, not another interval");
     want(&acs, |generic| generic.update_frequency = Some(7_200_000)).await;
     let path = "/inventory_device_serial/KEEP-9/parameters/?prefix=Device.ManagementServer.PeriodicInformInterval";
     let took = || async {
