@@ -415,6 +415,34 @@ async fn what_failed_is_tried_again_after_a_restart_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_is_wanted_ends_the_back_off() {
+    let mut config = config();
+    config.transactions.backoff_first_secs = 3600;
+    let acs = Acs::start(config).await;
+    change_type(&acs, |generic| {
+        generic.wanted.parameters = vec![parameter(NTP, "one.example")];
+        generic.update_frequency = Some(7_100_000);
+    })
+    .await;
+    let mut busy = acs.cpe("KEEP-18");
+    busy.fault_paths = vec![format!("{NTP}=9002").parse().unwrap()];
+    let cpe = Cpe::spawn(busy).await;
+    cpe.session(&[]).await.unwrap();
+    let path = "/transaction/?serial_number=KEEP-18&status=in_progress";
+    let waits = |attempts: u64| {
+        move |page: &Value| page["results"][0]["attempts"] == attempts && page["results"][0]["waiting_for"].is_string()
+    };
+    acs.row_until(path, waits(1)).await;
+    assert!(periodic(&cpe).await.rpcs.is_empty(), "an Inform does not end it");
+    let brought = configurations(&acs, "KEEP-18").await;
+    assert_eq!(brought.iter().filter(|operation| *operation == "update_frequency").count(), 1, "{brought:?}");
+    want(&acs, |generic| generic.wanted.parameters = vec![parameter(ZONE, "UTC4")]).await;
+    settled(&acs, "KEEP-18").await;
+    assert_eq!(cpe.value(ZONE).as_deref(), Some("UTC4"), "it was called at once");
+    cpe.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_inactive_device_is_left_alone_and_configured_when_it_is_active_again() {
     let acs = Acs::start(config()).await;
     let cpe = Cpe::spawn(acs.cpe("KEEP-15")).await;
