@@ -457,6 +457,8 @@ async fn an_inactive_device_is_left_alone_and_configured_when_it_is_active_again
     assert!(periodic(&cpe).await.rpcs.is_empty());
     let device = patch(&acs, "KEEP-15", json!({"name": "gate", "location_name": "Attic"})).await;
     assert_eq!(device["pending_settings"], "location_update", "known of, but not carried yet");
+    let shown = acs.get("/inventory_device_serial/KEEP-15/?pending=true").await;
+    assert_eq!(shown["pending_settings_detail"][0]["detail"], "the device to be active again");
     assert!(periodic(&cpe).await.rpcs.is_empty());
     patch(&acs, "KEEP-15", json!({"is_active": true})).await;
     let device = settled(&acs, "KEEP-15").await;
