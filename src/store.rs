@@ -361,6 +361,9 @@ pub trait TransactionStore: Send + Sync {
     /// Withdraws a transaction that has not started; durable.
     fn cancel(&self, id: TransactionId, at: Timestamp) -> StoreFuture<'_, Transaction, CancelError>;
 
+    /// Lets a transaction that backs off run at once, as if it had just been scheduled; durable. `false`: it does not back off.
+    fn hasten(&self, key: DeviceKey, id: TransactionId) -> StoreFuture<'_, bool>;
+
     /// One transaction, live or ended.
     fn transaction(&self, id: TransactionId) -> StoreFuture<'_, Option<Transaction>>;
 

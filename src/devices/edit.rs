@@ -289,7 +289,7 @@ impl Editor<'_> {
             let (id, reason) = (transaction.id, format!("withdrawn by {by}"));
             let note = move |profile: &mut Profile| {
                 let mut pending = profile.pending.iter_mut();
-                let carried = |entry: &&mut PendingSetting| entry.setting == setting && entry.transaction == Some(id);
+                let carried = |entry: &&mut PendingSetting| entry.is_carried_by(setting, id);
                 if let Some(entry) = pending.find(carried) {
                     entry.failed = Some(reason);
                 }
@@ -446,7 +446,7 @@ fn pending_transaction(device: &Device) -> Option<TransactionId> {
 /// Makes a setting pending anew, whatever became of it before.
 fn put_pending(profile: &mut Profile, setting: Setting, now: crate::types::time::Timestamp) {
     profile.pending.retain(|entry| entry.setting != setting);
-    profile.pending.push(PendingSetting { setting, transaction: None, created_at: now, failed: None });
+    profile.pending.push(PendingSetting::uncarried(setting, now));
 }
 
 /// How a pending setting stands, in the words of transactions: one that nothing carries yet is scheduled, one that was

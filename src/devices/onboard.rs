@@ -7,7 +7,9 @@ use uuid::Uuid;
 use crate::auth::random;
 use crate::auth::seal::Sealer;
 use crate::events;
-use crate::model::device::{Credentials, Device, DeviceTypeId, Login, Profile, Setting, State, TypeOrigin};
+use crate::model::device::{
+    Credentials, Device, DeviceTypeId, Login, PendingSetting, Profile, Setting, State, TypeOrigin,
+};
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::transaction::{Kind, NewTransaction, Work};
 use crate::store::{Durability, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
@@ -105,6 +107,7 @@ impl Onboarding {
             SerialNumber::try_from(Uuid::new_v4().to_string().as_str()).ok(),
         ];
         let mut profile = Profile::fresh(raw.clone(), at);
+        owe_provisioning(&mut profile, at);
         if let Some(matched) = matched {
             (profile.device_type, profile.type_origin) = (matched, TypeOrigin::Matched);
         }
@@ -146,15 +149,16 @@ impl Onboarding {
     ///
     /// # Errors
     /// [`OnboardError`].
-    pub async fn bind(&self, device: &Caller, identity: &DeviceIdentity) -> Result<(), OnboardError> {
+    pub async fn bind(&self, device: &Caller, identity: &DeviceIdentity, at: Timestamp) -> Result<(), OnboardError> {
         self.store.bind(device.key, identity).await?;
         tracing::info!(device.id = %device.key, %identity, "first contact of {identity}, created ahead");
-        if device.profile.credentials.connection_request.is_none() {
-            let mut credentials = device.profile.credentials.clone();
-            self.give_logins(&mut credentials, identity)?;
-            let edit = Box::new(move |profile: &mut Profile| profile.credentials = credentials);
-            self.store.edit_profile(device.key, edit).await?;
-        }
+        let mut credentials = device.profile.credentials.clone();
+        self.give_logins(&mut credentials, identity)?;
+        let edit = Box::new(move |profile: &mut Profile| {
+            profile.credentials = credentials;
+            owe_provisioning(profile, at);
+        });
+        self.store.edit_profile(device.key, edit).await?;
         Ok(())
     }
 
@@ -193,8 +197,22 @@ impl Onboarding {
         Ok(())
     }
 
+    /// Whether a device was to be [provisioned](Self::provision) and that was cut short: the store was busy, acsd was
+    /// killed, its queue was full, or it was inactive. The Inform that began it may not come again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn owes_provisioning(&self, key: DeviceKey, profile: &Profile) -> Result<bool, StoreError> {
+        let is_owed = |entry: &PendingSetting| entry.setting == Setting::ConnectionRequest && entry.is_uncarried();
+        if !profile.is_active || !profile.pending.iter().any(is_owed) {
+            return Ok(false);
+        }
+        let live = self.store.live(key).await?;
+        Ok(!live.iter().any(|live| live.work == Work::Configure(Setting::ConnectionRequest)))
+    }
+
     /// Schedules what a device needs at first contact and after a factory reset: its logins and its interval. Durable
-    /// before it returns. An inactive device is left alone.
+    /// before it returns. An inactive device is left alone until it is active.
     ///
     /// # Errors
     /// [`OnboardError`].
@@ -219,7 +237,10 @@ impl Onboarding {
         self.give_logins(&mut credentials, identity)?;
         if credentials != device.profile.credentials {
             let edited = credentials.clone();
-            let edit = Box::new(move |profile: &mut Profile| profile.credentials = edited);
+            let edit = Box::new(move |profile: &mut Profile| {
+                profile.credentials = edited;
+                owe_provisioning(profile, at);
+            });
             self.store.edit_profile(device.key, edit).await?;
         }
         if !device.profile.is_active {
@@ -232,11 +253,11 @@ impl Onboarding {
             }
             Ok::<(), StoreError>(())
         };
-        let (login, request, interval) =
-            tokio::join!(login, schedule(Setting::ConnectionRequest), schedule(Setting::UpdateFrequency));
+        let (login, interval) = tokio::join!(login, schedule(Setting::UpdateFrequency));
         login?;
-        request?;
         interval?;
+        // Last: that it waits, or has ended, tells that the others do.
+        schedule(Setting::ConnectionRequest).await?;
         Ok(())
     }
 
@@ -248,6 +269,8 @@ impl Onboarding {
             expires_at: None,
         };
         match self.store.enqueue(key, new, Merge::SameUnstarted, at).await {
+            // Its entry goes when the device has taken it: one write less for each new device.
+            Ok(_) if setting == Setting::ConnectionRequest => Ok(()),
             Ok(transaction) => {
                 let edit = Box::new(move |profile: &mut Profile| {
                     for pending in profile.pending.iter_mut().filter(|pending| pending.setting == setting) {
@@ -293,6 +316,12 @@ impl Onboarding {
         let username = identity.username().chars().take(USERNAME_MAX_CHARS).collect();
         Ok(Login { username, password })
     }
+}
+
+/// Notes that a device is to be provisioned, until the last of what it then gets has ended.
+fn owe_provisioning(profile: &mut Profile, at: Timestamp) {
+    profile.pending.retain(|entry| entry.setting != Setting::ConnectionRequest);
+    profile.pending.push(PendingSetting::uncarried(Setting::ConnectionRequest, at));
 }
 
 /// A device that calls, as far as it is known before its Inform is recorded.

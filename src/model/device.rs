@@ -188,7 +188,8 @@ pub enum Setting {
     UpdateFrequency,
     /// `ManagementServer.Username` and `Password`.
     Credentials,
-    /// `ManagementServer.ConnectionRequestUsername` and `...Password`: acsd's own business, not shown as pending.
+    /// `ManagementServer.ConnectionRequestUsername` and `...Password`: acsd's own business, not shown as pending. While it is,
+    /// no transaction is noted with it: a device for which none is live either was not provisioned to the end.
     ConnectionRequest,
     /// The parameter that the type maps the location to.
     LocationUpdate,
@@ -221,6 +222,27 @@ pub struct PendingSetting {
     pub created_at: Timestamp,
     /// The fault in words, when the device refused it; it then stays pending.
     pub failed: Option<String>,
+}
+
+impl PendingSetting {
+    /// One that nothing carries yet.
+    #[must_use]
+    pub const fn uncarried(setting: Setting, at: Timestamp) -> Self {
+        Self { setting, transaction: None, created_at: at, failed: None }
+    }
+
+    /// Whether this is the setting that a transaction brings, and no other is to bring it.
+    #[must_use]
+    pub fn is_carried_by(&self, setting: Setting, transaction: TransactionId) -> bool {
+        let is_noted = self.transaction == Some(transaction);
+        self.setting == setting && (is_noted || setting == Setting::ConnectionRequest)
+    }
+
+    /// Whether nothing carries it to the device, and nothing has tried.
+    #[must_use]
+    pub const fn is_uncarried(&self) -> bool {
+        self.transaction.is_none() && self.failed.is_none()
+    }
 }
 
 /// Whether the device reports in time.

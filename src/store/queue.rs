@@ -165,6 +165,15 @@ impl QueueDocument {
         Canceled::Done(Box::new(ended))
     }
 
+    /// Takes the back-off from one transaction; `false`: it has none.
+    pub(super) fn hasten(&mut self, id: TransactionId) -> bool {
+        let Some(at) = self.position(id) else { return false };
+        match self.live.get_mut(at) {
+            Some(Transaction { phase: Phase::Ready { not_before }, .. }) => not_before.take().is_some(),
+            Some(_) | None => false,
+        }
+    }
+
     /// Ends or wakes one transaction whose deadline has passed; `None` when there is nothing to do with it.
     pub(super) fn expire(&mut self, id: TransactionId, now: Timestamp) -> Option<Transaction> {
         let at = self.position(id)?;

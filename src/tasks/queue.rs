@@ -67,6 +67,17 @@ impl Queue {
         Ok(transaction)
     }
 
+    /// Has a transaction that backs off tried at once: what stood in its way may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hasten(&self, transaction: &Transaction) -> Result<(), StoreError> {
+        if self.store.hasten(transaction.device, transaction.id).await? {
+            self.waker.wake(transaction.device);
+        }
+        Ok(())
+    }
+
     /// Withdraws a transaction that has not started.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ macro_rules! battery {
                 deadlines_expire_or_wake,
                 listings_count_exactly_newest_first,
                 concurrent_changes_of_one_queue_lose_nothing,
-                devices_with_work_take_turns;
+                devices_with_work_take_turns, a_back_off_can_be_ended;
         }
     };
 }

@@ -252,7 +252,7 @@ impl Inner {
         let device = match known {
             Some(device) => {
                 if device.binding == Binding::CreatedAhead {
-                    onboarding.bind(&device, identity).await?;
+                    onboarding.bind(&device, identity, now).await?;
                 }
                 device
             }
@@ -292,7 +292,10 @@ impl Inner {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
         let mut device = Device { key: device.key, profile: device.profile, state };
-        if learned.first_contact || learned.bootstrapped {
+        if learned.first_contact
+            || learned.bootstrapped
+            || onboarding.owes_provisioning(device.key, &device.profile).await?
+        {
             let own_login = match principal {
                 Principal::Own | Principal::Taken | Principal::Next => OwnLogin::InUse,
                 Principal::Shared | Principal::Unchallenged if has_own_login(&device) => OwnLogin::Lost,

@@ -257,7 +257,6 @@ impl Inner {
         let completed = transaction.status == TransactionStatus::Completed;
         let device = transaction.device;
         let words = transaction.fault.as_ref().map(|fault| fault.message.clone());
-        let interval = brought.interval();
         let edit: Box<dyn FnOnce(&mut Profile) + Send> = match transaction.work {
             Work::Configure(setting) => {
                 let (id, login) = (transaction.id, brought.login);
@@ -290,8 +289,6 @@ impl Inner {
         };
         if let Err(error) = self.services.store.edit_profile(device, edit).await {
             tracing::error!(%error, device.id = %device, "the record of device {device} was not brought up to date");
-        } else if let (true, Some(secs)) = (completed, interval) {
-            self.note_interval(device, secs).await;
         }
     }
 
@@ -348,7 +345,7 @@ fn configured(
             profile.credentials.connection_request_set = true;
         }
     } else {
-        for pending in profile.pending.iter_mut().filter(|pending| pending.transaction == Some(id)) {
+        for pending in profile.pending.iter_mut().filter(|pending| pending.is_carried_by(setting, id)) {
             pending.failed = Some(words.unwrap_or("not done").to_owned());
         }
     }
@@ -363,14 +360,6 @@ struct Brought {
 }
 
 impl Brought {
-    /// The periodic interval that was wanted, be it the device's own or its type's.
-    fn interval(&self) -> Option<u32> {
-        match &self.wanted {
-            Some(Wanted::Interval { secs, .. }) => *secs,
-            Some(Wanted::Configuration { .. } | Wanted::Login { .. } | Wanted::Location { .. }) | None => None,
-        }
-    }
-
     fn mark(&self) -> Option<ConfigurationMark> {
         match &self.wanted {
             Some(Wanted::Configuration { effective, .. }) => Some(effective.mark),

@@ -263,7 +263,9 @@ async fn pending_detail(
                 let fault = || carrier.fault.as_ref().map(|fault| fault.message.clone());
                 carrier.waiting_for().or_else(fault).unwrap_or_default()
             }
-            None => "the device's first contact".to_owned(),
+            None if device.state.identity.is_none() => "the device's first contact".to_owned(),
+            None if !device.profile.is_active => "the device to be active again".to_owned(),
+            None => "the device's next session".to_owned(),
         };
         views.push(PendingView {
             setting: entry.setting.as_str(),

@@ -109,7 +109,12 @@ impl Upkeep<'_> {
         let Some(Due { sources, mark, why }) = self.due(device, occasion) else { return Ok(Tended::Nothing) };
         let basis = sources.basis(&device.profile, &device.state);
         let live = self.store.live(device.key).await?;
-        let on_its_way = live.iter().any(|live| matches!(live.work, Work::Sync | Work::Reconfigure));
+        let under_way = live.iter().find(|live| matches!(live.work, Work::Sync | Work::Reconfigure));
+        let on_its_way = under_way.is_some();
+        if let (Some(under_way), Why::OutOfDate, Wake::Call) = (under_way, why, wake) {
+            // Something else is wanted now: what was tried in vain before says nothing of it.
+            self.queue.hasten(under_way).await?;
+        }
         // While a sync backs off, each Inform finds the device out of date: what was refused is not tried each time.
         let refused = match why {
             Why::OutOfDate if !on_its_way => Refused::AreTriedAgain,
@@ -310,9 +315,7 @@ enum Why {
 }
 
 fn is_uncarried(entry: &PendingSetting) -> bool {
-    matches!(entry.setting, Setting::UpdateFrequency | Setting::LocationUpdate)
-        && entry.transaction.is_none()
-        && entry.failed.is_none()
+    matches!(entry.setting, Setting::UpdateFrequency | Setting::LocationUpdate) && entry.is_uncarried()
 }
 
 /// What becomes of settings that the device has refused.

@@ -136,6 +136,14 @@ impl TransactionStore for MemoryStore {
         ready(answer.map_err(CancelError::Store).and_then(|answer| answer))
     }
 
+    fn hasten(&self, key: DeviceKey, id: TransactionId) -> StoreFuture<'_, bool> {
+        ready(self.step(|inner| {
+            let hastened = inner.devices.get_mut(&key).is_some_and(|entry| entry.queue.hasten(id));
+            inner.publish(key, &[], self.config.history_max);
+            hastened
+        }))
+    }
+
     fn transaction(&self, id: TransactionId) -> StoreFuture<'_, Option<Transaction>> {
         ready(self.step(|inner| inner.get(id).cloned()))
     }

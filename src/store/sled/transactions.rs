@@ -150,6 +150,15 @@ impl TransactionStore for SledStore {
         })
     }
 
+    fn hasten(&self, key: DeviceKey, id: TransactionId) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            match self.change_queue(key, &[], |queue| queue.hasten(id)).await? {
+                Some(submitted) => submitted.durable().await,
+                None => Ok(false),
+            }
+        })
+    }
+
     fn transaction(&self, id: TransactionId) -> StoreFuture<'_, Option<Transaction>> {
         Box::pin(async move { self.core.transaction(id) })
     }

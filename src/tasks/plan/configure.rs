@@ -127,6 +127,19 @@ impl Configure {
         }
     }
 
+    /// What the device has now that it took the write, so that it is not brought again. Logins are in no tree.
+    fn taken(&self, cx: &Context<'_>) -> Option<ParameterPatch> {
+        let (path, value, ty) = match cx.wanted? {
+            Wanted::Location { path, name } => (path.as_str().to_owned(), name.clone(), location_type(cx, path)),
+            Wanted::Interval { secs, fallback_secs } => {
+                let secs = secs.unwrap_or(*fallback_secs).to_string();
+                (self.path(cx, "PeriodicInformInterval"), secs, XsdType::UnsignedInt)
+            }
+            Wanted::Login { .. } | Wanted::Configuration { .. } => return None,
+        };
+        Some(ParameterPatch { path: path.into(), value: Some((value.into(), ty)), writable: None, notification: None })
+    }
+
     fn look(&mut self, cx: &Context<'_>, fallback_secs: u32) -> Step {
         let leaves = ["PeriodicInformEnable", "PeriodicInformInterval"];
         let paths: Vec<ReadPath> = leaves
@@ -158,15 +171,7 @@ impl Configure {
                 },
             },
             (Stage::Write, Answer::Response(Response::SetParameterValues(applied))) => {
-                if let Some(Wanted::Location { path, name }) = cx.wanted {
-                    // So that it is not brought again.
-                    desk.learned.learn.push(ParameterPatch {
-                        path: path.as_str().into(),
-                        value: Some((name.as_str().into(), location_type(cx, path))),
-                        writable: None,
-                        notification: None,
-                    });
-                }
+                desk.learned.learn.extend(self.taken(cx));
                 Step::End(Ending::Completed { note: set::note_of(*applied) })
             }
             (Stage::Write, Answer::Fault(fault)) => {

@@ -11,6 +11,8 @@ use crate::types::time::Timestamp;
 
 use super::{Context, Ending, PlanLimits, Step};
 
+/// Most names in the words of a fault that does not say which of them it is about.
+const NAMES_MAX: usize = 4;
 /// Code of a fault that is acsd's own verdict.
 pub(super) const OWN_VERDICT: u16 = 0;
 
@@ -67,6 +69,21 @@ pub(super) fn named(path: &str, fault: TransactionFault) -> TransactionFault {
         return fault;
     }
     TransactionFault { message: format!("{path}: {}", fault.message), ..fault }
+}
+
+/// A fault that may be about any of these parameters, in words that name them, unless it names one of them itself.
+pub(super) fn about(paths: &[&str], fault: TransactionFault) -> TransactionFault {
+    match paths {
+        [] => fault,
+        [only] => named(only, fault),
+        several if several.iter().any(|path| fault.message.contains(path)) => fault,
+        several => {
+            let more = if several.len() > NAMES_MAX { ", ..." } else { "" };
+            let names: Vec<&str> = several.iter().take(NAMES_MAX).copied().collect();
+            let message = format!("{} (one of {}{more})", fault.message, names.join(", "));
+            TransactionFault { message, ..fault }
+        }
+    }
 }
 
 /// Takes a path out of the known tree, with whatever was learned below it just before.

@@ -393,7 +393,13 @@ impl Reader {
                 self.skip(&want, fault);
                 Ok(())
             }
-            Read::Names(_) | Read::Subtree(_) | Read::Children(_) => Err(Trouble::Fault(fault.clone())),
+            Read::Names(wants) => {
+                let paths: Vec<&str> = wants.iter().map(|want| want.path.as_str()).collect();
+                Err(Trouble::Fault(faults::about(&paths, fault.clone())))
+            }
+            Read::Subtree(want) | Read::Children(want) => {
+                Err(Trouble::Fault(faults::about(&[&want.path], fault.clone())))
+            }
         }
     }
 

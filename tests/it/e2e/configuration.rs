@@ -319,6 +319,15 @@ async fn the_type_s_interval_is_the_default_of_its_devices() {
     assert_eq!(device["pending_settings"], Value::Null, "it has the interval already");
     assert!(periodic(&cpe).await.rpcs.is_empty());
     assert_eq!(configurations(&acs, "KEEP-9").await.len(), brought, "nothing is brought twice");
+    let brought = |all: Vec<String>| all.iter().filter(|operation| *operation == "update_frequency").count();
+    assert_eq!(brought(configurations(&acs, "KEEP-9").await), 1, "once is enough");
+    want(&acs, |generic| generic.wanted.parameters = vec![parameter(NTP, "ntp.example")]).await;
+    acs.row_until("/transaction/?serial_number=KEEP-9&status=completed", |page| {
+        page["results"].as_array().unwrap().iter().any(|row| row["operation"] == "sync")
+    })
+    .await;
+    settled(&acs, "KEEP-9").await;
+    assert_eq!(brought(configurations(&acs, "KEEP-9").await), 1, "the type wants something else, not another interval");
     want(&acs, |generic| generic.update_frequency = Some(7_200_000)).await;
     let path = "/inventory_device_serial/KEEP-9/parameters/?prefix=Device.ManagementServer.PeriodicInformInterval";
     let took = || async {
@@ -413,6 +422,34 @@ async fn what_failed_is_tried_again_after_a_restart_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_is_wanted_ends_the_back_off() {
+    let mut config = config();
+    config.transactions.backoff_first_secs = 3600;
+    let acs = Acs::start(config).await;
+    change_type(&acs, |generic| {
+        generic.wanted.parameters = vec![parameter(NTP, "one.example")];
+        generic.update_frequency = Some(7_100_000);
+    })
+    .await;
+    let mut busy = acs.cpe("KEEP-18");
+    busy.fault_paths = vec![format!("{NTP}=9002").parse().unwrap()];
+    let cpe = Cpe::spawn(busy).await;
+    cpe.session(&[]).await.unwrap();
+    let path = "/transaction/?serial_number=KEEP-18&status=in_progress";
+    let waits = |attempts: u64| {
+        move |page: &Value| page["results"][0]["attempts"] == attempts && page["results"][0]["waiting_for"].is_string()
+    };
+    acs.row_until(path, waits(1)).await;
+    assert!(periodic(&cpe).await.rpcs.is_empty(), "an Inform does not end it");
+    let brought = configurations(&acs, "KEEP-18").await;
+    assert_eq!(brought.iter().filter(|operation| *operation == "update_frequency").count(), 1, "{brought:?}");
+    want(&acs, |generic| generic.wanted.parameters = vec![parameter(ZONE, "UTC4")]).await;
+    settled(&acs, "KEEP-18").await;
+    assert_eq!(cpe.value(ZONE).as_deref(), Some("UTC4"), "it was called at once");
+    cpe.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_inactive_device_is_left_alone_and_configured_when_it_is_active_again() {
     let acs = Acs::start(config()).await;
     let cpe = Cpe::spawn(acs.cpe("KEEP-15")).await;
@@ -427,6 +464,8 @@ async fn an_inactive_device_is_left_alone_and_configured_when_it_is_active_again
     assert!(periodic(&cpe).await.rpcs.is_empty());
     let device = patch(&acs, "KEEP-15", json!({"name": "gate", "location_name": "Attic"})).await;
     assert_eq!(device["pending_settings"], "location_update", "known of, but not carried yet");
+    let shown = acs.get("/inventory_device_serial/KEEP-15/?pending=true").await;
+    assert_eq!(shown["pending_settings_detail"][0]["detail"], "the device to be active again");
     assert!(periodic(&cpe).await.rpcs.is_empty());
     patch(&acs, "KEEP-15", json!({"is_active": true})).await;
     let device = settled(&acs, "KEEP-15").await;

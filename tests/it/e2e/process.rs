@@ -176,6 +176,6 @@ fn a_session_that_says_no_more_is_cut_at_the_end_of_the_grace_and_its_work_is_no
     assert_eq!(status, 200, "it is called again");
     // What broke off was the listing of names in front of the settings, and it is left out the next time.
     assert!(call.contains("<cwmp:GetParameterNames>"), "{call}");
-    let taken_up = repeated.contains("<cwmp:SetParameterValues>") && repeated.contains(".ConnectionRequestUsername<");
+    let taken_up = repeated.contains("<cwmp:GetParameterValues>") && repeated.contains(".PeriodicInformInterval<");
     assert!(taken_up, "the same work is taken up: {repeated}");
 }

@@ -361,3 +361,20 @@ pub(super) async fn devices_with_work_take_turns(store: &Arc<dyn Store>) {
     assert_eq!(asked, [1, 2, 4, 5].map(DeviceKey));
     assert_eq!(store.devices_with_work(secs(2), 99).len(), 4);
 }
+
+pub(super) async fn a_back_off_can_be_ended(store: &Arc<dyn Store>) {
+    let key = register(store, "A").await.key;
+    let waiting = enqueue(store, key, 1).await;
+    assert!(!store.hasten(key, waiting.id).await.unwrap(), "it waits for nothing");
+    let claimed = store.claim(key, &[], secs(2)).await.unwrap().unwrap();
+    assert!(!store.hasten(key, claimed.id).await.unwrap(), "it runs");
+    let phase = Phase::Ready { not_before: Some(secs(500)) };
+    store.save(&Transaction { phase, ..claimed.clone() }).await.unwrap();
+    assert!(!store.has_work(key, secs(3)));
+    assert!(store.hasten(key, claimed.id).await.unwrap());
+    assert!(store.has_work(key, secs(3)));
+    let again = store.claim(key, &[], secs(3)).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempts), (claimed.id, 2));
+    store.settle(&completed(&again, 4), &[]).await.unwrap();
+    assert!(!store.hasten(key, claimed.id).await.unwrap(), "it has ended");
+}

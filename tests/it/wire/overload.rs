@@ -27,7 +27,12 @@ async fn idle_device(acs: &Acs, serial: &str) -> DeviceKey {
     let (mut client, opened) = open(acs, serial, "0 BOOTSTRAP").await;
     let headers = format!("Cookie: {}\r\n", cookie(&opened));
     assert_eq!(client.exchange(&headers, "").await.status(), 204);
-    acs.store.edit_profile(key, Box::new(|profile| profile.is_active = true)).await.unwrap();
+    let edit = |profile: &mut Profile| {
+        profile.is_active = true;
+        // Else it would be given now what it was not then.
+        profile.pending.clear();
+    };
+    acs.store.edit_profile(key, Box::new(edit)).await.unwrap();
     key
 }
 

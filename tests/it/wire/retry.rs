@@ -1,8 +1,11 @@
 //! Informs that a busy store cannot record: fault 8005 once in a session, then 503 (TR-069 A.5.2).
 
+use acsd::model::device::Profile;
 use acsd::simulator::{Outcome, SessionFailure};
-use acsd::store::{DeviceStore as _, Store as _};
+use acsd::store::{DeviceStore as _, NewDevice, Store as _, TransactionStore as _};
 use acsd::types::event::EventCode;
+use acsd::types::ident::DeviceIdentity;
+use acsd::types::time::Timestamp;
 
 use super::acs::{Acs, cookie, inform, is_accepted};
 use super::harness::Reply;
@@ -102,6 +105,26 @@ async fn what_will_not_pass_is_503_at_once_and_so_is_a_hiccup_at_the_limit_of_se
     let refused = closed.connect().await.exchange("", inform("R-4", "0 BOOTSTRAP", "1")).await;
     assert_eq!(refused.status(), 503);
     assert_eq!(closed.driver.open_sessions(), 0);
+}
+
+/// The CPE does not say again that it is new.
+#[tokio::test]
+async fn a_first_contact_that_was_cut_short_is_taken_up_again() {
+    let acs = Acs::start(100);
+    let profile = Profile::fresh("R-8".try_into().unwrap(), Timestamp::default());
+    let identity = DeviceIdentity::new("00D09E", "P", "R-8").unwrap();
+    let key = acs.store.register(NewDevice { key: None, identity: Some(identity), profile }).await.unwrap().key;
+    acs.store.hiccup(1);
+    assert!(is_retry(&acs.connect().await.exchange("", inform("R-8", "2 PERIODIC", "1")).await, "1"));
+    assert!(acs.store.device(key).await.unwrap().unwrap().state.last_inform.is_some(), "it is known now");
+    assert!(acs.store.live(key).await.unwrap().is_empty(), "but got nothing");
+    let mut client = acs.connect().await;
+    assert!(is_accepted(&client.exchange("", inform("R-8", "2 PERIODIC", "2")).await));
+    let live = acs.store.live(key).await.unwrap();
+    let brought: Vec<&str> = live.iter().map(|live| live.work.operation()).collect();
+    assert_eq!(brought, ["update_frequency", "connection_request"]);
+    assert!(is_accepted(&acs.connect().await.exchange("", inform("R-8", "2 PERIODIC", "3")).await));
+    assert_eq!(acs.store.live(key).await.unwrap().len(), 2, "once");
 }
 
 #[tokio::test]

@@ -65,6 +65,13 @@ fn a_wanted_interval_is_written() {
     world.run().assert_completed();
     assert_eq!(world.device.methods(), ["SetParameterValues"], "what is known is not listed again");
     assert_eq!((world.device.value(ENABLE), world.device.value(INTERVAL)), ("true", "60"));
+    assert_eq!(learned_interval(&world).as_deref(), Some("60"), "so that it is not brought again");
+}
+
+/// The last that was learned of it.
+fn learned_interval(world: &World) -> Option<String> {
+    let mut learned = world.learned.iter().flat_map(|patch| &patch.learn).rev();
+    learned.find(|it| &*it.path == INTERVAL)?.value.as_ref().map(|(text, _)| text.to_string())
 }
 
 #[test]
@@ -79,6 +86,7 @@ fn without_a_wanted_interval_the_device_keeps_its_own() {
         let mut world = world(device(enable, secs), Setting::UpdateFrequency, Some(interval(None)));
         world.run().assert_completed();
         assert_eq!((world.device.value(ENABLE), world.device.value(INTERVAL)), want);
+        assert_eq!(learned_interval(&world).as_deref(), Some(want.1), "{enable} {secs}");
         assert_eq!(world.sessions, 1);
     }
 }

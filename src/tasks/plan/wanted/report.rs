@@ -10,8 +10,6 @@ use super::super::{Desk, Ending, Step, faults, set};
 use super::Converge;
 use super::goal::Goal;
 
-/// Most names in the words of a fault that does not say which of them it is about.
-const NAMES_MAX: usize = 4;
 /// Most characters of a value in words.
 const VALUE_CHARS_MAX: usize = 64;
 
@@ -108,7 +106,10 @@ impl Converge {
                 refused.push(goal.result(Some(whole.clone())));
                 faults::named(goal.path.as_str(), whole)
             }
-            ([], true) => one_of(&goals, &whole),
+            ([], true) => {
+                let paths: Vec<&str> = goals.iter().map(|goal| goal.path.as_str()).collect();
+                faults::about(&paths, whole)
+            }
             (_, false) => whole,
         };
         let is_gone = |result: &&VariableResult| {
@@ -122,12 +123,4 @@ impl Converge {
             fault.parameters.iter().any(|parameter| parameter.code == CpeFaultCode::INVALID_TYPE);
         whole
     }
-}
-
-fn one_of(goals: &[&Goal], fault: &TransactionFault) -> TransactionFault {
-    let mut names: Vec<&str> = goals.iter().take(NAMES_MAX).map(|goal| goal.path.as_str()).collect();
-    if goals.len() > NAMES_MAX {
-        names.push("...");
-    }
-    TransactionFault { code: fault.code, message: format!("{} (one of {})", fault.message, names.join(", ")) }
 }

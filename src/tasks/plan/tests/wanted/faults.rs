@@ -57,6 +57,17 @@ fn a_refused_parameter_is_named() {
 }
 
 #[test]
+fn a_refused_read_names_what_was_read() {
+    for settings in [vec![(A, "2")], vec![(A, "2"), (B, "c")]] {
+        let mut world = world(device().at(0, Twist::Fault(9007)), Work::Sync, parameters(&settings));
+        world.run();
+        let words = &world.fault().message;
+        assert_eq!((world.fault().code, world.device.writes), (9007, 0));
+        assert!(settings.iter().all(|(path, _)| words.contains(path)), "{words}");
+    }
+}
+
+#[test]
 fn transient_faults_back_off_and_start_over() {
     for (code, sessions) in [(9001, 2), (9002, 2), (9004, 2), (9006, 2)] {
         for call in [0, 1] {
