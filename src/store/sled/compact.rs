@@ -69,15 +69,26 @@ pub async fn compact_sled(config: StoreConfig, clock: Arc<dyn Clock>) -> Result<
 
 fn copy(core: &Core) -> Result<Compacted, CompactError> {
     let folder = core.config.data_dir.join(COPY);
-    remove(&folder).map_err(|source| CompactError::Io { what: "removing an earlier copy", source })?;
+    let copied = copy_into(core, &folder);
+    // Mostly it fails because the disk is full.
+    if copied.is_err()
+        && let Err(error) = remove(&folder)
+    {
+        tracing::warn!("{} is of no use and was not removed: {error}", folder.display());
+    }
+    copied
+}
+
+fn copy_into(core: &Core, folder: &Path) -> Result<Compacted, CompactError> {
+    remove(folder).map_err(|source| CompactError::Io { what: "removing an earlier copy", source })?;
     core.database.note_live_bytes().map_err(CompactError::Store)?;
     let health = Arc::new(Health::default());
-    let target = Database::open(&folder, core.config.cache_bytes, Arc::clone(&health))
+    let target = Database::open(folder, core.config.cache_bytes, Arc::clone(&health))
         .map_err(|error| CompactError::Store(health.judge(&error)))?;
     core.database.copy_to(&target).map_err(CompactError::Store)?;
     let before_bytes = core.database.disk_bytes().map_err(CompactError::Store)?;
     let after_bytes = target.disk_bytes().map_err(CompactError::Store)?;
-    sync_files(&folder).map_err(|source| CompactError::Io { what: "syncing the copy", source })?;
+    sync_files(folder).map_err(|source| CompactError::Io { what: "syncing the copy", source })?;
     Ok(Compacted { before_bytes, after_bytes })
 }
 

@@ -118,8 +118,8 @@ impl Opening {
         let folder = self.config.data_dir.clone();
         fs::create_dir_all(&folder).map_err(self.io("creating the folder"))?;
         let lock = self.lock()?;
-        self.make_room();
         compact::finish(&folder).map_err(self.io("finishing a copy that was cut off"))?;
+        self.make_room();
         let origin = self.origin()?;
         self.remove_leftovers().map_err(self.io("removing a left-over snapshot"))?;
         let health = Arc::new(Health::default());
