@@ -27,6 +27,10 @@ use super::exchange::{Answer, Post};
 const MESSAGES_MAX: usize = 4_096;
 /// Most sessions that wait to be stored.
 const FINISHED_MAX: usize = 1_024;
+/// Most events of an Inform that are kept, and most characters of each: what the standard allows.
+const EVENTS_MAX: usize = 64;
+/// See [`EVENTS_MAX`].
+const EVENT_MAX_CHARS: usize = 64;
 /// What a message takes besides its text, about.
 const MESSAGE_BYTES: usize = 128;
 
@@ -157,7 +161,8 @@ impl Shared {
         let text = codec::to_text(&post.body, post.charset.as_deref());
         match codec::decode(&text, &self.limits) {
             Ok(Envelope { body: Body::Request(Request::Inform(inform)), .. }) => {
-                inform.events.iter().map(|event| Box::from(&*event.raw_code)).collect()
+                let code = |raw: &str| raw.chars().take(EVENT_MAX_CHARS).collect::<String>().into();
+                inform.events.iter().take(EVENTS_MAX).map(|event| code(&event.raw_code)).collect()
             }
             Ok(_) | Err(_) => Vec::new(),
         }
@@ -395,6 +400,18 @@ mod tests {
         let Finished { trace, bytes, .. } = recorder.shared.next_finished().expect("handed in");
         assert!(trace.messages.iter().all(|message| message.xml.is_empty()));
         assert_eq!(recorder.shared.held_bytes.load(Ordering::Relaxed), bytes);
+
+        let event = format!("<EventStruct><EventCode>{}</EventCode><CommandKey/></EventStruct>", "x".repeat(1_000));
+        let inform = format!(
+            "<Envelope><Body><Inform><DeviceId><Manufacturer>M</Manufacturer><OUI>00D09E</OUI>\
+             <ProductClass>P</ProductClass><SerialNumber>1</SerialNumber></DeviceId><Event>{}</Event>\
+             <MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00</CurrentTime><RetryCount>0</RetryCount>\
+             <ParameterList/></Inform></Body></Envelope>",
+            event.repeat(EVENTS_MAX + 1)
+        );
+        drop(recorder.begin(DeviceKey(7), &post(&inform), &DONE, NOW));
+        let Finished { trace, .. } = recorder.shared.next_finished().expect("handed in");
+        assert_eq!((trace.events.len(), trace.events[0].len()), (EVENTS_MAX, EVENT_MAX_CHARS));
 
         let none = Recorder::new(TraceConfig { sessions_per_device: 0, ..TraceConfig::default() }, Limits::default());
         assert!(!none.begin(DeviceKey(7), &post(""), &DONE, NOW).is_on());

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::app;
@@ -27,10 +26,6 @@ pub(super) async fn run(args: CompactArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(problems) => return Ok(super::report(&problems)),
     };
-    // Opening would make a new, empty one.
-    if !tokio::fs::try_exists(&config.data_dir).await.context("looking for the store")? {
-        bail!("there is no folder {}", config.data_dir.display());
-    }
     let done = app::compact(&config).await?;
     println!("the store took {} MiB, it takes {} MiB now", done.before_bytes >> 20, done.after_bytes >> 20);
     Ok(ExitCode::SUCCESS)

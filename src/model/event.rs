@@ -388,16 +388,15 @@ pub fn of_inform(
     }
     // What is known of a device that begins anew says nothing about what has changed on it.
     let begins = learned.first_contact || learned.bootstrapped;
-    for (parameter, before) in facts.parameters.iter().zip(before).filter(|_| !begins).take(CHANGES_MAX) {
+    let changes = facts.parameters.iter().zip(before).filter(|_| !begins).filter_map(|(parameter, before)| {
         let old = before.as_ref().and_then(|before| before.value.as_deref());
-        if old != Some(parameter.value.as_ref()) {
-            found.push(EventData::ValueChange {
-                path: parameter.name.as_ref().into(),
-                old: old.map(|old| shown_value(&parameter.name, old)),
-                new: shown_value(&parameter.name, &parameter.value),
-            });
-        }
-    }
+        (old != Some(parameter.value.as_ref())).then(|| EventData::ValueChange {
+            path: parameter.name.as_ref().into(),
+            old: old.map(|old| shown_value(&parameter.name, old)),
+            new: shown_value(&parameter.name, &parameter.value),
+        })
+    });
+    found.extend(changes.take(CHANGES_MAX));
     found
 }
 
@@ -481,5 +480,13 @@ mod tests {
         assert_eq!(changed, [change("Device.A", "x", "y"), change("Device.WiFi.KeyPassphrase", BLANKED, BLANKED)]);
         let upgraded = inform(&["1 BOOT"], &[("Device.DeviceInfo.SoftwareVersion", "2")]);
         assert_eq!(kinds(&upgraded), ["boot", "firmware_changed"]);
+        let mut many = vec![("Device.A", "same"); CHANGES_MAX];
+        many.push(("Device.B", "old"));
+        assert_eq!(inform(&["2 PERIODIC"], &many), []);
+        many.last_mut().expect("just put there").1 = "new";
+        let last = inform(&["4 VALUE CHANGE"], &many);
+        assert_eq!(last, [change("Device.B", "old", "new")], "those that are as they were are not counted");
+        let all: Vec<_> = many.iter().map(|(path, _)| (*path, "other")).collect();
+        assert_eq!(inform(&["4 VALUE CHANGE"], &all).len(), CHANGES_MAX);
     }
 }

@@ -1,5 +1,5 @@
-//! Small records that operators keep, with a number each: organizations, types, locations. All of them are in memory, so
-//! that looking one up never waits.
+//! Small records that operators keep, with a number each: organizations, types, locations, webhooks. All of them are in
+//! memory, so that looking one up never waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -15,8 +15,9 @@
 //! | `gone` | device | nothing: the device is being removed, whatever is left of it is to be deleted |
 //! | `meta` | a name below | what concerns the whole store |
 //!
-//! Device, token and number of a small record: 4 bytes; transaction and number of a log: 8 bytes; all big-endian, so that byte order is numeric order. A value too
-//! large for one record lies in parts under its key followed by a generation (1 byte) and a number (2 bytes).
+//! Device, token and number of a small record: 4 bytes; transaction, number of a log and of a recorded session: 8 bytes;
+//! all big-endian, so that byte order is numeric order. A value too large for one record lies in parts under its key
+//! followed by a generation (1 byte) and a number (2 bytes).
 
 use crate::model::token::TokenId;
 use crate::model::trace::TraceId;

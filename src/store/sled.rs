@@ -13,8 +13,9 @@
 //!
 //! # How a change becomes durable and visible
 //!
-//! *Devices, profiles, parameters, tokens* are written into sled under the lock of the device's stripe, at once. A relaxed
-//! write ends there; sled itself flushes every 50 ms. A durable one then waits for a flush that begins after it.
+//! *Devices, profiles, parameters, traces, tokens, catalogues* are written into sled under the lock of the device's stripe
+//! (of its tree, of the table), at once. A relaxed write ends there; sled itself flushes every 50 ms. A durable one then
+//! waits for a flush that begins after it.
 //!
 //! *Queues* go another way, because a transaction's change may not be seen before it is durable. Under the stripe's lock the
 //! document is changed in memory only and handed to the committer; the committer inserts what has piled up, in order, flushes

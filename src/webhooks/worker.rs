@@ -36,8 +36,11 @@ pub(super) struct Worker {
     stop: CancellationToken,
     delivery: Delivery,
     news: watch::Receiver<EventId>,
+    /// When progress was last saved, or tried to be.
     saved_at: Instant,
     saved: Delivery,
+    /// Whether events have been taken since.
+    has_delivered: bool,
 }
 
 /// Some devices' events, and the connection that they go over.
@@ -60,7 +63,8 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, record: Arc<Webhook>, stop: CancellationToken) -> Self {
         let news = shared.store.watch_events();
         let delivery = record.delivery.clone();
-        Self { shared, stop, news, saved_at: Instant::now(), saved: delivery.clone(), delivery, record }
+        let (saved_at, saved) = (Instant::now(), delivery.clone());
+        Self { shared, stop, news, saved_at, saved, has_delivered: false, delivery, record }
     }
 
     pub(super) async fn run(mut self) {
@@ -75,7 +79,12 @@ impl Worker {
                 Some(reason)
             }
         };
-        self.save(paused).await;
+        // Otherwise it would begin anew at once, and end again.
+        while !self.save(paused.clone()).await && paused.is_some() {
+            if self.stopped_within(STORE_PAUSE).await {
+                return;
+            }
+        }
     }
 
     /// Opens what is needed to deliver.
@@ -118,10 +127,13 @@ impl Worker {
             }
             if batch.events.is_empty() {
                 self.delivery.cursor = batch.up_to;
-                self.save_if_due(SAVE_IDLE_EVERY).await;
+                self.save_if_due(if self.has_delivered { SAVE_EVERY } else { SAVE_IDLE_EVERY }).await;
+                let due = self.saved_at + SAVE_EVERY;
                 tokio::select! {
                     () = self.stop.cancelled() => return End::Stopped,
                     changed = self.news.changed() => if changed.is_err() { return End::Stopped },
+                    // Nothing may come for long.
+                    () = tokio::time::sleep_until(due), if self.has_delivered => {}
                 }
                 continue;
             }
@@ -134,9 +146,8 @@ impl Worker {
             if let Some(end) = self.empty(lanes, secret, batch.up_to).await {
                 return end;
             }
-            // When the log is read to its end, nothing may come for long.
-            let more = *self.news.borrow() > self.delivery.cursor;
-            self.save_if_due(if more { SAVE_EVERY } else { Duration::ZERO }).await;
+            self.has_delivered = true;
+            self.save_if_due(SAVE_EVERY).await;
         }
     }
 
@@ -216,10 +227,12 @@ impl Worker {
         }
     }
 
-    async fn save(&mut self, paused: Option<String>) {
+    /// `false`: the store did not take it.
+    async fn save(&mut self, paused: Option<String>) -> bool {
         if self.delivery == self.saved && paused.is_none() {
-            return;
+            return true;
         }
+        self.saved_at = Instant::now();
         let (delivery, made) = (self.delivery.clone(), self.record.created);
         let edit = move |record: &mut Webhook| {
             // A number is not given out twice, but may be wished for again.
@@ -231,9 +244,13 @@ impl Worker {
         match self.shared.store.webhooks().edit(self.record.id.0, Box::new(edit)).await {
             Ok(_) => {
                 self.saved = self.delivery.clone();
-                self.saved_at = Instant::now();
+                self.has_delivered = false;
+                true
             }
-            Err(error) => tracing::error!(%error, "the progress of webhook {} was not saved", self.record.id.0),
+            Err(error) => {
+                tracing::error!(%error, "the progress of webhook {} was not saved", self.record.id.0);
+                false
+            }
         }
     }
 }
@@ -272,4 +289,57 @@ fn lane_of(event: &Event, lanes: usize) -> usize {
     event.entry.head.serial_number.hash(&mut hasher);
     let lanes = u64::try_from(lanes).unwrap_or(1).max(1);
     usize::try_from(hasher.finish() % lanes).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::seal::Sealer;
+    use crate::model::webhook::WebhookId;
+    use crate::store::Store;
+    use crate::store::memory::{MemoryConfig, MemoryStore};
+    use crate::types::time::{Clock, Timestamp};
+    use crate::webhooks::WebhooksConfig;
+    use crate::webhooks::trust::Trust;
+
+    #[derive(Debug)]
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_is_not_saved_is_tried_again_instead_of_delivery() {
+        let store = Arc::new(MemoryStore::new(MemoryConfig::default()));
+        let seal = |key| Sealer::from_key(&[key; 32]);
+        let record = Webhook {
+            id: WebhookId(1),
+            url: "http://192.0.2.1/".to_owned(),
+            // Nothing can be signed with it here.
+            secret: seal(2).seal(&Secret::new("secret")).expect("sealed"),
+            kinds: None,
+            organizations: None,
+            is_active: true,
+            paused: None,
+            created: Timestamp(0),
+            delivery: Delivery::default(),
+        };
+        let shared = Shared {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            clock: Arc::new(Still),
+            sealer: Arc::new(seal(1)),
+            trust: Trust::new(None),
+            config: WebhooksConfig::default(),
+        };
+        store.close().await.expect("closed");
+        let stop = CancellationToken::new();
+        let mut worker = tokio::spawn(Worker::new(Arc::new(shared), Arc::new(record), stop.clone()).run());
+        let ended = tokio::time::timeout(Duration::from_mins(1), &mut worker).await;
+        assert!(ended.is_err(), "it would be started anew at once");
+        stop.cancel();
+        worker.await.expect("it ends when it is told to");
+    }
 }

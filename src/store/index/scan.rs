@@ -8,8 +8,8 @@ use memchr::memmem::Finder;
 use roaring::RoaringBitmap;
 
 use crate::model::device::Status;
-use crate::store::Page;
 use crate::store::listing::{DeviceOrder, Direction, OrderBy, OrderField, SearchWords, fold};
+use crate::store::{DeviceFilter, Page};
 use crate::types::ident::DeviceKey;
 use crate::types::time::Timestamp;
 
@@ -35,8 +35,8 @@ pub(in crate::store) struct Selection {
 pub(in crate::store) type Selected = (Vec<DeviceKey>, u64);
 
 impl Selection {
-    /// Whether the bitmap is all there is to it: microseconds.
-    pub(in crate::store) fn is_quick(&self) -> bool {
+    /// As the function of this name.
+    fn is_quick(&self) -> bool {
         !needs_rows(&self.search, self.changed_from, &self.order)
     }
 
@@ -89,6 +89,11 @@ impl Selection {
         }
         chunks
     }
+}
+
+/// Whether bitmaps are all there is to a list: microseconds.
+pub(in crate::store) fn is_quick(filter: &DeviceFilter) -> bool {
+    !needs_rows(&filter.search, filter.status_change_from, &filter.order)
 }
 
 /// Whether a list cannot be answered from bitmaps alone.

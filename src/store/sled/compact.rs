@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::types::time::Clock;
@@ -31,6 +31,12 @@ pub struct Compacted {
 /// Why there is no copy; the store is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
+    /// There is nothing to copy; opening would make a new, empty store.
+    #[error("there is no store in {}", folder.display())]
+    NoStore {
+        /// Where one was looked for.
+        folder: PathBuf,
+    },
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -53,6 +59,12 @@ pub enum CompactError {
 /// # Errors
 /// [`CompactError`].
 pub async fn compact_sled(config: StoreConfig, clock: Arc<dyn Clock>) -> Result<Compacted, CompactError> {
+    let folder = config.data_dir.clone();
+    let id = open::id_file(&folder);
+    let is_there = tokio::task::spawn_blocking(move || id.try_exists()).await.map_err(io::Error::other).flatten();
+    if !is_there.map_err(|source| CompactError::Io { what: "looking for the store", source })? {
+        return Err(CompactError::NoStore { folder });
+    }
     let store = open::open(config, clock).await?;
     let core = Arc::clone(&store.core);
     let copied = tokio::task::spawn_blocking(move || copy(&core)).await.unwrap_or_else(|error| {
@@ -61,7 +73,6 @@ pub async fn compact_sled(config: StoreConfig, clock: Arc<dyn Clock>) -> Result<
     store.close().await.map_err(CompactError::Store)?;
     let copied = copied?;
     // The store is still held, so that nobody opens it in between.
-    let folder = store.core.config.data_dir.clone();
     let swapped = tokio::task::spawn_blocking(move || swap(&folder)).await.map_err(io::Error::other).flatten();
     swapped.map_err(|source| CompactError::Io { what: "putting the copy in the store's place", source })?;
     Ok(copied)
@@ -69,15 +80,26 @@ pub async fn compact_sled(config: StoreConfig, clock: Arc<dyn Clock>) -> Result<
 
 fn copy(core: &Core) -> Result<Compacted, CompactError> {
     let folder = core.config.data_dir.join(COPY);
-    remove(&folder).map_err(|source| CompactError::Io { what: "removing an earlier copy", source })?;
+    let copied = copy_into(core, &folder);
+    // Mostly it fails because the disk is full.
+    if copied.is_err()
+        && let Err(error) = remove(&folder)
+    {
+        tracing::warn!("{} is of no use and was not removed: {error}", folder.display());
+    }
+    copied
+}
+
+fn copy_into(core: &Core, folder: &Path) -> Result<Compacted, CompactError> {
+    remove(folder).map_err(|source| CompactError::Io { what: "removing an earlier copy", source })?;
     core.database.note_live_bytes().map_err(CompactError::Store)?;
     let health = Arc::new(Health::default());
-    let target = Database::open(&folder, core.config.cache_bytes, Arc::clone(&health))
+    let target = Database::open(folder, core.config.cache_bytes, Arc::clone(&health))
         .map_err(|error| CompactError::Store(health.judge(&error)))?;
     core.database.copy_to(&target).map_err(CompactError::Store)?;
     let before_bytes = core.database.disk_bytes().map_err(CompactError::Store)?;
     let after_bytes = target.disk_bytes().map_err(CompactError::Store)?;
-    sync_files(&folder).map_err(|source| CompactError::Io { what: "syncing the copy", source })?;
+    sync_files(folder).map_err(|source| CompactError::Io { what: "syncing the copy", source })?;
     Ok(Compacted { before_bytes, after_bytes })
 }
 

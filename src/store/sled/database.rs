@@ -1,4 +1,4 @@
-//! Tables of sled, with values of any size: what is too large for one record is split into parts (guard 6).
+//! Tables of sled, with values of any size: what is too large for one record is split into parts.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,9 @@ struct LiveBytes {
 }
 
 impl LiveBytes {
+    /// Tables that are not read at an open.
+    const NOTED: [Table; 3] = [Table::Parameters, Table::Results, Table::Traces];
+
     fn change(&self, table: Table, before: usize, now: usize) {
         let figure = match table {
             Table::Parameters | Table::Results | Table::Traces => &self.noted,
@@ -363,7 +366,7 @@ impl Database {
             self.live.noted.fetch_add(record::decode("live bytes", &bytes)?, Ordering::Relaxed);
             return Ok(());
         }
-        for table in [Table::Parameters, Table::Results] {
+        for table in LiveBytes::NOTED {
             for found in self.tree(table) {
                 let (key, record) = found.map_err(|error| self.health.judge(&error))?;
                 self.live.change(table, 0, key.len() + record.len());
@@ -385,5 +388,23 @@ impl Database {
     /// Bytes on disk.
     pub(super) fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.db.size_on_disk().map_err(|error| self.health.judge(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_bytes_that_were_never_noted_are_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(folder.path(), 1 << 20, Arc::new(Health::default())).expect("opened");
+        for table in Table::ALL {
+            database.put(table, &[0; 12], table.name().as_bytes()).expect("put");
+        }
+        let noted = database.live.noted.swap(0, Ordering::Relaxed);
+        assert!(noted > 0);
+        database.resume_live_bytes().expect("counted");
+        assert_eq!(database.live.noted.load(Ordering::Relaxed), noted);
     }
 }

@@ -6,6 +6,7 @@ use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch}
 use crate::model::event::{self, EventData, EventEntry};
 use crate::model::learn::{InformFacts, Learned};
 use crate::store::index::device::{Facets, Traits};
+use crate::store::index::scan::{Selection, is_quick};
 use crate::store::key::{self, Table};
 use crate::store::queue::QueueDocument;
 use crate::store::{
@@ -203,6 +204,11 @@ impl Core {
         Some(place.submit(Step::Remove { key, floor: keys.retire(key) }))
     }
 
+    /// Taken when the scan begins: one that waits for its turn would keep segments from being changed in place.
+    fn selection(&self, filter: &DeviceFilter) -> Selection {
+        self.devices.read().select(filter)
+    }
+
     /// Those of the devices that are still there.
     fn read_devices(&self, keys: &[DeviceKey]) -> Result<Vec<Device>, StoreError> {
         keys.iter().filter_map(|key| self.device(*key).transpose()).collect()
@@ -345,13 +351,13 @@ impl DeviceStore for SledStore {
 
     fn list<'a>(&'a self, filter: &'a DeviceFilter, page: Page) -> StoreFuture<'a, Listing<Device>> {
         Box::pin(async move {
-            let selection = self.core.devices.read().select(filter);
-            if selection.is_quick() && page.limit <= INLINE_DEVICES {
-                let (keys, count) = selection.page(page);
+            if is_quick(filter) && page.limit <= INLINE_DEVICES {
+                let (keys, count) = self.core.selection(filter).page(page);
                 return Ok(Listing { items: self.core.read_devices(&keys)?, count });
             }
+            let filter = filter.clone();
             self.scan(move |core| {
-                let (keys, count) = selection.page(page);
+                let (keys, count) = core.selection(&filter).page(page);
                 Ok(Listing { items: core.read_devices(&keys)?, count })
             })
             .await
@@ -360,8 +366,8 @@ impl DeviceStore for SledStore {
 
     fn select<'a>(&'a self, filter: &'a DeviceFilter) -> StoreFuture<'a, Vec<DeviceKey>> {
         Box::pin(async move {
-            let selection = self.core.devices.read().select(filter);
-            self.scan(move |_| Ok(selection.page(Page { offset: 0, limit: u32::MAX }).0)).await
+            let filter = filter.clone();
+            self.scan(move |core| Ok(core.selection(&filter).page(Page { offset: 0, limit: u32::MAX }).0)).await
         })
     }
 

@@ -244,12 +244,23 @@ impl EventStore for SledStore {
         limit: usize,
     ) -> StoreFuture<'a, EventBatch> {
         Box::pin(async move {
-            let (ids, up_to, trimmed) = {
-                let test = event_test(filter);
-                let matches = |row: &EventRow| test.as_ref().is_none_or(|test| test(row));
-                self.core.logs.events.index.read().following(after.0, limit, matches)
-            };
-            Ok(EventBatch { events: read(&self.core, ids, Core::read_events).await?, up_to: EventId(up_to), trimmed })
+            let (mut from, mut missed) = (after.0, 0_u64);
+            loop {
+                let (ids, up_to, trimmed) = {
+                    let test = event_test(filter);
+                    let matches = |row: &EventRow| test.as_ref().is_none_or(|test| test(row));
+                    self.core.logs.events.index.read().following(from, limit, matches)
+                };
+                let found = ids.len();
+                let events = read(&self.core, ids, Core::read_events).await?;
+                missed = missed.saturating_add(trimmed);
+                // Nothing means that there is nothing: not that what was found has been trimmed since.
+                if found == 0 || !events.is_empty() {
+                    return Ok(EventBatch { events, up_to: EventId(up_to), trimmed: missed });
+                }
+                missed = missed.saturating_add(u64::try_from(found).unwrap_or(u64::MAX));
+                from = up_to;
+            }
         })
     }
 
@@ -287,5 +298,30 @@ impl AuditStore for SledStore {
             self.core.health.check()?;
             blocking(&self.core, move |core| core.logs.audit.trim(&core.database, keep, limit)).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::store::Store as _;
+    use crate::store::sled::{StoreConfig, open_sled};
+
+    #[tokio::test]
+    async fn what_was_trimmed_while_it_was_read_does_not_end_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = StoreConfig { ballast_bytes: 0, free_space_floor_bytes: 0, ..StoreConfig::new(folder.path()) };
+        let store = open_sled(config, Arc::new(SystemClock)).await.expect("opened");
+        for at in 1..=3 {
+            store.append_event(EventEntry::of_nobody(Timestamp(at), EventData::Boot)).expect("appended");
+        }
+        store.events_durable().await.expect("durable");
+        // Found in the index just before it went.
+        store.core.database.remove(Table::Events, &key::entry(1)).expect("removed");
+        let batch = store.events_after(EventId(0), &EventFilter::default(), 1).await.expect("read");
+        assert_eq!(batch.events.iter().map(|event| event.id).collect::<Vec<_>>(), [EventId(2)]);
+        assert_eq!((batch.up_to, batch.trimmed), (EventId(2), 1));
+        store.close().await.expect("closed");
     }
 }

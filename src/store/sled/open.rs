@@ -118,8 +118,8 @@ impl Opening {
         let folder = self.config.data_dir.clone();
         fs::create_dir_all(&folder).map_err(self.io("creating the folder"))?;
         let lock = self.lock()?;
-        self.make_room();
         compact::finish(&folder).map_err(self.io("finishing a copy that was cut off"))?;
+        self.make_room();
         let origin = self.origin()?;
         self.remove_leftovers().map_err(self.io("removing a left-over snapshot"))?;
         let health = Arc::new(Health::default());
@@ -185,7 +185,7 @@ impl Opening {
     fn origin(&self) -> Result<Origin, OpenError> {
         let database = database_folder(&self.config.data_dir);
         let unfinished = self.path("store.new").exists();
-        match fs::read_to_string(self.path("store.id")) {
+        match fs::read_to_string(id_file(&self.config.data_dir)) {
             Ok(id) if database.join("db").exists() => Ok(Origin::Known { id }),
             Ok(_) => Err(self.lost("there is an id of a store, but no store")),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("reading the store's id")(error)),
@@ -283,7 +283,7 @@ impl Opening {
     fn finish_creation(&self, origin: &Origin) -> io::Result<()> {
         let Origin::New { id } = origin else { return Ok(()) };
         sync_files(&database_folder(&self.config.data_dir))?;
-        let id_path = self.path("store.id");
+        let id_path = id_file(&self.config.data_dir);
         let draft = self.path("store.id.new");
         write_synced(&draft, id.as_bytes())?;
         fs::rename(&draft, &id_path)?;
@@ -304,6 +304,11 @@ impl Opening {
     fn put_meta(&self, database: &Database, name: &[u8], value: &[u8]) -> Result<(), OpenError> {
         database.put(Table::Meta, name, value).map_err(|error| damaged(&self.config.data_dir, error.to_string()))
     }
+}
+
+/// The file that names the store, made last: without it there is none.
+pub(super) fn id_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("store.id")
 }
 
 /// Syncs sled's files themselves, which it does not do when it makes them.

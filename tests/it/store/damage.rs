@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acsd::model::device::{ParameterPatch, TreePatch};
-use acsd::store::sled::{OpenError, compact_sled, open_sled as open_with};
+use acsd::store::sled::{CompactError, OpenError, compact_sled, open_sled as open_with};
 use acsd::store::{ParameterQuery, Store, StoreError};
 use acsd::types::value::XsdType;
 
@@ -115,6 +115,16 @@ async fn wasted_space_raises_an_alarm_and_an_offline_copy_reclaims_it() {
     assert_eq!(store.live(queued.device).await.unwrap(), [queued]);
     assert!(!folder.path().join("store.old").exists() && !folder.path().join("store.copy").exists());
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_without_a_store_is_not_compacted() {
+    let folder = tempfile::tempdir().unwrap();
+    for place in [folder.path().to_owned(), folder.path().join("missing")] {
+        let refused = compact_sled(config(&place), Arc::new(FixedClock)).await;
+        assert!(matches!(refused, Err(CompactError::NoStore { .. })), "{refused:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }
 
 /// A store of some segments, closed, and opened once more so that it has a snapshot.
