@@ -9,6 +9,7 @@ use crate::api::words::not_a_choice;
 use crate::model::device::Parameter;
 use crate::model::transaction::{Assignment, NewObject, NewValue, TypeHint, Work};
 use crate::types::path::{ObjectPath, ParameterPath, PathError, ReadPath};
+use crate::types::secret::MaybeSealed;
 use crate::types::value::{ValueKind, XsdType};
 
 /// The four operations.
@@ -165,7 +166,7 @@ fn read_assignment(mut variable: Fields) -> Result<Assignment, FieldErrors> {
     let typed = read_typed_value(&mut variable);
     variable.finish(&VARIABLE_READ_ONLY)?;
     let (Some(path), Some((value, ty))) = (path, typed) else { return Err(required()) };
-    Ok(Assignment { path, value, ty })
+    Ok(Assignment { path, value: value.into(), ty })
 }
 
 fn read_object(mut variable: Fields) -> Result<NewObject, FieldErrors> {
@@ -201,7 +202,7 @@ fn read_row_value(mut row: Fields, table: Option<&ObjectPath>) -> Result<NewValu
     let typed = read_typed_value(&mut row);
     row.finish(&[])?;
     let (Some(leaf), Some((value, ty))) = (leaf, typed) else { return Err(required()) };
-    Ok(NewValue { leaf, value, ty })
+    Ok(NewValue { leaf, value: value.into(), ty })
 }
 
 /// `value` and `value_type`, the one checked against the other.
@@ -311,8 +312,13 @@ fn check_exact(ty: XsdType, value: &str) -> Option<&'static str> {
 }
 
 /// Whether a value can be of the type that the device reported for the parameter, if it did.
-pub(in crate::api) fn check_known(known: Option<&Parameter>, value: &str) -> Option<&'static str> {
+fn check_known(known: Option<&Parameter>, value: &str) -> Option<&'static str> {
     check_exact(known?.ty?, value)
+}
+
+/// As [`check_known`], of a value that is not sealed yet.
+pub(in crate::api) fn check_given(known: Option<&Parameter>, value: &MaybeSealed) -> Option<&'static str> {
+    check_known(known, value.plain()?)
 }
 
 /// Checks the values of a `set` against what the device reported of their types.
@@ -324,7 +330,7 @@ pub(super) fn check_against(assignments: &[Assignment], known: &[Option<Paramete
             let reason = match assignment.ty {
                 // Taken as it stands: the operator knows better.
                 Some(TypeHint::Exact(_)) => None,
-                Some(TypeHint::Kind(_)) | None => check_known(known.as_ref(), &assignment.value),
+                Some(TypeHint::Kind(_)) | None => check_given(known.as_ref(), &assignment.value),
             };
             reason.map_or_else(FieldErrors::default, |reason| {
                 FieldErrors::one("value", sentence(&format!("{reason}, as the device reports this parameter")))
