@@ -15,7 +15,7 @@ use super::audit::Done;
 use super::body::{Fields, JsonObject, sentence};
 use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
-use super::headless::form::{check_characters, check_given, kind_word};
+use super::headless::form::{check_characters, check_given, check_mask, kind_word};
 use super::headless::schedule_work;
 use super::openapi::{Detail, Reading, Writing};
 use super::paging::{Envelope, PageRule};
@@ -162,7 +162,8 @@ fn read_assignments(body: serde_json::Map<String, serde_json::Value>) -> Result<
     let mut fields = Fields::new(body);
     let mut assignments = Vec::new();
     for name in fields.remaining() {
-        let value = fields.parsed(&name, |text| check_characters(text).map_or_else(|| Ok(text.to_owned()), Err));
+        let check = |text: &str| check_characters(text).or_else(|| check_mask(&name, text));
+        let value = fields.parsed(&name, |text| check(text).map_or_else(|| Ok(text.to_owned()), Err));
         match ParameterPath::try_from(name.as_str()) {
             Ok(path) => assignments.extend(value.map(|value| Assignment { path, value: value.into(), ty: None })),
             Err(reason) => fields.error(&name, sentence(&format!("the path {reason}"))),

@@ -5,10 +5,11 @@ use utoipa::ToSchema;
 
 use crate::api::body::{Element, Fields, sentence};
 use crate::api::error::FieldErrors;
+use crate::api::wanted::MASK;
 use crate::api::words::not_a_choice;
 use crate::model::device::Parameter;
 use crate::model::transaction::{Assignment, NewObject, NewValue, TypeHint, Work};
-use crate::types::path::{ObjectPath, ParameterPath, PathError, ReadPath};
+use crate::types::path::{ObjectPath, ParameterPath, PathError, ReadPath, hides_its_value};
 use crate::types::secret::MaybeSealed;
 use crate::types::value::{ValueKind, XsdType};
 
@@ -164,6 +165,11 @@ fn read_assignment(mut variable: Fields) -> Result<Assignment, FieldErrors> {
     let path = variable.parsed("variable_name", |text| ParameterPath::try_from(text));
     let path = variable.require("variable_name", path);
     let typed = read_typed_value(&mut variable);
+    if let (Some(path), Some((value, _))) = (&path, &typed)
+        && let Some(reason) = check_mask(path.as_str(), value)
+    {
+        variable.error("value", sentence(&reason));
+    }
     variable.finish(&VARIABLE_READ_ONLY)?;
     let (Some(path), Some((value, ty))) = (path, typed) else { return Err(required()) };
     Ok(Assignment { path, value: value.into(), ty })
@@ -200,6 +206,11 @@ fn read_row_value(mut row: Fields, table: Option<&ObjectPath>) -> Result<NewValu
     });
     let leaf = row.require("variable_name", leaf);
     let typed = read_typed_value(&mut row);
+    if let (Some(leaf), Some((value, _))) = (&leaf, &typed)
+        && let Some(reason) = check_mask(&format!("{}{leaf}", table.map_or("", ObjectPath::as_str)), value)
+    {
+        row.error("value", sentence(&reason));
+    }
     row.finish(&[])?;
     let (Some(leaf), Some((value, ty))) = (leaf, typed) else { return Err(required()) };
     Ok(NewValue { leaf, value: value.into(), ty })
@@ -288,6 +299,12 @@ pub(in crate::api) fn check_characters(value: &str) -> Option<&'static str> {
     let forbidden =
         |c: char| (c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
     value.contains(forbidden).then_some("may not contain control characters")
+}
+
+/// An order that was read back shows stars in the place of a secret: sent again, they would become the secret.
+pub(in crate::api) fn check_mask(path: &str, value: &str) -> Option<&'static str> {
+    (value == MASK && hides_its_value(path))
+        .then_some("the stars stand for a value that is not shown: it has to be given")
 }
 
 /// Whether a value can be of the type that was given with it. Stricter with booleans than what CPEs send: the value goes
