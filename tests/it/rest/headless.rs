@@ -320,7 +320,7 @@ async fn a_client_that_goes_away_stops_the_wait() {
         "GET {HEADLESS}?id=1&update_status=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OPERATOR}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
-    let waiting = || api.presence.ended.waiters(acsd::types::ident::TransactionId(1));
+    let waiting = || api.presence.ended.waiters(TransactionId(1));
     let until = |wanted: usize| async move {
         while waiting() != wanted {
             tokio::task::yield_now().await;
