@@ -160,7 +160,9 @@ fn blank(value: &mut Value) {
 }
 
 fn blank_fields(fields: &mut Map<String, Value>) {
-    let names_secret = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(hides_its_value);
+    // A name may be relative to a row: `PIN`.
+    let hides = |name: &str| hides_its_value(&format!(".{name}"));
+    let names_secret = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(hides);
     let value_is_secret = ["variable_name", "path"].into_iter().any(names_secret);
     for (name, value) in fields {
         let is_secret = is_secret_field(name) || (value_is_secret && name == "value");

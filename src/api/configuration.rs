@@ -78,8 +78,9 @@ async fn write(
 ) -> Result<Json<WantedView>, ApiError> {
     let device = caller.device(state, serial).await?;
     let mut fields = Fields::new(body);
-    let patch = WantedPatch::read(&mut fields, &device.profile.wanted);
+    let mut patch = WantedPatch::read(&mut fields, &device.profile.wanted);
     fields.finish(&[])?;
+    patch.seal(&state.sealer)?;
     let mut wanted = match write {
         Write::Change => device.profile.wanted.clone(),
         Write::Create | Write::Replace => WantedConfiguration::default(),

@@ -58,7 +58,8 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<DeviceTypeView>), ApiError> {
     caller.require_unbound()?;
     let mut record = DeviceType::generic(state.clock.now());
-    let draft = form::read(body, Write::Create, &record)?;
+    let mut draft = form::read(body, Write::Create, &record)?;
+    draft.seal(&state.sealer)?;
     let wished = draft.wished;
     draft.apply(&mut record);
     let record = state.inventory().create(wished, record).await?;
@@ -151,7 +152,8 @@ async fn write(
 ) -> Result<Json<DeviceTypeView>, ApiError> {
     caller.require_unbound()?;
     let record = find(state, id)?;
-    let patch = form::read(body, write, &record)?;
+    let mut patch = form::read(body, write, &record)?;
+    patch.seal(&state.sealer)?;
     let edit = move |record: &mut DeviceType| patch.apply(record);
     let before = record;
     let record = state.inventory().change(before.id.0, edit).await?;

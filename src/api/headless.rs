@@ -57,13 +57,14 @@ pub(super) async fn schedule(
     Ok((StatusCode::CREATED, Json(HeadlessAccepted::of(serial, sent, &transaction))))
 }
 
-/// Schedules headless work for a device; never merged with work that waits.
+/// Schedules headless work for a device, its secrets sealed; never merged with work that waits.
 pub(super) async fn schedule_work(
     state: &ApiState,
     device: &Device,
-    work: Work,
+    mut work: Work,
     caller: &Caller,
 ) -> Result<Transaction, ApiError> {
+    work.seal(|secret| state.sealer.seal(secret))?;
     let new = NewTransaction {
         kind: Kind::Headless,
         work,

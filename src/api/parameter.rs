@@ -15,7 +15,7 @@ use super::audit::Done;
 use super::body::{Fields, JsonObject, sentence};
 use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
-use super::headless::form::{check_characters, check_known, kind_word};
+use super::headless::form::{check_characters, check_given, check_mask, kind_word};
 use super::headless::schedule_work;
 use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
@@ -149,7 +149,7 @@ pub(super) async fn write(
     let known = state.store.known(device.key, &paths).await?;
     let mut errors = FieldErrors::default();
     for (assignment, known) in assignments.iter().zip(&known) {
-        if let Some(reason) = check_known(known.as_ref(), &assignment.value) {
+        if let Some(reason) = check_given(known.as_ref(), &assignment.value) {
             errors.add(assignment.path.as_str(), sentence(&reason));
         }
     }
@@ -164,9 +164,10 @@ fn read_assignments(body: serde_json::Map<String, serde_json::Value>) -> Result<
     let mut fields = Fields::new(body);
     let mut assignments = Vec::new();
     for name in fields.remaining() {
-        let value = fields.parsed(&name, |text| check_characters(text).map_or_else(|| Ok(text.to_owned()), Err));
+        let check = |text: &str| check_characters(text).or_else(|| check_mask(&name, text));
+        let value = fields.parsed(&name, |text| check(text).map_or_else(|| Ok(text.to_owned()), Err));
         match ParameterPath::try_from(name.as_str()) {
-            Ok(path) => assignments.extend(value.map(|value| Assignment { path, value, ty: None })),
+            Ok(path) => assignments.extend(value.map(|value| Assignment { path, value: value.into(), ty: None })),
             Err(reason) => fields.error(&name, sentence(&format!("the path {reason}"))),
         }
     }

@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::types::ident::{DeviceKey, TransactionId};
-use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
+use crate::types::path::{ObjectPath, ParameterPath, ReadPath, hides_its_value};
+use crate::types::secret::{MaybeSealed, Sealed, Secret};
 use crate::types::time::Timestamp;
 use crate::types::value::{ValueKind, XsdType};
 
 use super::device::Setting;
 use super::procedure::Progress;
+use super::wanted::{Open, Unopenable, opened};
 
 /// What the device is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,15 +83,85 @@ impl Work {
             Self::Configure(setting) => setting.as_str(),
         }
     }
+
+    /// Seals the values of parameters that hide them and that are not sealed yet.
+    ///
+    /// # Errors
+    /// Whatever `seal` says.
+    pub fn seal<E>(&mut self, seal: impl Fn(&Secret) -> Result<Sealed, E>) -> Result<(), E> {
+        match self {
+            Self::Set { assignments } => assignments
+                .iter_mut()
+                .filter(|assignment| assignment.path.hides_its_value())
+                .try_for_each(|assignment| assignment.value.seal(&seal)),
+            Self::AddObject { objects } => objects.iter_mut().try_for_each(|NewObject { table, values }| {
+                let mut hidden = values.iter_mut().filter(|value| value.is_hidden(table));
+                hidden.try_for_each(|value| value.value.seal(&seal))
+            }),
+            Self::Get { .. }
+            | Self::DeleteObject { .. }
+            | Self::Reboot
+            | Self::FactoryReset
+            | Self::Sync
+            | Self::Reconfigure
+            | Self::DeviceFactory
+            | Self::Configure(_) => Ok(()),
+        }
+    }
+
+    /// What is to be written, in clear.
+    ///
+    /// # Errors
+    /// [`Unopenable`]: a sealed value does not open.
+    pub fn open(&self, open: &Open<'_>) -> Result<OpenWork, Unopenable> {
+        let mut clear = OpenWork::default();
+        match self {
+            Self::Set { assignments } => {
+                for Assignment { path, value, ty } in assignments {
+                    let value = opened(value, open, || path.to_string())?;
+                    clear.assignments.push(Assignment { path: path.clone(), value, ty: *ty });
+                }
+            }
+            Self::AddObject { objects } => {
+                for NewObject { table, values } in objects {
+                    let value = |one: &NewValue| {
+                        let value = opened(&one.value, open, || format!("{table}{}", one.leaf))?;
+                        Ok(NewValue { leaf: one.leaf.clone(), value, ty: one.ty })
+                    };
+                    let values = values.iter().map(value).collect::<Result<_, _>>()?;
+                    clear.objects.push(NewObject { table: table.clone(), values });
+                }
+            }
+            Self::Get { .. }
+            | Self::DeleteObject { .. }
+            | Self::Reboot
+            | Self::FactoryReset
+            | Self::Sync
+            | Self::Reconfigure
+            | Self::DeviceFactory
+            | Self::Configure(_) => {}
+        }
+        Ok(clear)
+    }
+}
+
+/// What a `set` or `add.obj` writes, in clear. It lives as long as the session that carries the work out, and is never
+/// kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpenWork {
+    /// Of a [`Work::Set`].
+    pub assignments: Vec<Assignment<String>>,
+    /// Of a [`Work::AddObject`].
+    pub objects: Vec<NewObject<String>>,
 }
 
 /// One parameter to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assignment {
+pub struct Assignment<V = MaybeSealed> {
     /// Where.
     pub path: ParameterPath,
-    /// Lexical form as given.
-    pub value: String,
+    /// Lexical form as given. Sealed where the path hides it.
+    pub value: V,
     /// What the operator said of the type, if anything.
     pub ty: Option<TypeHint>,
 }
@@ -105,22 +177,30 @@ pub enum TypeHint {
 
 /// One row to add.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewObject {
+pub struct NewObject<V = MaybeSealed> {
     /// The table.
     pub table: ObjectPath,
     /// Values for the new row; names are relative to it (`Enable`, `Stats.Reset`).
-    pub values: Vec<NewValue>,
+    pub values: Vec<NewValue<V>>,
 }
 
 /// One value of a row to add.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewValue {
+pub struct NewValue<V = MaybeSealed> {
     /// Relative to the row.
     pub leaf: String,
-    /// Lexical form as given.
-    pub value: String,
+    /// Lexical form as given. Sealed where the leaf hides it.
+    pub value: V,
     /// What the operator said of the type, if anything.
     pub ty: Option<TypeHint>,
+}
+
+impl<V> NewValue<V> {
+    /// Whether the value is a secret, in a row of this table.
+    #[must_use]
+    pub fn is_hidden(&self, table: &ObjectPath) -> bool {
+        hides_its_value(&format!("{table}{}", self.leaf))
+    }
 }
 
 /// Which part of the API (or acsd itself) a transaction belongs to.

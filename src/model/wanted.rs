@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::path::{ObjectPath, ParameterPath};
+use crate::auth::seal::SealError;
+use crate::types::path::{ObjectPath, ParameterPath, hides_its_value};
+use crate::types::secret::{MaybeSealed, Sealed, Secret};
 
 use super::device::{DataModel, Profile, State};
 use super::device_type::DeviceType;
@@ -14,17 +16,25 @@ use super::transaction::TypeHint;
 
 /// What is wanted, of every device of a type or of one device. Paths below `Device.` are for TR-181 devices, those below
 /// `InternetGatewayDevice.` for TR-098 ones: both may stand side by side, and each device takes those of its own tree.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct WantedConfiguration {
+///
+/// `V` is what a value is: as it is kept, or in clear as it goes to the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedConfiguration<V = MaybeSealed> {
     /// Parameters with fixed paths.
-    pub parameters: Vec<WantedParameter>,
+    pub parameters: Vec<WantedParameter<V>>,
     /// Notification attributes.
     pub attributes: Vec<WantedAttribute>,
     /// Rows of tables, found by key.
-    pub objects: Vec<WantedObject>,
+    pub objects: Vec<WantedObject<V>>,
 }
 
-impl WantedConfiguration {
+impl<V> Default for WantedConfiguration<V> {
+    fn default() -> Self {
+        Self { parameters: Vec::new(), attributes: Vec::new(), objects: Vec::new() }
+    }
+}
+
+impl<V> WantedConfiguration<V> {
     /// Whether nothing is wanted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -50,11 +60,11 @@ fn concerns(model: DataModel, path: &str) -> bool {
 
 /// A parameter and the value it is to have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WantedParameter {
+pub struct WantedParameter<V = MaybeSealed> {
     /// Where.
     pub path: ParameterPath,
-    /// Lexical form; may hold placeholders like `{serial}`.
-    pub value: String,
+    /// Lexical form; may hold placeholders like `{serial}`. Sealed where the path hides it.
+    pub value: V,
     /// What the operator said of the type, if anything.
     pub ty: Option<TypeHint>,
 }
@@ -70,30 +80,70 @@ pub struct WantedAttribute {
 
 /// A row of a table. Which row it is, its key tells: instance numbers differ from device to device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WantedObject {
+pub struct WantedObject<V = MaybeSealed> {
     /// The table.
     pub table: ObjectPath,
     /// Leaves of the row (relative to it) whose values single it out; at least one. Values may hold placeholders.
-    pub key: BTreeMap<String, WantedValue>,
+    pub key: BTreeMap<String, WantedValue<V>>,
     /// Leaves of the row (relative to it) and the values they are to have. Values may hold placeholders.
-    pub parameters: BTreeMap<String, WantedValue>,
+    pub parameters: BTreeMap<String, WantedValue<V>>,
 }
 
 /// A value of a wanted row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WantedValue {
-    /// Lexical form; may hold placeholders.
-    pub value: String,
+pub struct WantedValue<V = MaybeSealed> {
+    /// Lexical form; may hold placeholders. Sealed where the leaf hides it.
+    pub value: V,
     /// What the operator said of the type, if anything.
     pub ty: Option<TypeHint>,
 }
 
+impl WantedParameter {
+    /// Seals the value if its path hides it and it is not sealed yet.
+    ///
+    /// # Errors
+    /// Whatever `seal` says.
+    pub fn seal<E>(&mut self, seal: impl FnOnce(&Secret) -> Result<Sealed, E>) -> Result<(), E> {
+        if self.path.hides_its_value() { self.value.seal(seal) } else { Ok(()) }
+    }
+}
+
+impl WantedObject {
+    /// Seals the values that their leaves hide and that are not sealed yet.
+    ///
+    /// # Errors
+    /// Whatever `seal` says.
+    pub fn seal<E>(&mut self, seal: impl Fn(&Secret) -> Result<Sealed, E>) -> Result<(), E> {
+        let table = &self.table;
+        let mut hidden = self
+            .key
+            .iter_mut()
+            .chain(&mut self.parameters)
+            .filter(|(leaf, _)| hides_its_value(&format!("{table}{leaf}")));
+        hidden.try_for_each(|(_, wanted)| wanted.value.seal(&seal))
+    }
+}
+
+/// Opens what was sealed.
+pub type Open<'o> = dyn Fn(&Sealed) -> Result<Secret, SealError> + 'o;
+
+/// A sealed value does not open.
+#[derive(Debug, thiserror::Error)]
+#[error("the value for {path} cannot be unsealed")]
+pub struct Unopenable {
+    /// Of the parameter, or of the leaf below its table.
+    pub path: String,
+    /// Why.
+    #[source]
+    pub source: SealError,
+}
+
 /// What one device is to be configured to, now: its type's wishes with its own laid over them, placeholders filled, and
-/// only what concerns its data model.
+/// only what concerns its data model. Secrets are in clear: it is never kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
     /// With all placeholders filled.
-    pub configuration: WantedConfiguration,
+    pub configuration: WantedConfiguration<String>,
     /// What hidden parameters (passwords) are is written when this differs from the mark of the last configuration.
     pub mark: ConfigurationMark,
 }
@@ -182,20 +232,17 @@ impl<'b> Basis<'b> {
     }
 
     /// What the device is to be configured to, with every placeholder filled; `None` when nothing is wanted of it. Of a
-    /// device whose tree is not known what is below `Device.`.
-    #[must_use]
-    pub fn effective(&self) -> Option<Effective> {
+    /// device whose tree is not known what is below `Device.`. Secrets are opened with `open`.
+    ///
+    /// # Errors
+    /// [`Unopenable`]: one of them does not open.
+    pub fn effective(&self, open: &Open<'_>) -> Result<Option<Effective>, Unopenable> {
         let (of_type, own) = (&self.device_type.wanted, &self.profile.wanted);
         let root = self.state.data_model.root();
-        let mut configuration = WantedConfiguration {
-            parameters: laid_over(
-                of_type
-                    .parameters
-                    .iter()
-                    .chain(&own.parameters)
-                    .filter(|wanted| wanted.path.as_str().starts_with(root)),
-                |wanted| wanted.path.as_str(),
-            ),
+        let of_tree = |wanted: &&WantedParameter| wanted.path.as_str().starts_with(root);
+        let of_tree_rows = |wanted: &&WantedObject| wanted.table.as_str().starts_with(root);
+        let configuration = WantedConfiguration {
+            parameters: self.parameters(of_type.parameters.iter().chain(&own.parameters).filter(of_tree), open)?,
             attributes: laid_over(
                 of_type
                     .attributes
@@ -204,35 +251,51 @@ impl<'b> Basis<'b> {
                     .filter(|wanted| wanted.path.as_str().starts_with(root)),
                 |wanted| wanted.path.as_str(),
             ),
-            objects: Vec::new(),
+            objects: self.rows(of_type.objects.iter().chain(&own.objects).filter(of_tree_rows), open)?,
         };
-        for wanted in &mut configuration.parameters {
-            wanted.value = self.fill(&wanted.value);
-        }
-        let of_tree = |wanted: &&WantedObject| wanted.table.as_str().starts_with(root);
-        configuration.objects = self.rows(of_type.objects.iter().chain(&own.objects).filter(of_tree));
-        (!configuration.is_empty()).then(|| Effective { configuration, mark: self.mark().unwrap_or_default() })
+        Ok(self.unless_empty(configuration))
     }
 
     /// What `device_factory` writes on this device, with every placeholder filled; `None` when the type defines nothing.
-    #[must_use]
-    pub fn device_factory(&self) -> Option<Effective> {
+    /// Secrets are opened with `open`.
+    ///
+    /// # Errors
+    /// [`Unopenable`]: one of them does not open.
+    pub fn device_factory(&self, open: &Open<'_>) -> Result<Option<Effective>, Unopenable> {
         let root = self.state.data_model.root();
         let of_tree = self.device_type.device_factory.iter().filter(|wanted| wanted.path.as_str().starts_with(root));
-        let mut parameters = laid_over(of_tree, |wanted| wanted.path.as_str());
-        for wanted in &mut parameters {
-            wanted.value = self.fill(&wanted.value);
-        }
-        let configuration = WantedConfiguration { parameters, ..WantedConfiguration::default() };
+        let parameters = self.parameters(of_tree, open)?;
+        Ok(self.unless_empty(WantedConfiguration { parameters, ..WantedConfiguration::default() }))
+    }
+
+    fn unless_empty(&self, configuration: WantedConfiguration<String>) -> Option<Effective> {
         (!configuration.is_empty()).then(|| Effective { configuration, mark: self.mark().unwrap_or_default() })
     }
 
-    /// The rows with their placeholders filled, those with the same table and key laid over each other.
-    fn rows<'w>(&self, all: impl Iterator<Item = &'w WantedObject>) -> Vec<WantedObject> {
+    /// The parameters in clear, one for each path, with their placeholders filled.
+    fn parameters<'w>(
+        &self,
+        all: impl Iterator<Item = &'w WantedParameter>,
+        open: &Open<'_>,
+    ) -> Result<Vec<WantedParameter<String>>, Unopenable> {
+        let clear = |wanted: WantedParameter| {
+            let value = self.fill(&opened(&wanted.value, open, || wanted.path.to_string())?);
+            Ok(WantedParameter { path: wanted.path, value, ty: wanted.ty })
+        };
+        laid_over(all, |wanted| wanted.path.as_str()).into_iter().map(clear).collect()
+    }
+
+    /// The rows in clear with their placeholders filled, those with the same table and key laid over each other.
+    fn rows<'w>(
+        &self,
+        all: impl Iterator<Item = &'w WantedObject>,
+        open: &Open<'_>,
+    ) -> Result<Vec<WantedObject<String>>, Unopenable> {
         let mut places = HashMap::new();
-        let mut rows: Vec<WantedObject> = Vec::new();
+        let mut rows: Vec<WantedObject<String>> = Vec::new();
         for wanted in all {
-            let (key, parameters) = (self.fill_values(&wanted.key), self.fill_values(&wanted.parameters));
+            let clear = |values| self.clear_values(&wanted.table, values, open);
+            let (key, parameters) = (clear(&wanted.key)?, clear(&wanted.parameters)?);
             // It is the same row when its key says so, whatever is said of the types.
             let values: Vec<(String, String)> =
                 key.iter().map(|(leaf, wanted)| (leaf.clone(), wanted.value.clone())).collect();
@@ -242,12 +305,20 @@ impl<'b> Basis<'b> {
                 None => rows.push(WantedObject { table: wanted.table.clone(), key, parameters }),
             }
         }
-        rows
+        Ok(rows)
     }
 
-    fn fill_values(&self, values: &BTreeMap<String, WantedValue>) -> BTreeMap<String, WantedValue> {
-        let filled = |wanted: &WantedValue| WantedValue { value: self.fill(&wanted.value), ty: wanted.ty };
-        values.iter().map(|(leaf, wanted)| (leaf.clone(), filled(wanted))).collect()
+    fn clear_values(
+        &self,
+        table: &ObjectPath,
+        values: &BTreeMap<String, WantedValue>,
+        open: &Open<'_>,
+    ) -> Result<BTreeMap<String, WantedValue<String>>, Unopenable> {
+        let clear = |(leaf, wanted): (&String, &WantedValue)| {
+            let value = self.fill(&opened(&wanted.value, open, || format!("{table}{leaf}"))?);
+            Ok((leaf.clone(), WantedValue { value, ty: wanted.ty }))
+        };
+        values.iter().map(clear).collect()
     }
 
     fn fill(&self, text: &str) -> String {
@@ -276,6 +347,15 @@ impl<'b> Basis<'b> {
             Placeholder::Username => profile.credentials.wanted().map_or("", |login| &login.username),
         }
     }
+}
+
+/// A value in clear; `path` is asked for when it does not open.
+pub(super) fn opened(
+    value: &MaybeSealed,
+    open: &Open<'_>,
+    path: impl FnOnce() -> String,
+) -> Result<String, Unopenable> {
+    value.open(open).map_err(|source| Unopenable { path: path(), source })
 }
 
 /// One of each, the last in the place of the first.

@@ -236,12 +236,14 @@ mod tests {
     use crate::model::device::{OrganizationId, State};
     use crate::model::event::{EventData, EventEntry, EventHead, EventId, EventKind};
     use crate::model::token::TokenId;
-    use crate::model::transaction::{Kind, NewTransaction, VariableResult, Work};
+    use crate::model::transaction::{Assignment, Kind, NewTransaction, VariableResult, Work};
+    use crate::model::wanted::WantedParameter;
     use crate::model::webhook::{Delivery, Webhook, WebhookId};
     use crate::store::Merge;
     use crate::store::queue::QueueDocument;
     use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId};
-    use crate::types::secret::Sealed;
+    use crate::types::path::ParameterPath;
+    use crate::types::secret::{MaybeSealed, Sealed};
 
     fn tree() -> Vec<Parameter> {
         let mut tree: Vec<Parameter> = (0..1500)
@@ -329,7 +331,12 @@ mod tests {
             created: Timestamp(1),
             delivery: Delivery { cursor: EventId(5), ..Delivery::default() },
         };
+        let path = |text: &str| ParameterPath::try_from(text).expect("valid");
+        let secret = Assignment { path: path("D.P"), value: MaybeSealed::Sealed(Sealed(Box::new([7]))), ty: None };
+        let wanted = WantedParameter { path: path("D.A"), value: MaybeSealed::from("v"), ty: None };
         let table = [
+            ("work", encode(&Work::Set { assignments: vec![secret] }, 0), "01010103442e5001010700"),
+            ("wanted", encode(&wanted, 0), "0103442e4100017600"),
             ("event", encode(&event, 0), "01020401020101530403442e41000176"),
             ("audit", encode(&audit, 0), "01020208000001740401330001027b7d0172"),
             ("webhook", encode(&webhook, 0), "01010175010701010200010002050000000000"),

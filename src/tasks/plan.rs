@@ -22,9 +22,9 @@ use crate::cwmp::message::Request;
 use crate::cwmp::session::Answer;
 use crate::model::device::{DataModel, Parameter, Setting, TreePatch};
 use crate::model::transaction::{
-    Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, WaitReason, Work,
+    OpenWork, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, WaitReason, Work,
 };
-use crate::model::wanted::{ConfigurationMark, Effective};
+use crate::model::wanted::{ConfigurationMark, Effective, Unopenable};
 use crate::types::path::ParameterPath;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -35,6 +35,12 @@ pub use restart::confirmed_by_inform;
 #[must_use]
 pub fn setting_paths(root: &str, setting: Setting) -> Vec<String> {
     configure::setting_paths(root, setting)
+}
+
+/// What a transaction fails with that has a secret which does not open.
+#[must_use]
+pub fn unopenable(error: &Unopenable) -> TransactionFault {
+    faults::own(format!("{error}: {}", error.source))
 }
 
 /// What the driver does next with a procedure.
@@ -185,6 +191,8 @@ pub struct Running {
     pub results: Vec<VariableResult>,
     /// What was learned of the device since the driver last took it.
     pub learned: TreePatch,
+    /// What it writes, in clear.
+    clear: OpenWork,
     machine: Machine,
 }
 
@@ -204,12 +212,18 @@ struct Desk<'r> {
     transaction: &'r mut Transaction,
     results: &'r mut Vec<VariableResult>,
     learned: &'r mut TreePatch,
+    clear: &'r OpenWork,
 }
 
 impl Running {
-    /// Starts a claimed transaction, or takes it up where it broke off.
+    /// Starts a claimed transaction, or takes it up where it broke off. `clear` is what it writes; where that is not to
+    /// be had, the transaction fails.
     #[must_use]
-    pub fn begin(transaction: Transaction, cx: &Context<'_>) -> (Self, Step) {
+    pub fn begin(
+        transaction: Transaction,
+        clear: Result<OpenWork, TransactionFault>,
+        cx: &Context<'_>,
+    ) -> (Self, Step) {
         let machine = match &transaction.work {
             Work::Get { .. } => Machine::Get(get::Get::default()),
             Work::Set { .. } => Machine::Set(set::Set::default()),
@@ -219,7 +233,15 @@ impl Running {
             Work::Configure(_) => Machine::Configure(configure::Configure::default()),
             Work::Sync | Work::Reconfigure | Work::DeviceFactory => Machine::Converge(Box::default()),
         };
-        let mut running = Self { transaction, results: Vec::new(), learned: TreePatch::default(), machine };
+        let (clear, fault) = match clear {
+            Ok(clear) => (clear, None),
+            Err(fault) => (OpenWork::default(), Some(fault)),
+        };
+        let mut running = Self { transaction, results: Vec::new(), learned: TreePatch::default(), clear, machine };
+        if let Some(fault) = fault {
+            let step = running.book(faults::fail(fault), cx.now);
+            return (running, step);
+        }
         let (mut desk, machine) = running.split();
         let step = match machine {
             Machine::Get(get) => get.begin(&mut desk, cx),
@@ -256,7 +278,12 @@ impl Running {
     }
 
     fn split(&mut self) -> (Desk<'_>, &mut Machine) {
-        let desk = Desk { transaction: &mut self.transaction, results: &mut self.results, learned: &mut self.learned };
+        let desk = Desk {
+            transaction: &mut self.transaction,
+            results: &mut self.results,
+            learned: &mut self.learned,
+            clear: &self.clear,
+        };
         (desk, &mut self.machine)
     }
 

@@ -1,15 +1,18 @@
 //! What a transaction has to know before it starts: what it is to bring, from the record and the catalogues as they are
 //! just then, and what is known of the parameters that it names.
 
+use std::error::Error;
 use std::sync::Arc;
 
+use crate::auth::seal::SealError;
 use crate::cwmp::emission::EmissionFlags;
 use crate::devices::keeper::upkeep::Sources;
 use crate::model::device::{Device, Setting};
-use crate::model::transaction::{Transaction, Work};
-use crate::model::wanted::{Basis, WantedConfiguration};
+use crate::model::transaction::{OpenWork, Transaction, TransactionFault, Work};
+use crate::model::wanted::{Basis, Unopenable, WantedConfiguration};
 use crate::store::StoreError;
 use crate::tasks::plan::{self, Attributes, Context, Wanted};
+use crate::types::secret::{Sealed, Secret};
 use crate::types::time::Timestamp;
 
 use super::super::sessions::Live;
@@ -17,8 +20,13 @@ use super::turn::jitter;
 use super::{DriverConfig, Inner};
 
 impl Inner {
-    /// Gathers what the procedure has to know before it starts.
-    pub(super) async fn prepare(&self, live: &mut Live, transaction: &Transaction) -> Result<(), StoreError> {
+    /// Gathers what the procedure has to know before it starts. What it writes, in clear; the fault that it fails with when
+    /// a secret of it does not open.
+    pub(super) async fn prepare(
+        &self,
+        live: &mut Live,
+        transaction: &Transaction,
+    ) -> Result<Result<OpenWork, TransactionFault>, StoreError> {
         let store = &self.services.store;
         live.known.clear();
         (live.wanted, live.wanted_login) = (None, None);
@@ -33,9 +41,19 @@ impl Inner {
             | Work::Reboot
             | Work::FactoryReset => None,
         };
-        if let Some(device) = &fresh {
-            live.wanted = self.wanted(device, &transaction.work, live.flags);
-        }
+        let wanted = fresh.as_ref().map(|device| self.wanted(device, &transaction.work, live.flags)).transpose();
+        let clear = match wanted.and_then(|wanted| Ok((wanted, transaction.work.open(&|sealed| self.unseal(sealed))?)))
+        {
+            Ok((wanted, clear)) => {
+                live.wanted = wanted.flatten();
+                Ok(clear)
+            }
+            Err(error) => {
+                let id = transaction.id;
+                tracing::error!(error = &error as &dyn Error, transaction.id = %id, "transaction {id} cannot be carried out");
+                Err(plan::unopenable(&error))
+            }
+        };
         let known = match &transaction.work {
             Work::Set { assignments } => {
                 let paths: Vec<&str> = assignments.iter().map(|assignment| assignment.path.as_str()).collect();
@@ -63,30 +81,35 @@ impl Inner {
         if transaction.work == Work::Configure(Setting::Credentials) {
             live.wanted_login = fresh.and_then(|device| device.profile.credentials.next);
         }
-        Ok(())
+        Ok(clear)
+    }
+
+    fn unseal(&self, sealed: &Sealed) -> Result<Secret, SealError> {
+        self.services.sealer.open(sealed)
     }
 
     /// What the work is to bring, from the record and the catalogues as they are now.
-    fn wanted(&self, device: &Device, work: &Work, flags: EmissionFlags) -> Option<Wanted> {
+    fn wanted(&self, device: &Device, work: &Work, flags: EmissionFlags) -> Result<Option<Wanted>, Unopenable> {
         let sources = Sources::of(&*self.services.store, &device.profile);
         let basis = sources.basis(&device.profile, &device.state);
         let effective = match work {
-            Work::Configure(setting) => return self.wanted_setting(device, &basis, *setting),
-            Work::Sync | Work::Reconfigure => basis.effective()?,
-            Work::DeviceFactory => basis.device_factory()?,
+            Work::Configure(setting) => return Ok(self.wanted_setting(device, &basis, *setting)),
+            Work::Sync | Work::Reconfigure => basis.effective(&|sealed| self.unseal(sealed))?,
+            Work::DeviceFactory => basis.device_factory(&|sealed| self.unseal(sealed))?,
             Work::Get { .. }
             | Work::Set { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset => return None,
+            | Work::FactoryReset => None,
         };
+        let Some(effective) = effective else { return Ok(None) };
         let configured = device.state.configured;
-        Some(Wanted::Configuration {
+        Ok(Some(Wanted::Configuration {
             effective: Arc::new(effective),
             applied: configured.mark.filter(|_| !configured.failed),
             attributes: if flags.no_attributes { Attributes::Never } else { Attributes::Allowed },
-        })
+        }))
     }
 
     /// What a setting's value is to be.

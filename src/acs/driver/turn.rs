@@ -84,17 +84,20 @@ impl Inner {
                 }
             };
             live.tried.push(transaction.id);
-            if let Err(error) = self.prepare(live, &transaction).await {
-                tracing::error!(%error, transaction.id = %transaction.id, "a transaction could not be prepared");
-                // Begun without what it is to bring, it would end as if nothing were wanted.
-                plan::book(&mut transaction, &Step::Release { not_before: None }, now);
-                if let Err(error) = store.save(&transaction).await {
-                    tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
+            let clear = match self.prepare(live, &transaction).await {
+                Ok(clear) => clear,
+                Err(error) => {
+                    tracing::error!(%error, transaction.id = %transaction.id, "a transaction could not be prepared");
+                    // Begun without what it is to bring, it would end as if nothing were wanted.
+                    plan::book(&mut transaction, &Step::Release { not_before: None }, now);
+                    if let Err(error) = store.save(&transaction).await {
+                        tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
+                    }
+                    return self.finish(live, Outcome::Completed).await;
                 }
-                return self.finish(live, Outcome::Completed).await;
-            }
+            };
             let cx = context(live, &self.config, now);
-            let (running, step) = Running::begin(transaction, &cx);
+            let (running, step) = Running::begin(transaction, clear, &cx);
             live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {
                 return answer;

@@ -8,8 +8,11 @@ use super::view::LocationParameter;
 use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS, sentence};
 use crate::api::catalogue::{Names, Write, read_only, read_wished};
 use crate::api::error::FieldErrors;
-use crate::api::wanted::form::{AttributeSchema, ObjectSchema, WantedPatch, WriteSchema, parse_path, read_writes};
+use crate::api::wanted::form::{
+    AttributeSchema, ObjectSchema, WantedPatch, WriteSchema, parse_path, read_writes, seal_writes,
+};
 use crate::api::words::not_a_choice;
+use crate::auth::seal::{SealError, Sealer};
 use crate::model::device::DataModel;
 use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, TypeMatch};
 use crate::model::wanted::{WantedConfiguration, WantedParameter};
@@ -154,6 +157,12 @@ pub(super) struct DeviceTypePatch {
 }
 
 impl DeviceTypePatch {
+    /// Seals what its path hides, but for what is sealed already.
+    pub(super) fn seal(&mut self, sealer: &Sealer) -> Result<(), SealError> {
+        self.wanted.seal(sealer)?;
+        seal_writes(&mut self.device_factory, sealer)
+    }
+
     pub(super) fn apply(self, record: &mut DeviceType) {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {

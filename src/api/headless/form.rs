@@ -5,10 +5,12 @@ use utoipa::ToSchema;
 
 use crate::api::body::{Element, Fields, sentence};
 use crate::api::error::FieldErrors;
+use crate::api::wanted::MASK;
 use crate::api::words::{HeadlessWord, TypeWord, not_a_choice};
 use crate::model::device::Parameter;
 use crate::model::transaction::{Assignment, NewObject, NewValue, TypeHint, Work};
-use crate::types::path::{ObjectPath, ParameterPath, PathError, ReadPath};
+use crate::types::path::{ObjectPath, ParameterPath, PathError, ReadPath, hides_its_value};
+use crate::types::secret::MaybeSealed;
 use crate::types::value::{ValueKind, XsdType};
 
 /// The four operations.
@@ -171,9 +173,14 @@ fn read_assignment(mut variable: Fields) -> Result<Assignment, FieldErrors> {
     let path = variable.parsed("variable_name", |text| ParameterPath::try_from(text));
     let path = variable.require("variable_name", path);
     let typed = read_typed_value(&mut variable);
+    if let (Some(path), Some((value, _))) = (&path, &typed)
+        && let Some(reason) = check_mask(path.as_str(), value)
+    {
+        variable.error("value", sentence(&reason));
+    }
     variable.finish(&VARIABLE_READ_ONLY)?;
     let (Some(path), Some((value, ty))) = (path, typed) else { return Err(required()) };
-    Ok(Assignment { path, value, ty })
+    Ok(Assignment { path, value: value.into(), ty })
 }
 
 fn read_object(mut variable: Fields) -> Result<NewObject, FieldErrors> {
@@ -207,9 +214,14 @@ fn read_row_value(mut row: Fields, table: Option<&ObjectPath>) -> Result<NewValu
     });
     let leaf = row.require("variable_name", leaf);
     let typed = read_typed_value(&mut row);
+    if let (Some(leaf), Some((value, _))) = (&leaf, &typed)
+        && let Some(reason) = check_mask(&format!("{}{leaf}", table.map_or("", ObjectPath::as_str)), value)
+    {
+        row.error("value", sentence(&reason));
+    }
     row.finish(&[])?;
     let (Some(leaf), Some((value, ty))) = (leaf, typed) else { return Err(required()) };
-    Ok(NewValue { leaf, value, ty })
+    Ok(NewValue { leaf, value: value.into(), ty })
 }
 
 /// `value` and `value_type`, the one checked against the other.
@@ -297,6 +309,12 @@ pub(in crate::api) fn check_characters(value: &str) -> Option<&'static str> {
     value.contains(forbidden).then_some("may not contain control characters")
 }
 
+/// An order that was read back shows stars in the place of a secret: sent again, they would become the secret.
+pub(in crate::api) fn check_mask(path: &str, value: &str) -> Option<&'static str> {
+    (value == MASK && hides_its_value(path))
+        .then_some("the stars stand for a value that is not shown: it has to be given")
+}
+
 /// Whether a value can be of the type that was given with it. Stricter with booleans than what CPEs send: the value goes
 /// out as it stands.
 pub(in crate::api) fn check_hint(hint: Option<TypeHint>, value: &str) -> Option<&'static str> {
@@ -319,8 +337,13 @@ fn check_exact(ty: XsdType, value: &str) -> Option<&'static str> {
 }
 
 /// Whether a value can be of the type that the device reported for the parameter, if it did.
-pub(in crate::api) fn check_known(known: Option<&Parameter>, value: &str) -> Option<&'static str> {
+fn check_known(known: Option<&Parameter>, value: &str) -> Option<&'static str> {
     check_exact(known?.ty?, value)
+}
+
+/// As [`check_known`], of a value that is not sealed yet.
+pub(in crate::api) fn check_given(known: Option<&Parameter>, value: &MaybeSealed) -> Option<&'static str> {
+    check_known(known, value.plain()?)
 }
 
 /// Checks the values of a `set` against what the device reported of their types.
@@ -332,7 +355,7 @@ pub(super) fn check_against(assignments: &[Assignment], known: &[Option<Paramete
             let reason = match assignment.ty {
                 // Taken as it stands: the operator knows better.
                 Some(TypeHint::Exact(_)) => None,
-                Some(TypeHint::Kind(_)) | None => check_known(known.as_ref(), &assignment.value),
+                Some(TypeHint::Kind(_)) | None => check_given(known.as_ref(), &assignment.value),
             };
             reason.map_or_else(FieldErrors::default, |reason| {
                 FieldErrors::one("value", sentence(&format!("{reason}, as the device reports this parameter")))

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::form::{VariableSchema, kind_word, type_word};
 use crate::api::transaction::FaultView;
+use crate::api::wanted::MASK;
 use crate::api::words::{HeadlessWord, StatusWord, TypeWord};
 use crate::model::transaction::{
     Assignment, NewObject, NewValue, Transaction, TransactionStatus, VariableResult, Work,
@@ -104,7 +105,7 @@ enum Content {
         /// As the device reported it.
         xsd_type: Option<&'static str>,
     },
-    /// Of a `set`: what was given.
+    /// Of a `set`: what was given, stars where the device would hide it.
     Given {
         value: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,7 +205,9 @@ fn read_variable(result: &VariableResult) -> VariableView {
 }
 
 fn set_variable(assignment: &Assignment, index: u32, results: &[VariableResult]) -> VariableView {
-    let content = Content::Given { value: assignment.value.clone(), value_type: assignment.ty.map(type_word) };
+    let shown = assignment.value.plain().filter(|_| !assignment.path.hides_its_value());
+    let value = shown.unwrap_or(MASK).to_owned();
+    let content = Content::Given { value, value_type: assignment.ty.map(type_word) };
     let fault = result_of(index, results).and_then(fault);
     VariableView { variable_name: assignment.path.to_string(), content, fault }
 }
@@ -213,7 +216,7 @@ fn added_variable(object: &NewObject, index: u32, results: &[VariableResult]) ->
     let result = result_of(index, results);
     let instance_number = result.and_then(|result| result.instance_number);
     let content = Content::Row {
-        values: object.values.iter().map(RowValueView::of).collect(),
+        values: object.values.iter().map(|value| RowValueView::of(object, value)).collect(),
         instance_number,
         object_path: instance_number.map(|instance| object.table.instance(instance).to_string()),
     };
@@ -226,8 +229,13 @@ fn deleted_variable(object: &ObjectPath, index: u32, results: &[VariableResult])
 }
 
 impl RowValueView {
-    fn of(value: &NewValue) -> Self {
-        Self { variable_name: value.leaf.clone(), value: value.value.clone(), value_type: value.ty.map(type_word) }
+    fn of(object: &NewObject, value: &NewValue) -> Self {
+        let shown = value.value.plain().filter(|_| !value.is_hidden(&object.table));
+        Self {
+            variable_name: value.leaf.clone(),
+            value: shown.unwrap_or(MASK).to_owned(),
+            value_type: value.ty.map(type_word),
+        }
     }
 }
 

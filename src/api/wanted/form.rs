@@ -11,11 +11,13 @@ use crate::api::body::{Fields, sentence};
 use crate::api::error::FieldErrors;
 use crate::api::headless::form::{TYPE_NAMES, check_characters, check_hint, parse_type};
 use crate::api::words::{TypeWord, not_a_choice};
+use crate::auth::seal::{SealError, Sealer};
 use crate::devices::inventory::{Placeholders, check_placeholders};
 use crate::model::device::DataModel;
 use crate::model::transaction::TypeHint;
 use crate::model::wanted::{WantedAttribute, WantedConfiguration, WantedObject, WantedParameter, WantedValue};
 use crate::types::path::{ObjectPath, ParameterPath, PathError, hides_its_value};
+use crate::types::secret::MaybeSealed;
 use crate::types::value::ValueKind;
 
 /// Highest notification attribute (TR-069 A.3.2.4).
@@ -136,6 +138,12 @@ impl WantedPatch {
         }
     }
 
+    /// Seals what its path hides, but for what is sealed already.
+    pub(in crate::api) fn seal(&mut self, sealer: &Sealer) -> Result<(), SealError> {
+        seal_writes(&mut self.parameters, sealer)?;
+        self.objects.iter_mut().flatten().try_for_each(|object| object.seal(|secret| sealer.seal(secret)))
+    }
+
     /// Replaces the lists that are named.
     pub(in crate::api) fn apply(self, wanted: &mut WantedConfiguration) {
         wanted.parameters = self.parameters.unwrap_or(std::mem::take(&mut wanted.parameters));
@@ -152,6 +160,11 @@ pub(in crate::api) fn read_writes(
 ) -> Option<Vec<WantedParameter>> {
     let writes = fields.list_of(field, |element| read_write(element, stored));
     unique(fields, field, writes, |write| write.path.clone())
+}
+
+/// Seals what its path hides, but for what is sealed already.
+pub(in crate::api) fn seal_writes(writes: &mut Option<Vec<WantedParameter>>, sealer: &Sealer) -> Result<(), SealError> {
+    writes.iter_mut().flatten().try_for_each(|write| write.seal(|secret| sealer.seal(secret)))
 }
 
 /// A parameter of one of the two data models.
@@ -313,7 +326,7 @@ fn read_typed(fields: &mut Fields, hidden: Hidden) -> Option<WantedValue> {
 const NO_SCALAR: &str = "Must be a string, a number or a boolean.";
 
 /// Text as it is; what JSON itself types, with that type.
-fn scalar(value: Value) -> Option<WantedValue> {
+fn scalar(value: Value) -> Option<WantedValue<String>> {
     match value {
         Value::String(value) => Some(WantedValue { value, ty: None }),
         Value::Bool(value) => {
@@ -350,7 +363,7 @@ impl Hidden {
 }
 
 /// Puts the stored value in the place of its mask, and checks any other.
-fn settle(given: WantedValue, hidden: Hidden) -> Result<WantedValue, String> {
+fn settle(given: WantedValue<String>, hidden: Hidden) -> Result<WantedValue, String> {
     match hidden {
         Hidden::Stored(stored) if given.value == MASK => {
             return Ok(WantedValue { ty: given.ty.or(stored.ty), ..stored });
@@ -363,13 +376,14 @@ fn settle(given: WantedValue, hidden: Hidden) -> Result<WantedValue, String> {
     if let Some(reason) = check_characters(&given.value) {
         return Err(reason.to_owned());
     }
-    match check_placeholders(&given.value)? {
+    let wrong = match check_placeholders(&given.value)? {
         // Checked once they are filled.
-        Placeholders::Some => Ok(given),
-        Placeholders::None => match check_hint(given.ty, &given.value) {
-            Some(reason) => Err(reason.to_owned()),
-            None => Ok(given),
-        },
+        Placeholders::Some => None,
+        Placeholders::None => check_hint(given.ty, &given.value),
+    };
+    match wrong {
+        Some(reason) => Err(reason.to_owned()),
+        None => Ok(WantedValue { value: MaybeSealed::Plain(given.value), ty: given.ty }),
     }
 }
 
@@ -398,13 +412,13 @@ fn unique<T, K: Hash + Eq>(
     is_unique.then_some(items)
 }
 
-fn key_of(object: &WantedObject) -> Vec<(String, String)> {
-    values(&object.key).map(|(leaf, value)| (leaf.to_owned(), value.to_owned())).collect()
+fn key_of(object: &WantedObject) -> Vec<(String, Option<String>)> {
+    values(&object.key).map(|(leaf, value)| (leaf.to_owned(), value.map(str::to_owned))).collect()
 }
 
-/// Without their types: one and the same row whatever is said of those.
-fn values(row: &BTreeMap<String, WantedValue>) -> impl Iterator<Item = (&str, &str)> {
-    row.iter().map(|(leaf, value)| (leaf.as_str(), value.value.as_str()))
+/// Of a key, in which nothing is hidden. Without their types: one and the same row whatever is said of those.
+fn values(row: &BTreeMap<String, WantedValue>) -> impl Iterator<Item = (&str, Option<&str>)> {
+    row.iter().map(|(leaf, value)| (leaf.as_str(), value.value.plain()))
 }
 
 /// Unreachable where it is used: what is missing has been an error before.

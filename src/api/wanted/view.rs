@@ -79,10 +79,10 @@ impl WantedView {
 
 impl WriteView {
     pub(in crate::api) fn of(parameter: &WantedParameter) -> Self {
-        let hidden = hides_its_value(parameter.path.as_str());
+        let shown = parameter.value.plain().filter(|_| !parameter.path.hides_its_value());
         Self {
             path: parameter.path.to_string(),
-            value: if hidden { MASK.to_owned() } else { parameter.value.clone() },
+            value: shown.unwrap_or(MASK).to_owned(),
             value_type: parameter.ty.map(type_word),
         }
     }
@@ -100,8 +100,8 @@ impl ObjectView {
 
 fn values(object: &WantedObject, all: &BTreeMap<String, WantedValue>) -> Map<String, Value> {
     let view = |(leaf, value): (&String, &WantedValue)| {
-        let hidden = hides_its_value(&format!("{}{leaf}", object.table));
-        (leaf.clone(), row_value(if hidden { MASK } else { &value.value }, value.ty))
+        let shown = value.value.plain().filter(|_| !hides_its_value(&format!("{}{leaf}", object.table)));
+        (leaf.clone(), row_value(shown.unwrap_or(MASK), value.ty))
     };
     all.iter().map(view).collect()
 }

@@ -4,7 +4,6 @@ use super::*;
 use crate::model::device::{DeviceTypeId, Login, OrganizationId};
 use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceIdentity, SerialNumber};
-use crate::types::secret::Sealed;
 use crate::types::time::Timestamp;
 
 /// What is changed, and how.
@@ -56,27 +55,41 @@ impl Case {
         }
     }
 
+    fn effective(&self) -> Effective {
+        self.basis().effective(&reversed).expect("all opens").expect("something is wanted")
+    }
+
     fn parameters(&self) -> Vec<(String, String)> {
-        let effective = self.basis().effective().expect("something is wanted");
-        let pair = |wanted: &WantedParameter| (wanted.path.as_str().to_owned(), wanted.value.clone());
+        let effective = self.effective();
+        let pair = |wanted: &WantedParameter<String>| (wanted.path.as_str().to_owned(), wanted.value.clone());
         effective.configuration.parameters.iter().map(pair).collect()
     }
 }
 
-fn parameter(path: &str, value: &str) -> WantedParameter {
-    WantedParameter { path: ParameterPath::try_from(path).expect("valid"), value: value.to_owned(), ty: None }
+/// Stands for a cipher.
+fn reversed(sealed: &Sealed) -> Result<Secret, SealError> {
+    let clear = sealed.0.iter().rev().copied().collect();
+    String::from_utf8(clear).map(Secret::new).map_err(|_| SealError::Unopenable)
+}
+
+fn reverse(secret: &Secret) -> Result<Sealed, SealError> {
+    Ok(Sealed(secret.expose().bytes().rev().collect()))
+}
+
+fn parameter<V: for<'t> From<&'t str>>(path: &str, value: &str) -> WantedParameter<V> {
+    WantedParameter { path: ParameterPath::try_from(path).expect("valid"), value: value.into(), ty: None }
 }
 
 fn attribute(path: &str, notification: u8) -> WantedAttribute {
     WantedAttribute { path: ParameterPath::try_from(path).expect("valid"), notification }
 }
 
-fn values(values: &[(&str, &str)]) -> BTreeMap<String, WantedValue> {
-    let value = |value: &str| WantedValue { value: value.to_owned(), ty: None };
+fn values<V: for<'t> From<&'t str>>(values: &[(&str, &str)]) -> BTreeMap<String, WantedValue<V>> {
+    let value = |value: &str| WantedValue { value: value.into(), ty: None };
     values.iter().map(|(leaf, text)| ((*leaf).to_owned(), value(text))).collect()
 }
 
-fn row(table: &str, key: &[(&str, &str)], parameters: &[(&str, &str)]) -> WantedObject {
+fn row<V: for<'t> From<&'t str>>(table: &str, key: &[(&str, &str)], parameters: &[(&str, &str)]) -> WantedObject<V> {
     let table = ObjectPath::try_from(table).expect("valid");
     WantedObject { table, key: values(key), parameters: values(parameters) }
 }
@@ -117,7 +130,7 @@ fn a_device_s_own_wishes_override_its_type_s_and_add_to_them() {
     assert_eq!(case.parameters(), pairs(&[("Device.A", "type"), ("Device.B", "own"), ("Device.C", "own")]));
     case.device_type.wanted.attributes = vec![attribute("Device.A", 2), attribute("Device.B", 2)];
     case.profile.wanted.attributes = vec![attribute("Device.A", 0)];
-    let effective = case.basis().effective().expect("something");
+    let effective = case.effective();
     assert_eq!(effective.configuration.attributes, [attribute("Device.A", 0), attribute("Device.B", 2)]);
 }
 
@@ -133,13 +146,42 @@ fn rows_are_the_same_by_table_and_filled_key() {
         row(SSID, &[("SSID", "net-SN1")], &[("Enable", "0"), ("X", "{name}")]),
         row("Device.NAT.PortMapping.", &[("Description", "ssh")], &[("Enable", "1")]),
     ];
-    let effective = case.basis().effective().expect("something");
+    let effective = case.effective();
     let want = [
         row(SSID, &[("SSID", "net-SN1")], &[("Enable", "0"), ("LowerLayers", "a"), ("X", "SN1")]),
         row(SSID, &[("SSID", "guest")], &[("Enable", "1")]),
         row("Device.NAT.PortMapping.", &[("Description", "ssh")], &[("Enable", "1")]),
     ];
     assert_eq!(effective.configuration.objects, want);
+}
+
+#[test]
+fn secrets_are_sealed_by_their_paths_and_opened_before_they_are_filled() {
+    let mut case = Case::new();
+    let mut wanted: [WantedParameter; 2] =
+        [parameter("Device.X.Password", "word-{serial}"), parameter("Device.X.Username", "user")];
+    wanted.iter_mut().for_each(|wanted| wanted.seal(reverse).expect("seals"));
+    assert_eq!(wanted.each_ref().map(|wanted| wanted.value.plain()), [None, Some("user")]);
+    let before = wanted[0].clone();
+    wanted[0].seal(reverse).expect("is sealed already");
+    assert_eq!(wanted[0], before, "not sealed twice");
+    let mut object: WantedObject = row("Device.WiFi.AccessPoint.", &[("Alias", "a")], &[("PIN", "1"), ("X", "2")]);
+    object.seal(reverse).expect("seals");
+    let plain = |leaf: &str| object.parameters[leaf].value.plain();
+    assert_eq!((object.key["Alias"].value.plain(), plain("PIN"), plain("X")), (Some("a"), None, Some("2")));
+
+    case.device_type.wanted.parameters = wanted.to_vec();
+    case.device_type.wanted.objects = vec![object];
+    case.device_type.device_factory = wanted.to_vec();
+    assert_eq!(case.parameters()[0].1, "word-SN1");
+    assert_eq!(case.effective().configuration.objects[0].parameters["PIN"].value, "1");
+    let reset = case.basis().device_factory(&reversed).expect("opens").expect("defined");
+    assert_eq!(reset.configuration.parameters[0].value, "word-SN1");
+    let refuse = |_: &Sealed| Err(SealError::Unopenable);
+    assert_eq!(case.basis().effective(&refuse).expect_err("does not open").path, "Device.X.Password");
+    assert!(case.basis().device_factory(&refuse).is_err());
+    case.device_type.wanted.parameters.clear();
+    assert_eq!(case.basis().effective(&refuse).expect_err("does not open").path, "Device.WiFi.AccessPoint.PIN");
 }
 
 #[test]
@@ -151,16 +193,18 @@ fn each_device_takes_what_is_of_its_own_tree() {
     let paths = ["Device.Loc", "InternetGatewayDevice.Loc"];
     case.device_type.location_parameters = paths.map(|path| ParameterPath::try_from(path).expect("valid")).into();
     assert_eq!(case.parameters()[0].1, "181");
-    assert!(!case.basis().has_device_factory() && case.basis().device_factory().is_none());
+    assert!(
+        !case.basis().has_device_factory() && case.basis().device_factory(&reversed).is_ok_and(|none| none.is_none())
+    );
     assert_eq!(case.basis().location_parameter().map(ParameterPath::as_str), Some("Device.Loc"));
     case.state.data_model = DataModel::InternetGatewayDevice;
     assert_eq!(case.parameters().len(), 1);
     assert_eq!(case.parameters()[0].1, "098");
     assert_eq!(case.basis().location_parameter().map(ParameterPath::as_str), Some("InternetGatewayDevice.Loc"));
-    let reset = case.basis().device_factory().expect("defined");
+    let reset = case.basis().device_factory(&reversed).expect("opens").expect("defined");
     assert_eq!(reset.configuration.parameters, [parameter("InternetGatewayDevice.Reset", "SN1")]);
     case.device_type.wanted.parameters.truncate(1);
-    assert!(!case.basis().wants_configuration() && case.basis().effective().is_none());
+    assert!(!case.basis().wants_configuration() && case.basis().effective(&reversed).is_ok_and(|none| none.is_none()));
 }
 
 #[test]

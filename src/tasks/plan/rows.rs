@@ -181,7 +181,7 @@ impl Add {
 
     /// The row exists: give it its values.
     fn fill(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, item: u32, instance: u32) -> Step {
-        let Some(object) = object(desk, item).cloned() else {
+        let Some(object) = object(desk, item) else {
             return faults::fail(faults::own("the work has no such row"));
         };
         let row = object.table.instance(instance);
@@ -218,7 +218,7 @@ impl Add {
         instance: u32,
         read: &[VariableResult],
     ) -> Step {
-        let Some(object) = object(desk, item).cloned() else {
+        let Some(object) = object(desk, item) else {
             return faults::fail(faults::own("the work has no such row"));
         };
         if object.values.is_empty() {
@@ -498,14 +498,11 @@ pub(super) fn instances(table: &ObjectPath, names: &ParameterNames<'_>) -> Vec<u
     rows
 }
 
-fn objects<'d>(desk: &'d Desk<'_>) -> &'d [NewObject] {
-    match &desk.transaction.work {
-        Work::AddObject { objects } => objects,
-        _ => &[],
-    }
+fn objects<'d>(desk: &Desk<'d>) -> &'d [NewObject<String>] {
+    &desk.clear.objects
 }
 
-fn object<'d>(desk: &'d Desk<'_>, item: u32) -> Option<&'d NewObject> {
+fn object<'d>(desk: &Desk<'d>, item: u32) -> Option<&'d NewObject<String>> {
     objects(desk).get(usize::try_from(item).ok()?)
 }
 

@@ -10,7 +10,7 @@ use crate::cwmp::message::{Fault, Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::device::{Parameter, ParameterPatch};
 use crate::model::procedure::InFlight;
-use crate::model::transaction::{Assignment, TransactionFault, TypeHint, VariableResult, Work};
+use crate::model::transaction::{Assignment, TransactionFault, TypeHint, VariableResult};
 use crate::types::path::{ReadPath, hides_its_value};
 use crate::types::value::{ValueKind, XsdType, parse_boolean, same_meaning};
 
@@ -245,27 +245,25 @@ fn is_invalid_name(result: &VariableResult) -> bool {
     result.fault.as_ref().is_some_and(|fault| fault.code == CpeFaultCode::INVALID_NAME.0)
 }
 
-fn assignments<'d>(desk: &'d Desk<'_>) -> &'d [Assignment] {
-    match &desk.transaction.work {
-        Work::Set { assignments } => assignments,
-        _ => &[],
-    }
+fn assignments<'d>(desk: &Desk<'d>) -> &'d [Assignment<String>] {
+    &desk.clear.assignments
 }
 
 fn paths(desk: &Desk<'_>) -> Vec<ReadPath> {
     assignments(desk).iter().map(|assignment| ReadPath::Parameter(assignment.path.clone())).collect()
 }
 
+/// What became of a parameter. A secret is not among what is told.
 fn result_of(
     variable: u32,
-    assignment: &Assignment,
+    assignment: &Assignment<String>,
     ty: Option<XsdType>,
     fault: Option<TransactionFault>,
 ) -> VariableResult {
     VariableResult {
         variable,
         path: assignment.path.as_str().into(),
-        value: Some(assignment.value.as_str().into()),
+        value: (!assignment.path.hides_its_value()).then(|| assignment.value.as_str().into()),
         ty,
         instance_number: None,
         fault,
@@ -274,7 +272,7 @@ fn result_of(
 
 /// The type to write with: what the operator said exactly, else what the device last said.
 fn resolve(
-    assignment: &Assignment,
+    assignment: &Assignment<String>,
     known: &HashMap<Box<str>, Parameter>,
     read: Option<&VariableResult>,
 ) -> Option<XsdType> {

@@ -1,5 +1,6 @@
 //! Devices are kept as their type, their location and their operators want them.
 
+use acsd::auth::seal::Sealer;
 use acsd::cwmp::emission::SoapPrefix;
 use acsd::devices::keeper::Change;
 use acsd::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, DeviceTypeId, Profile};
@@ -9,6 +10,7 @@ use acsd::model::wanted::WantedParameter;
 use acsd::simulator::{DataModel, Outcome, SessionReport};
 use acsd::types::event::EventCode;
 use acsd::types::path::ParameterPath;
+use acsd::types::secret::{MaybeSealed, Secret};
 use acsd::types::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -21,7 +23,7 @@ const SPOT: &str = "Device.Time.NTPServer5";
 const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
 
 fn parameter(path: &str, value: &str) -> WantedParameter {
-    WantedParameter { path: path_of(path), value: value.to_owned(), ty: None }
+    WantedParameter { path: path_of(path), value: value.into(), ty: None }
 }
 
 fn path_of(path: &str) -> ParameterPath {
@@ -446,6 +448,24 @@ async fn a_change_of_what_is_wanted_ends_the_back_off() {
     want(&acs, |generic| generic.wanted.parameters = vec![parameter(ZONE, "UTC4")]).await;
     settled(&acs, "KEEP-18").await;
     assert_eq!(cpe.value(ZONE).as_deref(), Some("UTC4"), "it was called at once");
+    cpe.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_unsealed_fails_the_configuration_and_says_so() {
+    const SECRET: &str = "Device.ManagementServer.STUNPassword";
+    let acs = Acs::start(config()).await;
+    let sealed = Sealer::from_key(&[7; 32]).seal(&Secret::new("word")).unwrap();
+    let parameter = WantedParameter { path: path_of(SECRET), value: MaybeSealed::Sealed(sealed), ty: None };
+    change_type(&acs, |generic| generic.wanted.parameters = vec![parameter]).await;
+    let cpe = Cpe::spawn(acs.cpe("KEEP-19")).await;
+    cpe.session(&[]).await.unwrap();
+    settled(&acs, "KEEP-19").await;
+    let failed = acs.get("/transaction/?serial_number=KEEP-19&status=failed").await;
+    let message = failed["results"][0]["fault"]["message"].as_str().unwrap();
+    assert!(message.contains(SECRET) && message.contains("another key file"), "{failed}");
+    assert_eq!((failed["count"].as_u64(), cpe.value(SECRET).as_deref()), (Some(1), Some("")));
+    assert!(periodic(&cpe).await.rpcs.is_empty(), "it is not tried at every Inform");
     cpe.finish().await;
 }
 

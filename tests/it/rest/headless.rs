@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use acsd::model::transaction::{TransactionFault, TransactionStatus, VariableResult, Work};
+use acsd::types::ident::TransactionId;
 use acsd::types::value::XsdType;
 use serde_json::{Value, json};
 
-use super::support::{Api, HEADLESS, OPERATOR, device, operations};
+use super::support::{ADMIN, Api, HEADLESS, OPERATOR, device, operations};
 
 fn result(variable: u32, path: &str, value: &str, ty: XsdType) -> VariableResult {
     VariableResult {
@@ -61,6 +62,48 @@ async fn the_documented_examples_are_accepted() {
     assert_eq!(ids, ["4", "3", "2", "1"]);
     let again = api.call("POST", HEADLESS, list.json[2].clone()).await.expect(201, "what a GET gave");
     assert_eq!(again["operation"], "set");
+}
+
+#[tokio::test]
+async fn secrets_of_orders_are_sealed_and_not_shown() {
+    const KEY: &str = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
+    let api = Api::start().await;
+    api.create(json!({"serial_number": "S"})).await;
+    let order = |operation: &str, variables: Value| {
+        let body = json!({"serial_number": "S", "operation": operation, "variables": variables});
+        api.call_owned("POST", HEADLESS.to_owned(), body)
+    };
+    let variables = json!([{"variable_name": KEY, "value": "hush"}, {"variable_name": "Device.A", "value": "open"}]);
+    order("set", variables).await.expect(201, "set");
+    let values = json!([{"variable_name": "PIN", "value": "hush"}, {"variable_name": "Enable", "value": "1"}]);
+    order("add.obj", json!([{"variable_name": "Device.X.", "values": values}])).await.expect(201, "add");
+    let path = format!("{}parameters/", device("S"));
+    api.call("PATCH", &path, json!({KEY: "hush"})).await.expect(202, "patch");
+
+    for (id, shown) in [
+        (1, json!([{"variable_name": KEY, "value": "********"}, {"variable_name": "Device.A", "value": "open"}])),
+        (
+            2,
+            json!([{"variable_name": "Device.X.", "values": [
+            {"variable_name": "PIN", "value": "********"}, {"variable_name": "Enable", "value": "1"}]}]),
+        ),
+        (3, json!([{"variable_name": KEY, "value": "********"}])),
+    ] {
+        let list = api.get(&format!("{HEADLESS}?id={id}")).await.expect(200, "by id");
+        assert_eq!(list[0]["variables"], shown);
+        let stored = api.store.transaction(TransactionId(id)).await.expect("the store").expect("the transaction");
+        assert!(!format!("{:?}", stored.work).contains("hush"), "{:?}", stored.work);
+    }
+    let trail = api.call_as(ADMIN, "GET", "/api/v1/audit/", Value::Null).await.expect(200, "the trail");
+    assert!(trail["count"].as_u64() >= Some(4) && !trail.to_string().contains("hush"), "{trail}");
+
+    // What was read back would make the stars the secret.
+    let stars = |name: &str| json!({"variable_name": name, "value": "********"});
+    order("set", json!([stars(KEY)])).await.refused_fields(&["variables"], "stars");
+    let row = json!([{"variable_name": "Device.X.", "values": [stars("PIN")]}]);
+    order("add.obj", row).await.refused_fields(&["variables"], "stars");
+    api.call("PATCH", &path, json!({KEY: "********"})).await.refused_fields(&[KEY], "stars");
+    order("set", json!([stars("Device.A")])).await.expect(201, "stars are a value like others where nothing is hidden");
 }
 
 #[tokio::test]
@@ -277,7 +320,7 @@ async fn a_client_that_goes_away_stops_the_wait() {
         "GET {HEADLESS}?id=1&update_status=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OPERATOR}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
-    let waiting = || api.presence.ended.waiters(acsd::types::ident::TransactionId(1));
+    let waiting = || api.presence.ended.waiters(TransactionId(1));
     let until = |wanted: usize| async move {
         while waiting() != wanted {
             tokio::task::yield_now().await;

@@ -191,7 +191,7 @@ pub(super) async fn large_results_and_large_work_are_kept(store: &Arc<dyn Store>
     let assignments: Vec<_> = (0..5)
         .map(|n| Assignment {
             path: ParameterPath::try_from(format!("Device.Big.{n}").as_str()).unwrap(),
-            value: noise(),
+            value: noise().into(),
             ty: None,
         })
         .collect();

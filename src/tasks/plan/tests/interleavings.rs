@@ -41,8 +41,8 @@ fn device() -> Device {
 }
 
 fn work() -> impl Strategy<Value = Work> {
-    let assign = |path: &str, value: &str| Assignment { path: parameter(path), value: value.to_owned(), ty: None };
-    let value = NewValue { leaf: "Enable".to_owned(), value: "1".to_owned(), ty: None };
+    let assign = |path: &str, value: &str| Assignment { path: parameter(path), value: value.into(), ty: None };
+    let value = NewValue { leaf: "Enable".to_owned(), value: "1".into(), ty: None };
     let row = |values: &[NewValue]| NewObject { table: object(TABLE), values: values.to_vec() };
     prop_oneof![
         Just(get(&[])),
@@ -60,7 +60,7 @@ fn work() -> impl Strategy<Value = Work> {
 }
 
 /// Two parameters, a notification, and a row that the table does not have.
-fn configuration() -> WantedConfiguration {
+fn configuration() -> WantedConfiguration<String> {
     let attribute = WantedAttribute { path: parameter("Device.A"), notification: 2 };
     WantedConfiguration {
         objects: vec![row(TABLE, &[("Name", "ours")], &[("Enable", "1")])],

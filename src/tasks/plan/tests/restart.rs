@@ -117,6 +117,7 @@ fn the_up_time_is_found_among_other_values() {
     use crate::cwmp::message::acs::ParameterValues;
     use crate::cwmp::message::inform::ParameterValueStruct;
     use crate::cwmp::session::Answer;
+    use crate::model::transaction::OpenWork;
     use crate::tasks::plan::{Context, PlanLimits, Running, Step};
 
     let world = world(device().at(0, Twist::AnswerLost), Work::Reboot);
@@ -131,7 +132,7 @@ fn the_up_time_is_found_among_other_values() {
         wanted: None,
         limits: &limits,
     };
-    let (mut running, _) = Running::begin(world.transaction, &cx);
+    let (mut running, _) = Running::begin(world.transaction, Ok(OpenWork::default()), &cx);
     let parameters = vec![
         ParameterValueStruct::new("Device.Extra", "999999999", XsdType::UnsignedInt),
         ParameterValueStruct::new(UP_TIME, " 60 ", XsdType::UnsignedInt),

@@ -18,7 +18,7 @@ fn device() -> Device {
 fn row(table: &str, values: &[(&str, &str)]) -> NewObject {
     let values = values
         .iter()
-        .map(|(leaf, value)| NewValue { leaf: (*leaf).to_owned(), value: (*value).to_owned(), ty: None })
+        .map(|(leaf, value)| NewValue { leaf: (*leaf).to_owned(), value: (*value).into(), ty: None })
         .collect();
     NewObject { table: object(table), values }
 }
@@ -178,7 +178,7 @@ fn a_row_whose_values_never_get_there_is_removed() {
     device.unwritable.insert("Device.NAT.PortMapping.5.ExternalPort".to_owned(), 9002);
     let exact = NewValue {
         leaf: "ExternalPort".to_owned(),
-        value: "80".to_owned(),
+        value: "80".into(),
         ty: Some(TypeHint::Exact(XsdType::UnsignedInt)),
     };
     let mut world = World::new(device, add(vec![NewObject { table: object(TABLE), values: vec![exact] }]));

@@ -1,6 +1,7 @@
 use crate::cwmp::emission::BooleanForm;
 use crate::model::transaction::{Assignment, TypeHint, Work};
 use crate::tasks::plan::Ending;
+use crate::types::secret::Sealed;
 use crate::types::value::{ValueKind, XsdType};
 
 use super::device::{Device, Twist};
@@ -16,7 +17,7 @@ fn device() -> Device {
 fn assign(assignments: &[(&str, &str, Option<TypeHint>)]) -> Work {
     let assignments = assignments
         .iter()
-        .map(|(path, value, ty)| Assignment { path: parameter(path), value: (*value).to_owned(), ty: *ty })
+        .map(|(path, value, ty)| Assignment { path: parameter(path), value: (*value).into(), ty: *ty })
         .collect();
     Work::Set { assignments }
 }
@@ -209,4 +210,18 @@ fn secrets_are_written_again_because_they_cannot_be_read_back() {
     assert_eq!(world.device.value(KEY), "secret-word");
     let learned = world.learned.iter().flat_map(|patch| &patch.learn);
     assert!(learned.filter_map(|patch| patch.value.as_ref()).all(|(value, _)| &**value != "secret-word"));
+    assert!(world.results.iter().all(|result| result.value.is_none()), "{:?}", world.results);
+}
+
+#[test]
+fn a_secret_that_does_not_open_fails_the_transaction_before_any_call() {
+    const KEY: &str = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
+    let mut work = assign(&[(SSID, "new", None), (KEY, "secret-word", None)]);
+    work.seal(|_| Ok::<_, ()>(Sealed(Box::new([1])))).expect("seals");
+    let mut world = World::new(device(), work);
+    world.run();
+    assert_eq!((world.sessions, world.device.writes), (1, 0));
+    assert!(world.device.methods().is_empty());
+    let message = &world.fault().message;
+    assert!(message.contains(KEY) && message.contains("another key file"), "{message}");
 }

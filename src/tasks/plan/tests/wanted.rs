@@ -25,7 +25,7 @@ const ADD: &str = "AddObject";
 /// The configuration that the tests' devices were last brought to, and the one that is wanted of them.
 const MARK: ConfigurationMark = ConfigurationMark(1);
 
-pub(super) fn parameters(wanted: &[(&str, &str)]) -> WantedConfiguration {
+pub(super) fn parameters(wanted: &[(&str, &str)]) -> WantedConfiguration<String> {
     let parameters = wanted
         .iter()
         .map(|(path, value)| WantedParameter { path: parameter(path), value: (*value).to_owned(), ty: None })
@@ -33,8 +33,8 @@ pub(super) fn parameters(wanted: &[(&str, &str)]) -> WantedConfiguration {
     WantedConfiguration { parameters, ..WantedConfiguration::default() }
 }
 
-pub(super) fn row(table: &str, key: &[(&str, &str)], parameters: &[(&str, &str)]) -> WantedObject {
-    let values = |leaves: &[(&str, &str)]| -> BTreeMap<String, WantedValue> {
+pub(super) fn row(table: &str, key: &[(&str, &str)], parameters: &[(&str, &str)]) -> WantedObject<String> {
+    let values = |leaves: &[(&str, &str)]| -> BTreeMap<String, WantedValue<String>> {
         let value = |text: &str| WantedValue { value: text.to_owned(), ty: None };
         leaves.iter().map(|(leaf, text)| ((*leaf).to_owned(), value(text))).collect()
     };
@@ -49,13 +49,13 @@ fn attributes(wanted: &[(&str, u8)]) -> Vec<WantedAttribute> {
 }
 
 /// A device that was last brought to `applied`.
-pub(super) fn wanted(configuration: WantedConfiguration, applied: Option<ConfigurationMark>) -> Wanted {
+pub(super) fn wanted(configuration: WantedConfiguration<String>, applied: Option<ConfigurationMark>) -> Wanted {
     let effective = Arc::new(Effective { configuration, mark: MARK });
     Wanted::Configuration { effective, applied, attributes: Attributes::Allowed }
 }
 
 /// A device whose secrets are up to date.
-fn world(device: Device, work: Work, configuration: WantedConfiguration) -> World {
+fn world(device: Device, work: Work, configuration: WantedConfiguration<String>) -> World {
     let mut world = World::new(device, work);
     world.wanted = Some(wanted(configuration, Some(MARK)));
     world

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::auth::seal::SealError;
 use crate::cwmp::emission::BooleanForm;
 use crate::cwmp::message::Request;
 use crate::cwmp::message::inform::EventStruct;
 use crate::model::device::{DataModel, Parameter, TreePatch};
 use crate::model::procedure::Progress;
 use crate::model::transaction::{Kind, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, Work};
-use crate::tasks::plan::{Context, Ending, PlanLimits, Running, Save, Step, Wanted, book, confirmed_by_inform};
+use crate::tasks::plan::{
+    Context, Ending, PlanLimits, Running, Save, Step, Wanted, book, confirmed_by_inform, unopenable,
+};
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
@@ -107,7 +110,8 @@ impl World {
             wanted: wanted.as_ref(),
             limits: &limits,
         };
-        let (mut running, mut step) = Running::begin(self.transaction.clone(), &context(self));
+        let clear = self.transaction.work.open(&|_| Err(SealError::Unopenable)).map_err(|error| unopenable(&error));
+        let (mut running, mut step) = Running::begin(self.transaction.clone(), clear, &context(self));
         let mut calls = 0;
         while let Step::Call { request, save } = step {
             calls += 1;

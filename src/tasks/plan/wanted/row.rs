@@ -15,9 +15,9 @@ use super::goal::{Goal, same};
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) table: ObjectPath,
-    key: BTreeMap<String, WantedValue>,
+    key: BTreeMap<String, WantedValue<String>>,
     /// Without what is in the key.
-    parameters: BTreeMap<String, WantedValue>,
+    parameters: BTreeMap<String, WantedValue<String>>,
     pub(super) place: Place,
 }
 
@@ -37,7 +37,7 @@ impl Row {
     ///
     /// # Errors
     /// A row without a key, or whose key the device hides, cannot be found again: one more would be added each time.
-    pub(super) fn of_objects(objects: &[WantedObject]) -> Result<Vec<Self>, TransactionFault> {
+    pub(super) fn of_objects(objects: &[WantedObject<String>]) -> Result<Vec<Self>, TransactionFault> {
         let mut wanted: Vec<Self> = Vec::new();
         for object in objects {
             if object.key.is_empty() {
@@ -62,7 +62,7 @@ impl Row {
         Ok(wanted)
     }
 
-    fn is_for(&self, object: &WantedObject) -> bool {
+    fn is_for(&self, object: &WantedObject<String>) -> bool {
         self.table == object.table
             && self.key.len() == object.key.len()
             && self.key.iter().zip(&object.key).all(|((leaf, value), (other_leaf, other))| {
@@ -95,7 +95,7 @@ impl Row {
         self.goals(instance, &self.key)
     }
 
-    fn goals(&self, instance: u32, of: &BTreeMap<String, WantedValue>) -> Result<Vec<Goal>, TransactionFault> {
+    fn goals(&self, instance: u32, of: &BTreeMap<String, WantedValue<String>>) -> Result<Vec<Goal>, TransactionFault> {
         let row = self.table.instance(instance);
         of.iter().map(|(leaf, value)| Ok(Goal::new(leaf_path(&row, leaf)?, &value.value, value.ty))).collect()
     }

@@ -21,7 +21,7 @@ fn device() -> Device {
     Device { attributes: [(STATUS.to_owned(), 1)].into(), ..device }
 }
 
-fn only(wanted: &[(&str, u8)]) -> WantedConfiguration {
+fn only(wanted: &[(&str, u8)]) -> WantedConfiguration<String> {
     WantedConfiguration { attributes: attributes(wanted), ..WantedConfiguration::default() }
 }
 

@@ -25,7 +25,7 @@ fn device() -> Device {
     Device { masks: BTreeMap::from([(PHRASE.to_owned(), "")]), ..device }
 }
 
-fn settings() -> WantedConfiguration {
+fn settings() -> WantedConfiguration<String> {
     parameters(&[(INTERVAL, "0060"), (ENABLE, "1"), (SSID, "guest"), (PHRASE, "new phrase")])
 }
 

@@ -31,11 +31,11 @@ fn device(names: [&str; 2]) -> Device {
     Device { row, masks: BTreeMap::from([(PHRASE.to_owned(), "")]), ..device }
 }
 
-fn guest() -> Vec<WantedObject> {
+fn guest() -> Vec<WantedObject<String>> {
     vec![row(TABLE, &[("SSID", "guest")], &[("Enable", "true"), ("Security.KeyPassphrase", "phrase")])]
 }
 
-fn only(objects: Vec<WantedObject>) -> WantedConfiguration {
+fn only(objects: Vec<WantedObject<String>>) -> WantedConfiguration<String> {
     WantedConfiguration { objects, ..WantedConfiguration::default() }
 }
 
