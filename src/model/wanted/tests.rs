@@ -73,7 +73,10 @@ fn reversed(sealed: &Sealed) -> Result<Secret, SealError> {
 }
 
 fn reverse(secret: &Secret) -> Result<Sealed, SealError> {
-    Ok(Sealed(secret.expose().bytes().rev().collect()))
+    match secret.expose() {
+        "" => Err(SealError::TooLong),
+        text => Ok(Sealed(text.bytes().rev().collect())),
+    }
 }
 
 fn parameter<V: for<'t> From<&'t str>>(path: &str, value: &str) -> WantedParameter<V> {
@@ -160,11 +163,14 @@ fn secrets_are_sealed_by_their_paths_and_opened_before_they_are_filled() {
     let mut case = Case::new();
     let mut wanted: [WantedParameter; 2] =
         [parameter("Device.X.Password", "word-{serial}"), parameter("Device.X.Username", "user")];
-    wanted.iter_mut().for_each(|wanted| wanted.seal(reverse).expect("seals"));
+    wanted.iter_mut().try_for_each(|wanted| wanted.seal(reverse)).expect("seals");
     assert_eq!(wanted.each_ref().map(|wanted| wanted.value.plain()), [None, Some("user")]);
     let before = wanted[0].clone();
     wanted[0].seal(reverse).expect("is sealed already");
     assert_eq!(wanted[0], before, "not sealed twice");
+    let mut empty: WantedParameter = parameter("Device.X.Password", "");
+    empty.seal(reverse).expect_err("is refused");
+    assert_eq!(empty.value.plain(), Some(""), "stays as it is");
     let mut object: WantedObject = row("Device.WiFi.AccessPoint.", &[("Alias", "a")], &[("PIN", "1"), ("X", "2")]);
     object.seal(reverse).expect("seals");
     let plain = |leaf: &str| object.parameters[leaf].value.plain();
