@@ -51,6 +51,10 @@ def lines(context, value):
 
 @schemathesis.hook
 def filter_query(context, query):
-    """Empty counts as not given, so that it is no wrong value, whatever the schema says of values; and what an object becomes in a
-    query has other names."""
-    return not query or not any(isinstance(value, dict) or value in ("", [], [""], None) for value in query.values())
+    """Of a parameter that is repeated the last one counts, and an empty one as not given: neither is a wrong value, whatever the
+    schema says of values. What an object becomes in a query has other names."""
+    for value in (query or {}).values():
+        last = value[-1] if isinstance(value, list) and value else value
+        if last in ("", [], None) or isinstance(last, dict):
+            return False
+    return True
