@@ -331,7 +331,7 @@ mod tests {
         }
     }
 
-    fn worker(store: &Arc<MemoryStore>, stop: &CancellationToken) -> Worker {
+    fn worker(record: Webhook, store: &Arc<MemoryStore>, stop: &CancellationToken) -> Worker {
         let shared = Shared {
             store: Arc::clone(store) as Arc<dyn Store>,
             clock: Arc::new(Still),
@@ -339,14 +339,14 @@ mod tests {
             trust: Trust::new(None),
             config: WebhooksConfig::default(),
         };
-        Worker::new(Arc::new(shared), Arc::new(record()), stop.clone())
+        Worker::new(Arc::new(shared), Arc::new(record), stop.clone())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_that_is_not_saved_is_tried_again_instead_of_delivery() {
         let (store, stop) = (Arc::new(MemoryStore::new(MemoryConfig::default())), CancellationToken::new());
         store.close().await.expect("closed");
-        let mut running = tokio::spawn(worker(&store, &stop).run());
+        let mut running = tokio::spawn(worker(record(), &store, &stop).run());
         let ended = tokio::time::timeout(Duration::from_mins(1), &mut running).await;
         assert!(ended.is_err(), "it would be started anew at once");
         stop.cancel();
@@ -357,9 +357,10 @@ mod tests {
     async fn what_was_changed_meanwhile_is_not_paused() {
         for (url, paused) in [("http://192.0.2.1/", true), ("http://192.0.2.2/", false)] {
             let (store, stop) = (Arc::new(MemoryStore::new(MemoryConfig::default())), CancellationToken::new());
-            let present = Webhook { url: url.to_owned(), ..record() };
+            let before = record();
+            let present = Webhook { url: url.to_owned(), ..before.clone() };
             store.webhooks().add(Some(1), Box::new(move |_| present)).await.expect("added");
-            worker(&store, &stop).run().await;
+            worker(before, &store, &stop).run().await;
             let kept = store.webhooks().get(1).expect("there");
             assert_eq!(kept.paused.is_some(), paused, "{url}");
         }
