@@ -233,13 +233,17 @@ impl Worker {
             return true;
         }
         self.saved_at = Instant::now();
-        let (delivery, made) = (self.delivery.clone(), self.record.created);
+        let (delivery, mine) = (self.delivery.clone(), Arc::clone(&self.record));
         let edit = move |record: &mut Webhook| {
             // A number is not given out twice, but may be wished for again.
-            if record.created == made {
-                record.delivery = delivery;
-                record.paused = paused.or(record.paused.take());
+            if record.created != mine.created {
+                return;
             }
+            // With what an operator has changed meanwhile it may well go.
+            if paused.is_some() && super::is_same(record, &mine) {
+                record.paused = paused;
+            }
+            record.delivery = delivery;
         };
         match self.shared.store.webhooks().edit(self.record.id.0, Box::new(edit)).await {
             Ok(_) => {
@@ -297,6 +301,7 @@ mod tests {
     use crate::auth::seal::Sealer;
     use crate::model::webhook::WebhookId;
     use crate::store::Store;
+    use crate::store::catalogue::CatalogueStore as _;
     use crate::store::memory::{MemoryConfig, MemoryStore};
     use crate::types::time::{Clock, Timestamp};
     use crate::webhooks::WebhooksConfig;
@@ -311,35 +316,53 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_that_is_not_saved_is_tried_again_instead_of_delivery() {
-        let store = Arc::new(MemoryStore::new(MemoryConfig::default()));
-        let seal = |key| Sealer::from_key(&[key; 32]);
-        let record = Webhook {
+    /// Its secret cannot be opened, so that it has to be paused.
+    fn record() -> Webhook {
+        Webhook {
             id: WebhookId(1),
             url: "http://192.0.2.1/".to_owned(),
-            // Nothing can be signed with it here.
-            secret: seal(2).seal(&Secret::new("secret")).expect("sealed"),
+            secret: Sealer::from_key(&[2; 32]).seal(&Secret::new("secret")).expect("sealed"),
             kinds: None,
             organizations: None,
             is_active: true,
             paused: None,
             created: Timestamp(0),
             delivery: Delivery::default(),
-        };
+        }
+    }
+
+    fn worker(record: Webhook, store: &Arc<MemoryStore>, stop: &CancellationToken) -> Worker {
         let shared = Shared {
-            store: Arc::clone(&store) as Arc<dyn Store>,
+            store: Arc::clone(store) as Arc<dyn Store>,
             clock: Arc::new(Still),
-            sealer: Arc::new(seal(1)),
+            sealer: Arc::new(Sealer::from_key(&[1; 32])),
             trust: Trust::new(None),
             config: WebhooksConfig::default(),
         };
+        Worker::new(Arc::new(shared), Arc::new(record), stop.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_is_not_saved_is_tried_again_instead_of_delivery() {
+        let (store, stop) = (Arc::new(MemoryStore::new(MemoryConfig::default())), CancellationToken::new());
         store.close().await.expect("closed");
-        let stop = CancellationToken::new();
-        let mut worker = tokio::spawn(Worker::new(Arc::new(shared), Arc::new(record), stop.clone()).run());
-        let ended = tokio::time::timeout(Duration::from_mins(1), &mut worker).await;
+        let mut running = tokio::spawn(worker(record(), &store, &stop).run());
+        let ended = tokio::time::timeout(Duration::from_mins(1), &mut running).await;
         assert!(ended.is_err(), "it would be started anew at once");
         stop.cancel();
-        worker.await.expect("it ends when it is told to");
+        running.await.expect("it ends when it is told to");
+    }
+
+    #[tokio::test]
+    async fn what_was_changed_meanwhile_is_not_paused() {
+        for (url, paused) in [("http://192.0.2.1/", true), ("http://192.0.2.2/", false)] {
+            let (store, stop) = (Arc::new(MemoryStore::new(MemoryConfig::default())), CancellationToken::new());
+            let before = record();
+            let present = Webhook { url: url.to_owned(), ..before.clone() };
+            store.webhooks().add(Some(1), Box::new(move |_| present)).await.expect("added");
+            worker(before, &store, &stop).run().await;
+            let kept = store.webhooks().get(1).expect("there");
+            assert_eq!(kept.paused.is_some(), paused, "{url}");
+        }
     }
 }
