@@ -224,8 +224,8 @@ pub enum RegisterError {
         /// The serial.
         serial: SerialNumber,
     },
-    /// Another device has this key.
-    #[error("a device with id {key} exists")]
+    /// Another device has this key, or had it: keys are never given out twice.
+    #[error("id {key} is another device's, or was one's before")]
     KeyTaken {
         /// The key.
         key: DeviceKey,
