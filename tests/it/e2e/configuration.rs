@@ -132,10 +132,12 @@ async fn drift_is_repaired_by_sync_and_a_second_one_only_reads() {
     settled(&acs, "KEEP-2").await;
     assert!(cpe.change_locally(NTP, "drift.example"));
     assert!(periodic(&cpe).await.rpcs.is_empty(), "acsd does not look without a reason");
+    let mut reports = cpe.reports();
     let row = operate(&acs, "KEEP-2", "sync").await;
     assert_eq!(row["status"], "completed", "{row}");
     assert_eq!(cpe.value(NTP).as_deref(), Some("ntp.example"));
-    let mut reports = cpe.reports();
+    // The transaction ends before its session does.
+    reports.recv().await.unwrap();
     let row = operate(&acs, "KEEP-2", "sync").await;
     assert_eq!(row["status"], "completed", "{row}");
     let report = reports.recv().await.unwrap();
