@@ -384,6 +384,15 @@ mod tests {
     }
 
     #[test]
+    fn a_log_has_a_limit_and_no_limit_is_nothing() {
+        let (_, problems) = read("[events]\nmax = 10000001\naudit_max = 0\n");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        for place in ["events.max", "events.audit_max"] {
+            assert!(problems.iter().any(|problem| problem.contains(place)), "{place}: {problems:?}");
+        }
+    }
+
+    #[test]
     fn one_mistake_does_not_hide_another_of_its_section() {
         let (config, problems) = read(
             "[cwmp]\nlisten = \"nope\"\nauth = \"magic\"\nmax_sessions = -1\nonboarding = \"open\"\n[cwmp.limits]\n\

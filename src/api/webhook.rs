@@ -284,6 +284,10 @@ async fn write(state: &ApiState, caller: &Admin, before: &Webhook, wish: Wish) -
     let secret = secret.map(|secret| state.sealer.seal(&secret)).transpose()?;
     let new_secret = secret.is_some();
     let edit = move |hook: &mut Webhook| {
+        // What another receiver, or one that could check no signature, did not take says nothing of this one.
+        if secret.is_some() || url.as_ref().is_some_and(|url| *url != hook.url) {
+            (hook.delivery.failures, hook.delivery.failing_since) = (0, None);
+        }
         hook.url = url.unwrap_or_else(|| std::mem::take(&mut hook.url));
         if let Some(secret) = secret {
             hook.secret = secret;

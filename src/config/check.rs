@@ -7,6 +7,9 @@ use crate::webhooks::read_authorities;
 
 use super::{Config, Problem};
 
+/// Most entries of a log: to look through so many in memory takes some 20 ms.
+const LOG_MAX: u64 = 10_000_000;
+
 /// Finds everything that cannot work.
 pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     let mut problem = |place: &str, words: String| problems.push(Problem::new(place, words));
@@ -49,6 +52,12 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     for (place, value) in positive {
         if value == 0 {
             problem(place, "must be at least 1".to_owned());
+        }
+    }
+    // Both are filtered in memory.
+    for (place, entries) in [("events.max", config.events.max), ("events.audit_max", config.events.audit_max)] {
+        if entries > LOG_MAX {
+            problem(place, format!("may be at most {LOG_MAX}"));
         }
     }
     if cwmp.fallback_interval_secs == 0 {

@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId};
 use crate::model::inventory::LocationId;
-use crate::store::{DeviceFilter, Page, Store, StoreError};
+use crate::store::{DeviceFilter, Store, StoreError};
 use crate::tasks::queue::Queue;
 use crate::types::time::Clock;
 
 use self::upkeep::{Occasion, Tended, Upkeep, Wake};
 
 /// Devices looked at in one go.
-const PAGE: u32 = 128;
+const PAGE: usize = 128;
 /// Devices that get work at the same time: they share the store's flushes.
 const AT_ONCE: usize = 16;
 /// Pause after a page of which some device got work: not more than a few hundred devices are called in a second.
@@ -94,37 +94,36 @@ impl Tools {
             Change::Organization(id) => filter.organization = Some(id),
             Change::Location(id) => filter.location = Some(id),
         }
-        let mut offset = 0;
-        loop {
-            let page = self.store.list(&filter, Page { offset, limit: PAGE }).await?;
-            let busy = self.tend(page.items.into_iter()).await?;
-            offset += u64::from(PAGE);
-            if offset >= page.count {
-                return Ok(());
-            }
-            if busy {
-                tokio::time::sleep(PAUSE).await;
+        // Chosen once: what is done to the devices, and what operators do meanwhile, moves none past another.
+        let concerned = self.store.select(&filter).await?;
+        let mut failed = Ok(());
+        for page in concerned.chunks(PAGE) {
+            match self.tend(self.store.devices(page).await?.into_iter()).await {
+                Ok(Tended::Something) => tokio::time::sleep(PAUSE).await,
+                Ok(Tended::Nothing) => {}
+                Err(error) => failed = Err(error),
             }
         }
+        failed
     }
 
-    /// Whether any of them got work.
-    async fn tend(&self, devices: impl Iterator<Item = Device>) -> Result<bool, StoreError> {
+    /// Whether any of them got work. One that fails takes nothing from the others.
+    async fn tend(&self, devices: impl Iterator<Item = Device>) -> Result<Tended, StoreError> {
         let mut under_way = JoinSet::new();
-        let mut busy = false;
+        let mut all = Ok(Tended::Nothing);
         for device in devices.filter(|device| self.upkeep().is_due(device, Occasion::Other)) {
             if under_way.len() >= AT_ONCE
                 && let Some(ended) = under_way.join_next().await
             {
-                busy |= had_work(ended)?;
+                all = and(all, ended);
             }
             let (tools, now) = (self.clone(), self.clock.now());
             under_way.spawn(async move { tools.upkeep().tend(&device, Occasion::Other, Wake::Call, now).await });
         }
         while let Some(ended) = under_way.join_next().await {
-            busy |= had_work(ended)?;
+            all = and(all, ended);
         }
-        Ok(busy)
+        all
     }
 
     fn upkeep(&self) -> Upkeep<'_> {
@@ -133,12 +132,17 @@ impl Tools {
 }
 
 /// A panic costs one device its turn: its next Inform finds it out of date.
-fn had_work(ended: Result<Result<Tended, StoreError>, JoinError>) -> Result<bool, StoreError> {
-    match ended {
-        Ok(tended) => Ok(tended? == Tended::Something),
-        Err(error) => {
+fn and(
+    all: Result<Tended, StoreError>,
+    one: Result<Result<Tended, StoreError>, JoinError>,
+) -> Result<Tended, StoreError> {
+    match (all, one) {
+        (Err(error), _) | (Ok(_), Ok(Err(error))) => Err(error),
+        (Ok(_), Ok(Ok(Tended::Something))) => Ok(Tended::Something),
+        (Ok(all), Ok(Ok(Tended::Nothing))) => Ok(all),
+        (Ok(all), Err(error)) => {
             tracing::error!(%error, "a device was not looked at after a change");
-            Ok(false)
+            Ok(all)
         }
     }
 }
