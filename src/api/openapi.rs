@@ -59,7 +59,7 @@ pub(super) struct Detail {
     detail: String,
 }
 
-/// What was wrong; [`complete`] tells its shape.
+/// What was wrong; [`mod@complete`] tells its shape.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = Object, example = json!({"name": ["This field is required."]}))]
 pub(super) struct Invalid(serde_json::Value);
