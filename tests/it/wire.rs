@@ -9,3 +9,4 @@ mod limits;
 mod overload;
 mod retry;
 mod tls;
+mod transfers;

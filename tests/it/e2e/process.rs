@@ -119,6 +119,7 @@ fn post(stream: &TcpStream, cookie: &str, body: &str) -> (u16, String, String) {
     }
     let mut text = vec![0; length];
     reader.read_exact(&mut text).unwrap();
+    crate::codec::schema::assert_emitted(&text);
     (status, set, String::from_utf8(text).unwrap())
 }
 

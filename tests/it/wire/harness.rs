@@ -168,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             assert_ne!(self.fill().await.unwrap(), 0, "closed in a body");
         }
         reply.body = self.read.drain(..length).collect();
+        crate::codec::schema::assert_emitted(&reply.body);
         reply
     }
 

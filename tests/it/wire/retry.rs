@@ -145,10 +145,7 @@ async fn a_simulated_cpe_sends_its_inform_again_and_completes() {
     assert_eq!((&report.outcome, report.informs, report.connections), (&Outcome::Completed, 2, 1), "{report:?}");
     assert!(report.is_clean() && report.violations.is_empty(), "{report:?}");
     assert!(report.messages[0].contains("8005") && report.messages[1].contains("InformResponse"));
-    crate::codec::schema::assert_all_valid(
-        [("fault 8005".to_owned(), report.messages[0].as_bytes())].into_iter(),
-        acsd::cwmp::version::CwmpVersion::parse(acs.cpe("x").version.as_str()).unwrap(),
-    );
+    report.messages.iter().for_each(|message| crate::codec::schema::assert_emitted(message.as_bytes()));
     assert!(!report.rpcs.is_empty(), "and gets what a new device gets");
     assert_eq!(acs.driver.open_sessions(), 0);
     // The disk is still busy when it comes again: it has to come back later, and then nothing is missing.
