@@ -61,6 +61,7 @@ async fn prepare(store: &SledStore) -> Vec<Transaction> {
             work: Work::Reboot,
             requested_by: "bench".to_owned(),
             expires_at: None,
+            campaign: None,
         };
         waiting.push(store.enqueue(key, work, Merge::Never, Timestamp::from_secs(1)).await.expect("accepted"));
     }

@@ -49,6 +49,7 @@ use crate::devices::edit::Editor;
 use crate::devices::inventory::Inventory;
 use crate::devices::keeper::Keeper;
 use crate::devices::presence::Presence;
+use crate::files::Files;
 use crate::store::Store;
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
@@ -79,6 +80,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Seals what the store may not see in clear.
     pub sealer: Arc<Sealer>,
+    /// Keeps files.
+    pub files: Arc<Files>,
     /// What `/metrics` renders.
     pub metrics: Metrics,
     /// Cancelled when acsd begins to stop: `/readyz` then says so, and balancers send no more.

@@ -30,6 +30,7 @@ use crate::devices::keeper::{self, Keeper};
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
+use crate::files::Files;
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
@@ -130,6 +131,7 @@ struct Parts {
     expiry: Arc<Expiry>,
     keeper: Arc<Keeper>,
     webhooks: Arc<Webhooks>,
+    files: Arc<Files>,
 }
 
 impl Daemon {
@@ -276,6 +278,7 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
     let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
+    let files = Arc::new(Files::new(Arc::clone(&store), Arc::clone(&clock)));
     Parts {
         store,
         webhooks: Arc::new(webhooks),
@@ -287,6 +290,7 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         queue: Arc::new(queue),
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
+        files,
     }
 }
 
@@ -312,6 +316,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         onboarding: Arc::new(onboarding),
         expiry: Arc::clone(&parts.expiry),
         sealer: Arc::clone(&parts.sealer),
+        files: Arc::clone(&parts.files),
     };
     let driver_config = DriverConfig {
         decode: Limits { parameters: cwmp.max_parameters, depth: cwmp.max_xml_depth, ..Limits::default() },
@@ -346,6 +351,7 @@ fn spawn_api(
         waker: Arc::clone(&parts.waker),
         clock: Arc::clone(&parts.clock),
         sealer: Arc::clone(&parts.sealer),
+        files: Arc::clone(&parts.files),
         metrics,
         draining: shutdown.clone(),
     };

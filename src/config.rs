@@ -193,6 +193,8 @@ pub struct Transactions {
     pub backoff_max_secs: u64,
     /// How long a device may take to come back from a reboot or factory reset, in seconds.
     pub restart_timeout_secs: u64,
+    /// How long a device may take for a file transfer, in seconds, all that follows from it included.
+    pub transfer_timeout_secs: u64,
     /// After how many hours unstarted work is given up; 0: never.
     pub expire_after_hours: u32,
     /// Most names in one GetParameterValues.
@@ -207,6 +209,7 @@ impl Default for Transactions {
             backoff_first_secs: plan.backoff_first.as_secs(),
             backoff_max_secs: plan.backoff_max.as_secs(),
             restart_timeout_secs: plan.restart.as_secs(),
+            transfer_timeout_secs: plan.transfer.as_secs(),
             expire_after_hours: 7 * 24,
             batch: plan.batch,
         }
@@ -327,6 +330,7 @@ impl Config {
             backoff_first: Duration::from_secs(self.transactions.backoff_first_secs),
             backoff_max: Duration::from_secs(self.transactions.backoff_max_secs),
             restart: Duration::from_secs(self.transactions.restart_timeout_secs),
+            transfer: Duration::from_secs(self.transactions.transfer_timeout_secs),
         }
     }
 

@@ -355,6 +355,15 @@ pub trait TransactionStore: Send + Sync {
     /// Saves a live transaction as it now is (progress, phase, attempts); durable. Ignored when it has ended.
     fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, ()>;
 
+    /// Changes a live transaction as it is just then, in one step; durable. If it is in a final status then, it has ended,
+    /// with the results that `edit` returned. Handed back as it is now; `None`: it is not live.
+    fn amend<'a>(
+        &'a self,
+        key: DeviceKey,
+        id: TransactionId,
+        edit: TransactionEdit<'a>,
+    ) -> StoreFuture<'a, Option<Transaction>>;
+
     /// Ends a transaction: its final status and its results; durable, idempotent (a second call changes nothing).
     fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, ()>;
 
@@ -373,14 +382,17 @@ pub trait TransactionStore: Send + Sync {
     /// One page, newest first, and the exact count of all that match.
     fn transactions<'a>(&'a self, filter: &'a TransactionFilter, page: Page) -> StoreFuture<'a, Listing<Transaction>>;
 
-    /// Ends what expired unstarted, and wakes what has waited too long for its device (`Waiting` past `until`): the
-    /// latter is made `Ready` so that its procedure can decide. Both are handed out, told apart by their status; at most
-    /// `limit` of them; durable.
+    /// Ends what expired unstarted, and wakes what has waited long enough for its device (`Waiting` past `until`): the
+    /// latter is resumed so that its procedure can decide. Both are handed out, told apart by their status, and with them
+    /// what has begun, waits for a session, and is past its deadline; at most `limit` of them; durable.
     fn expire(&self, at: Timestamp, limit: usize) -> StoreFuture<'_, Vec<Transaction>>;
 
     /// Devices with work that may run now, for connection requests after a restart or a back-off. At most `limit`.
     fn devices_with_work(&self, at: Timestamp, limit: usize) -> Vec<DeviceKey>;
 }
+
+/// An edit of a live transaction: what it returns are the results, if it ends by it.
+pub type TransactionEdit<'a> = Box<dyn FnOnce(&mut Transaction) -> Vec<VariableResult> + Send + 'a>;
 
 /// Whether the same work that still waits unstarted is taken for the new one (design.md §4, *Dedupe*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

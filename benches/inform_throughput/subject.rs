@@ -81,6 +81,7 @@ async fn schedule(daemon: &Daemon) {
                 work: Work::Get { paths },
                 requested_by: "bench".to_owned(),
                 expires_at: None,
+                campaign: None,
             };
             store.enqueue(device.key, new, Merge::Never, SystemClock.now()).await.expect("is taken");
         });

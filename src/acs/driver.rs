@@ -28,6 +28,7 @@ use crate::devices::keeper::upkeep::Upkeep;
 use crate::devices::onboard::Onboarding;
 use crate::devices::presence::Presence;
 use crate::events::{Refusals, Refused};
+use crate::files::Files;
 use crate::model::device::Profile;
 use crate::model::event::RefusalReason;
 use crate::store::Store;
@@ -90,6 +91,8 @@ pub struct Services {
     pub expiry: Arc<Expiry>,
     /// Opens sealed passwords.
     pub sealer: Arc<crate::auth::seal::Sealer>,
+    /// Gives links to files.
+    pub files: Arc<Files>,
 }
 
 /// Answers the POSTs of all CPEs.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::HeaderValue;
 
 /// 128 random bits: the value of the session cookie, and the key of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +40,8 @@ pub struct Post {
     pub authorization: Option<Box<str>>,
     /// The request target as sent (`/acs?x=1`), which HTTP Digest covers.
     pub target: Box<str>,
+    /// The `Host` header: how the CPE calls us, and so where it can fetch files.
+    pub host: Option<HeaderValue>,
     /// `charset` of the `Content-Type`, if given.
     pub charset: Option<Box<str>>,
     /// What was sent; blanks alone mean an empty POST.

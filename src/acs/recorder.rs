@@ -335,6 +335,7 @@ mod tests {
             cookie: None,
             authorization: None,
             target: "/".into(),
+            host: None,
             charset: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
         }

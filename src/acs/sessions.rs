@@ -5,19 +5,22 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::Session;
 use crate::model::device::{Device, Login, Parameter};
+use crate::model::device_type::DeviceType;
 use crate::tasks::plan::{Running, Wanted};
 use crate::types::ident::{DeviceIdentity, DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
-use super::exchange::{ConnectionId, SessionToken};
+use super::exchange::{ConnectionId, SessionToken, Transport};
 use super::gate::Principal;
 use super::recorder::Recording;
 
@@ -35,6 +38,8 @@ pub struct Live {
     pub opened_by: Principal,
     /// Where it came from.
     pub address: IpAddr,
+    /// How it calls us: `Host` of its Inform, and whether over TLS.
+    pub called_at: (Option<HeaderValue>, Transport),
     /// Whether the CPE has returned the cookie.
     pub cookie_seen: bool,
     /// The transaction being carried out.
@@ -43,6 +48,8 @@ pub struct Live {
     pub known: HashMap<Box<str>, Parameter>,
     /// The values that it configures.
     pub wanted: Option<Wanted>,
+    /// Of its device, when the session began.
+    pub device_type: Arc<DeviceType>,
     /// The login among them, as the profile has it.
     pub wanted_login: Option<Login>,
     /// Transactions already tried in this session.

@@ -70,6 +70,7 @@ pub(super) async fn schedule_work(
         work,
         requested_by: caller.name().to_owned(),
         expires_at: state.work_expires_at(),
+        campaign: None,
     };
     Ok(state.queue.schedule(device, new, Merge::Never).await.map_err(EditError::from)?)
 }

@@ -82,7 +82,7 @@ impl TransactionView {
     params(
         ("serial_number" = Option<String>, Query, description = "Only of this device"),
         ("kind" = Option<KindWord>, Query,
-            description = "Only `operation`, `headless`, `diag`, `firmware` or `configuration`"),
+            description = "Only of this part of the API"),
         ("status" = Option<StatusWord>, Query, description = "Only in this status"),
         PageParameters
     ),

@@ -83,6 +83,9 @@ words! {
         Diag = "diag",
         Firmware = "firmware",
         Configuration = "configuration",
+        Transfer = "transfer",
+        Rpc = "rpc",
+        Health = "health",
     }
 }
 

@@ -104,6 +104,7 @@ async fn read(store: &dyn Store, device: &Device, path: &str, at: Timestamp) -> 
         work: Work::Get { paths: vec![ReadPath::Parameter(path)] },
         requested_by: REQUESTED_BY.to_owned(),
         expires_at: None,
+        campaign: None,
     };
     match store.enqueue(device.key, new, Merge::SameUnstarted, at).await {
         Ok(_) => Ok(()),

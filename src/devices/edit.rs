@@ -5,6 +5,7 @@
 
 pub mod credentials;
 pub mod draft;
+mod firmware;
 mod settings;
 
 use std::time::Duration;
@@ -411,7 +412,7 @@ impl Editor<'_> {
 
     fn ordered(&self, work: Work, by: &str) -> NewTransaction {
         let expires_at = self.work_expires_after.map(|span| self.clock.now() + span);
-        NewTransaction { kind: Kind::Operation, work, requested_by: by.to_owned(), expires_at }
+        NewTransaction { kind: Kind::Operation, work, requested_by: by.to_owned(), expires_at, campaign: None }
     }
 }
 
@@ -422,6 +423,7 @@ fn configure(setting: Setting, by: &str) -> NewTransaction {
         work: Work::Configure(setting),
         requested_by: by.to_owned(),
         expires_at: None,
+        campaign: None,
     }
 }
 

@@ -267,6 +267,7 @@ impl Onboarding {
             work: Work::Configure(setting),
             requested_by: REQUESTED_BY.to_owned(),
             expires_at: None,
+            campaign: None,
         };
         match self.store.enqueue(key, new, Merge::SameUnstarted, at).await {
             // Its entry goes when the device has taken it: one write less for each new device.

@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use crate::model::device::Status;
 use crate::model::event::{Event, EventData};
-use crate::model::transaction::Kind;
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -56,7 +55,7 @@ fn data(data: &EventData) -> Value {
         EventData::ValueChange { path, old, new } => json!({ "path": path, "old": old, "new": new }),
         EventData::TransactionEnded { id, kind, operation, status, fault, requested_by } => json!({
             "id": id.0,
-            "kind": kind_word(*kind),
+            "kind": kind.as_str(),
             "operation": operation,
             "status": status.as_str(),
             "fault": fault.as_ref().map(|fault| json!({ "code": fault.code, "message": fault.message })),
@@ -85,6 +84,25 @@ fn data(data: &EventData) -> Value {
             "username": username,
             "reason": reason.as_str(),
         }),
+        EventData::Campaign { id, name, state, reason } => json!({
+            "id": id,
+            "name": name,
+            "state": state,
+            "reason": reason,
+        }),
+        EventData::HealthIssue { entry, code, severity, message } => json!({
+            "entry": format!("diag-{entry:03}"),
+            "code": code,
+            "severity": severity,
+            "message": message,
+        }),
+        EventData::DownloadRequested { file_type } => json!({ "file_type": file_type }),
+        EventData::DeploymentUnits { autonomous, command_key, done, failed } => json!({
+            "autonomous": autonomous,
+            "command_key": command_key,
+            "done": done,
+            "failed": failed,
+        }),
     }
 }
 
@@ -92,15 +110,5 @@ const fn status_word(status: Status) -> &'static str {
     match status {
         Status::Up => "Up",
         Status::Down => "Down",
-    }
-}
-
-const fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Operation => "operation",
-        Kind::Headless => "headless",
-        Kind::Diag => "diag",
-        Kind::Firmware => "firmware",
-        Kind::Configuration => "configuration",
     }
 }

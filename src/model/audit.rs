@@ -106,11 +106,23 @@ pub enum AuditResource {
     Location,
     /// A webhook.
     Webhook,
+    /// A test.
+    Diagnostic,
+    /// A diagnostic entry.
+    DiagnosticEntry,
+    /// A firmware image.
+    FirmwareImage,
+    /// A file of a device, or its transfer.
+    File,
+    /// A campaign.
+    Campaign,
+    /// One call of CWMP, or a discovery.
+    Rpc,
 }
 
 impl AuditResource {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Device,
         Self::Operation,
         Self::Headless,
@@ -120,6 +132,12 @@ impl AuditResource {
         Self::Organization,
         Self::Location,
         Self::Webhook,
+        Self::Diagnostic,
+        Self::DiagnosticEntry,
+        Self::FirmwareImage,
+        Self::File,
+        Self::Campaign,
+        Self::Rpc,
     ];
 
     /// The API's word for it.
@@ -135,6 +153,12 @@ impl AuditResource {
             Self::Organization => "organization",
             Self::Location => "location",
             Self::Webhook => "webhook",
+            Self::Diagnostic => "diagnostic",
+            Self::DiagnosticEntry => "diagnostic_entry",
+            Self::FirmwareImage => "firmware_image",
+            Self::File => "file",
+            Self::Campaign => "campaign",
+            Self::Rpc => "rpc",
         }
     }
 

@@ -13,6 +13,8 @@ use crate::types::secret::Sealed;
 use crate::types::time::Timestamp;
 use crate::types::value::XsdType;
 
+use super::call::RpcMethods;
+use super::file::ImageId;
 use super::inventory::LocationId;
 use super::wanted::{ConfigurationMark, WantedConfiguration};
 
@@ -78,7 +80,7 @@ pub struct Profile {
     /// Whether its sessions are traced.
     pub debug: bool,
     /// The wanted firmware image.
-    pub firmware_image: Option<u32>,
+    pub firmware_image: Option<ImageId>,
     /// The wanted periodic Inform interval in seconds; `None`: whatever the device has.
     pub update_frequency: Option<u32>,
     /// When the record was made.
@@ -95,6 +97,8 @@ pub struct Profile {
     pub wanted: WantedConfiguration,
     /// Counts the changes of this record that can change what the device is configured to.
     pub revision: u32,
+    /// Which methods the device has, once it was asked; forgotten when its software changes.
+    pub methods: Option<RpcMethods>,
 }
 
 impl Profile {
@@ -127,6 +131,7 @@ impl Profile {
             pending: Vec::new(),
             wanted: WantedConfiguration::default(),
             revision: 0,
+            methods: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, EmissionFlags, SoapPrefix};
-use crate::types::path::ParameterPath;
+use crate::types::path::{ObjectPath, ParameterPath};
 use crate::types::time::Timestamp;
 
 use super::device::{DEFAULT_TYPE, DeviceTypeId};
@@ -36,6 +36,14 @@ pub struct DeviceType {
     pub debug: bool,
     /// When the record was made.
     pub created: Timestamp,
+    /// How its devices scan for Wi-Fi networks, where they do it another way than TR-181 has it.
+    pub neighbor_scan: Option<NeighborScan>,
+    /// How often the health of its devices is checked by itself, in seconds; `None`: only when asked.
+    pub health_interval_secs: Option<u32>,
+    /// Numeric parameters of which the values are kept over time.
+    pub history_parameters: Vec<ParameterPath>,
+    /// Whether its devices are to log in when they fetch or send files.
+    pub file_login: FileLogin,
     /// Counts the changes of what is wanted: a device that was configured under another one is not up to date.
     pub revision: u32,
 }
@@ -56,6 +64,10 @@ impl DeviceType {
             update_frequency: None,
             emission: EmissionOverrides::default(),
             debug: false,
+            neighbor_scan: None,
+            health_interval_secs: None,
+            history_parameters: Vec::new(),
+            file_login: FileLogin::None,
             created: at,
             revision: 0,
         }
@@ -111,6 +123,34 @@ pub struct HealthParameter {
     pub code: String,
     /// Of the issue.
     pub message: String,
+}
+
+/// A vendor's own scan for Wi-Fi networks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighborScan {
+    /// The parameter that starts the scan and tells its state.
+    pub state: ParameterPath,
+    /// What is written to it.
+    pub start: String,
+    /// Its values, besides `Complete` and `Completed`, that mean that the scan is done.
+    pub done: Vec<String>,
+    /// The table of networks.
+    pub table: ObjectPath,
+    /// Which column holds what: a name of TR-181 (`SSID`, `BSSID`, `Channel`, `SignalStrength`, `OperatingFrequencyBand`,
+    /// `OperatingChannelBandwidth`, ...) and the device's own name of it, relative to a row.
+    pub columns: Vec<(String, String)>,
+}
+
+/// Whether devices have to log in to the file server, besides knowing the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum FileLogin {
+    /// The link suffices.
+    #[default]
+    None,
+    /// HTTP Basic.
+    Basic,
+    /// HTTP Digest.
+    Digest,
 }
 
 /// Flags of the emission profile that a type sets; `None`: as configured (cwmp.md §7.1).

@@ -183,6 +183,44 @@ pub enum EventData {
         /// Why.
         reason: RefusalReason,
     },
+    /// A campaign began, paused, stopped, ended.
+    Campaign {
+        /// Which.
+        id: u32,
+        /// For people.
+        name: Box<str>,
+        /// The API's word for the state that it is in now.
+        state: Box<str>,
+        /// Why, where it stopped by itself.
+        reason: Option<Box<str>>,
+    },
+    /// A health check found something.
+    HealthIssue {
+        /// The diagnostic entry.
+        entry: u32,
+        /// Of the issue.
+        code: Box<str>,
+        /// Of the issue.
+        severity: Box<str>,
+        /// Of the issue.
+        message: Box<str>,
+    },
+    /// `RequestDownload`: the device asks for a file.
+    DownloadRequested {
+        /// `1 Firmware Upgrade Image`, ...
+        file_type: Box<str>,
+    },
+    /// `DUStateChangeComplete` or `AutonomousDUStateChangeComplete`.
+    DeploymentUnits {
+        /// Whether the device did it by itself.
+        autonomous: bool,
+        /// Of the `ChangeDUState`; empty when autonomous.
+        command_key: Box<str>,
+        /// Units that are as they were to be.
+        done: u32,
+        /// Units that failed.
+        failed: u32,
+    },
 }
 
 /// Why someone was turned away.
@@ -233,11 +271,19 @@ pub enum EventKind {
     FirmwareChanged,
     /// See [`EventData::AuthenticationRefused`].
     AuthenticationRefused,
+    /// See [`EventData::Campaign`].
+    Campaign,
+    /// See [`EventData::HealthIssue`].
+    HealthIssue,
+    /// See [`EventData::DownloadRequested`].
+    DownloadRequested,
+    /// See [`EventData::DeploymentUnits`].
+    DeploymentUnits,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::FirstContact,
         Self::Bootstrap,
         Self::Boot,
@@ -250,6 +296,10 @@ impl EventKind {
         Self::BootstrapLoop,
         Self::FirmwareChanged,
         Self::AuthenticationRefused,
+        Self::Campaign,
+        Self::HealthIssue,
+        Self::DownloadRequested,
+        Self::DeploymentUnits,
     ];
 
     /// The API's word for it.
@@ -268,6 +318,10 @@ impl EventKind {
             Self::BootstrapLoop => "bootstrap_loop",
             Self::FirmwareChanged => "firmware_changed",
             Self::AuthenticationRefused => "authentication_refused",
+            Self::Campaign => "campaign",
+            Self::HealthIssue => "health_issue",
+            Self::DownloadRequested => "download_requested",
+            Self::DeploymentUnits => "deployment_units",
         }
     }
 
@@ -316,6 +370,10 @@ impl EventData {
             Self::BootstrapLoop => EventKind::BootstrapLoop,
             Self::FirmwareChanged { .. } => EventKind::FirmwareChanged,
             Self::AuthenticationRefused { .. } => EventKind::AuthenticationRefused,
+            Self::Campaign { .. } => EventKind::Campaign,
+            Self::HealthIssue { .. } => EventKind::HealthIssue,
+            Self::DownloadRequested { .. } => EventKind::DownloadRequested,
+            Self::DeploymentUnits { .. } => EventKind::DeploymentUnits,
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::path::{ObjectPath, ParameterPath};
 use crate::types::time::Timestamp;
 
+use super::transfer::TransferProgress;
 use super::wanted::ConfigurationMark;
 
 /// Saved before a call whose repetition could harm, and wherever a procedure waits across sessions.
@@ -18,6 +19,52 @@ pub struct Progress {
     pub second_try: bool,
     /// Types have to be read again before writing (after 9006).
     pub reread_types: bool,
+    /// It waited for the device and has been taken up again: claiming it is no new attempt.
+    pub resumed: bool,
+    /// When it is given up though it has begun; `None`: never by time.
+    pub deadline: Option<Timestamp>,
+    /// What a procedure of several sessions has to remember.
+    pub stage: Option<Box<Stage>>,
+}
+
+/// What a procedure of several sessions has to remember.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Of a test.
+    Test(TestProgress),
+    /// Of a file transfer.
+    Transfer(TransferProgress),
+    /// Of a discovery.
+    Discovery(DiscoveryProgress),
+    /// Of a call whose effect shows later.
+    Call(CallProgress),
+}
+
+/// How far a test has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TestProgress {
+    /// The object that the test is made with.
+    pub object: Box<str>,
+    /// When the device was told to run it.
+    pub requested_at: Option<Timestamp>,
+    /// Whether the device has said that a test is done since.
+    pub reported: bool,
+}
+
+/// How far a discovery has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DiscoveryProgress {
+    /// Objects below which it still has to be looked.
+    pub open: Vec<Box<str>>,
+    /// Names found so far.
+    pub found: u32,
+}
+
+/// How far a call has come whose effect shows later.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CallProgress {
+    /// When the device confirmed it.
+    pub confirmed_at: Option<Timestamp>,
 }
 
 /// A call whose answer is not recorded yet.
@@ -69,6 +116,21 @@ pub enum InFlight {
         table: ObjectPath,
         /// Instance numbers before the call.
         before: Vec<u32>,
+    },
+    /// `SetParameterValues` that starts a test.
+    StartTest {
+        /// When it was sent.
+        at: Timestamp,
+    },
+    /// `Download`, `ScheduleDownload` or `Upload`.
+    Transfer {
+        /// When it was sent.
+        at: Timestamp,
+    },
+    /// A call that changes the device.
+    Call {
+        /// When it was sent.
+        at: Timestamp,
     },
     /// The values of a wanted row that was added, its key among them.
     WantedFill {

@@ -8,8 +8,12 @@ use crate::types::secret::{MaybeSealed, Sealed, Secret};
 use crate::types::time::Timestamp;
 use crate::types::value::{ValueKind, XsdType};
 
+use super::call::Call;
+use super::campaign::CampaignId;
 use super::device::Setting;
+use super::diagnostic::{DiagnosticKind, DiagnosticOrder};
 use super::procedure::Progress;
+use super::transfer::{DownloadOrder, FileRef, UploadOrder};
 use super::wanted::{Open, Unopenable, opened};
 
 /// What the device is to do.
@@ -47,6 +51,28 @@ pub enum Work {
     DeviceFactory,
     /// Bring one of acsd's own settings to the device; its values are in the profile, so that no secret is queued.
     Configure(Setting),
+    /// Run a test and read its results.
+    Diagnose(Box<DiagnosticOrder>),
+    /// Fetch a file.
+    Download(Box<DownloadOrder>),
+    /// Send a file.
+    Upload(Box<UploadOrder>),
+    /// One call of CWMP.
+    Call(Box<Call>),
+    /// Learn which parameters and objects there are, below here; `None`: all.
+    Discover {
+        /// Where to begin.
+        below: Option<ObjectPath>,
+    },
+}
+
+/// What only one transaction of a device may be about at a time: the next one waits until it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// A device has one object for each test.
+    Test(DiagnosticKind),
+    /// A device is flashed with one image at a time.
+    Firmware,
 }
 
 impl Work {
@@ -54,7 +80,8 @@ impl Work {
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
-            Self::Get { .. } => true,
+            Self::Get { .. } | Self::Discover { .. } => true,
+            Self::Call(call) => call.only_reads(),
             Self::Set { .. }
             | Self::AddObject { .. }
             | Self::DeleteObject { .. }
@@ -63,7 +90,10 @@ impl Work {
             | Self::Sync
             | Self::Reconfigure
             | Self::DeviceFactory
-            | Self::Configure(_) => false,
+            | Self::Configure(_)
+            | Self::Diagnose(_)
+            | Self::Download(_)
+            | Self::Upload(_) => false,
         }
     }
 
@@ -81,6 +111,22 @@ impl Work {
             Self::Reconfigure => "reconf",
             Self::DeviceFactory => "device_factory",
             Self::Configure(setting) => setting.as_str(),
+            Self::Diagnose(order) => order.kind.as_str(),
+            Self::Download(order) if order.windows.is_empty() => "Download",
+            Self::Download(_) => "ScheduleDownload",
+            Self::Upload(_) => "Upload",
+            Self::Call(call) => call.method(),
+            Self::Discover { .. } => "discover",
+        }
+    }
+
+    /// What no other transaction of the device may be about meanwhile.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Diagnose(order) => Some(Slot::Test(order.kind)),
+            Self::Download(order) => matches!(order.file, FileRef::Image(_)).then_some(Slot::Firmware),
+            _ => None,
         }
     }
 
@@ -98,6 +144,16 @@ impl Work {
                 let mut hidden = values.iter_mut().filter(|value| value.is_hidden(table));
                 hidden.try_for_each(|value| value.value.seal(&seal))
             }),
+            Self::Download(order) => match &mut order.file {
+                FileRef::Elsewhere(file) => file.password.seal(&seal),
+                FileRef::Image(_) | FileRef::Stored(_) => Ok(()),
+            },
+            Self::Call(call) => match &mut **call {
+                Call::ChangeDuState { operations } => {
+                    operations.iter_mut().try_for_each(|operation| operation.password.seal(&seal))
+                }
+                _ => Ok(()),
+            },
             Self::Get { .. }
             | Self::DeleteObject { .. }
             | Self::Reboot
@@ -105,7 +161,10 @@ impl Work {
             | Self::Sync
             | Self::Reconfigure
             | Self::DeviceFactory
-            | Self::Configure(_) => Ok(()),
+            | Self::Configure(_)
+            | Self::Diagnose(_)
+            | Self::Upload(_)
+            | Self::Discover { .. } => Ok(()),
         }
     }
 
@@ -132,6 +191,18 @@ impl Work {
                     clear.objects.push(NewObject { table: table.clone(), values });
                 }
             }
+            Self::Download(order) => {
+                if let FileRef::Elsewhere(file) = &order.file {
+                    clear.passwords.push(opened(&file.password, open, || "password".to_owned())?);
+                }
+            }
+            Self::Call(call) => {
+                if let Call::ChangeDuState { operations } = &**call {
+                    for operation in operations {
+                        clear.passwords.push(opened(&operation.password, open, || "password".to_owned())?);
+                    }
+                }
+            }
             Self::Get { .. }
             | Self::DeleteObject { .. }
             | Self::Reboot
@@ -139,7 +210,10 @@ impl Work {
             | Self::Sync
             | Self::Reconfigure
             | Self::DeviceFactory
-            | Self::Configure(_) => {}
+            | Self::Configure(_)
+            | Self::Diagnose(_)
+            | Self::Upload(_)
+            | Self::Discover { .. } => {}
         }
         Ok(clear)
     }
@@ -153,6 +227,8 @@ pub struct OpenWork {
     pub assignments: Vec<Assignment<String>>,
     /// Of a [`Work::AddObject`].
     pub objects: Vec<NewObject<String>>,
+    /// Of a [`Work::Download`] from elsewhere; of a `ChangeDUState`, one for each operation. Empty: none is needed.
+    pub passwords: Vec<String>,
 }
 
 /// One parameter to write.
@@ -217,6 +293,29 @@ pub enum Kind {
     Firmware,
     /// acsd's own settings and wanted configuration.
     Configuration,
+    /// A file fetched or sent that is no firmware.
+    Transfer,
+    /// One call of CWMP, or a discovery.
+    Rpc,
+    /// What a health check reads.
+    Health,
+}
+
+impl Kind {
+    /// The API's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operation => "operation",
+            Self::Headless => "headless",
+            Self::Diag => "diag",
+            Self::Firmware => "firmware",
+            Self::Configuration => "configuration",
+            Self::Transfer => "transfer",
+            Self::Rpc => "rpc",
+            Self::Health => "health",
+        }
+    }
 }
 
 /// Where a transaction stands, as the API shows it.
@@ -293,6 +392,12 @@ pub enum WaitReason {
     Diagnostics,
     /// `TransferComplete`.
     Transfer,
+    /// The new software after `TransferComplete`.
+    NewSoftware,
+    /// `M ScheduleInform`.
+    ScheduledInform,
+    /// `DUStateChangeComplete`.
+    DuStateChange,
 }
 
 /// One row of the ledger.
@@ -328,6 +433,8 @@ pub struct Transaction {
     pub note: Option<String>,
     /// Who asked: a token's name, or `acsd`.
     pub requested_by: String,
+    /// The campaign that it belongs to.
+    pub campaign: Option<CampaignId>,
     /// What has been done so far.
     pub progress: Progress,
 }
@@ -381,6 +488,8 @@ pub struct NewTransaction {
     pub requested_by: String,
     /// When it is given up unstarted.
     pub expires_at: Option<Timestamp>,
+    /// The campaign that it belongs to.
+    pub campaign: Option<CampaignId>,
 }
 
 impl Transaction {
@@ -396,6 +505,19 @@ impl Transaction {
             Phase::Waiting { reason, until } => Some(format!("{}, until {until}", reason.as_str())),
             Phase::Running | Phase::Ended => None,
         }
+    }
+
+    /// Takes up again what waited for the device: it may be claimed, which is no new attempt.
+    pub fn resume(&mut self) {
+        self.phase = Phase::Ready { not_before: None };
+        self.progress.resumed = true;
+    }
+
+    /// The older one among a device's live transactions that has to end before this one may begin.
+    #[must_use]
+    pub fn held_by<'t>(&self, live: &'t [Self]) -> Option<&'t Self> {
+        let slot = self.work.slot()?;
+        live.iter().take_while(|other| other.id < self.id).find(|other| other.work.slot() == Some(slot))
     }
 
     /// Notes how the present attempt ended.
@@ -416,6 +538,9 @@ impl WaitReason {
             Self::Bootstrap => "the device to come back from the factory reset",
             Self::Diagnostics => "the test to finish on the device",
             Self::Transfer => "the file transfer to finish",
+            Self::NewSoftware => "the device to come back with its new software",
+            Self::ScheduledInform => "the Inform that was scheduled",
+            Self::DuStateChange => "the deployment units to be changed",
         }
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use crate::model::campaign::{Campaign, CampaignId};
 use crate::model::device::{DeviceTypeId, OrganizationId};
 use crate::model::device_type::DeviceType;
+use crate::model::file::{FirmwareImage, ImageId, StoredFile, StoredFileId};
 use crate::model::inventory::{Location, LocationId, Organization};
 use crate::model::webhook::Webhook;
 
@@ -52,6 +54,15 @@ pub trait CatalogueStore: Send + Sync {
 
     /// Where events are pushed to.
     fn webhooks(&self) -> &dyn Catalogue<Webhook>;
+
+    /// Files that devices fetch.
+    fn firmware_images(&self) -> &dyn Catalogue<FirmwareImage>;
+
+    /// Files that devices have sent.
+    fn stored_files(&self) -> &dyn Catalogue<StoredFile>;
+
+    /// Operations for many devices.
+    fn campaigns(&self) -> &dyn Catalogue<Campaign>;
 }
 
 /// Why a record was not added.
@@ -81,6 +92,27 @@ impl dyn Catalogue<Organization> + '_ {
 impl dyn Catalogue<DeviceType> + '_ {
     /// By its typed number.
     pub fn of(&self, id: DeviceTypeId) -> Option<Arc<DeviceType>> {
+        self.get(id.0)
+    }
+}
+
+impl dyn Catalogue<FirmwareImage> + '_ {
+    /// By its typed number.
+    pub fn of(&self, id: ImageId) -> Option<Arc<FirmwareImage>> {
+        self.get(id.0)
+    }
+}
+
+impl dyn Catalogue<StoredFile> + '_ {
+    /// By its typed number.
+    pub fn of(&self, id: StoredFileId) -> Option<Arc<StoredFile>> {
+        self.get(id.0)
+    }
+}
+
+impl dyn Catalogue<Campaign> + '_ {
+    /// By its typed number.
+    pub fn of(&self, id: CampaignId) -> Option<Arc<Campaign>> {
         self.get(id.0)
     }
 }

@@ -9,7 +9,10 @@
 //! | `history` | transaction | an ended transaction, with its results if they are small; void while the queue has it live |
 //! | `results` | transaction | its results, if they are large |
 //! | `tokens` | token | API token |
-//! | `organizations`, `types`, `locations`, `webhooks` | number | what operators keep |
+//! | `organizations`, `types`, `locations`, `webhooks`, `images`, `files`, `campaigns` | number | what operators keep |
+//! | `members` | campaign, device | how a campaign stands with a device |
+//! | `entries` | number | a diagnostic entry |
+//! | `series` | device | values of numeric parameters over time |
 //! | `events`, `audit` | number | an entry of the log |
 //! | `traces` | device, number | a recorded session |
 //! | `gone` | device | nothing: the device is being removed, whatever is left of it is to be deleted |
@@ -37,6 +40,12 @@ pub(super) enum Table {
     DeviceTypes,
     Locations,
     Webhooks,
+    Images,
+    Files,
+    Campaigns,
+    Members,
+    Entries,
+    Series,
     Events,
     Audit,
     Traces,
@@ -46,7 +55,7 @@ pub(super) enum Table {
 
 impl Table {
     /// All.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Devices,
         Self::Profiles,
         Self::Queues,
@@ -58,6 +67,12 @@ impl Table {
         Self::DeviceTypes,
         Self::Locations,
         Self::Webhooks,
+        Self::Images,
+        Self::Files,
+        Self::Campaigns,
+        Self::Members,
+        Self::Entries,
+        Self::Series,
         Self::Events,
         Self::Audit,
         Self::Traces,
@@ -77,8 +92,13 @@ impl Table {
             | Self::DeviceTypes
             | Self::Locations
             | Self::Webhooks
+            | Self::Images
+            | Self::Files
+            | Self::Campaigns
+            | Self::Entries
+            | Self::Series
             | Self::Gone => Some(4),
-            Self::History | Self::Results | Self::Events | Self::Audit => Some(8),
+            Self::History | Self::Results | Self::Members | Self::Events | Self::Audit => Some(8),
             Self::Traces => Some(12),
             Self::Meta => None,
         }
@@ -99,6 +119,12 @@ impl Table {
             Self::DeviceTypes => "types",
             Self::Locations => "locations",
             Self::Webhooks => "webhooks",
+            Self::Images => "images",
+            Self::Files => "files",
+            Self::Campaigns => "campaigns",
+            Self::Members => "members",
+            Self::Entries => "entries",
+            Self::Series => "series",
             Self::Events => "events",
             Self::Audit => "audit",
             Self::Traces => "traces",

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::transaction::{NewTransaction, Phase, Transaction, TransactionStatus};
+use crate::model::transaction::{NewTransaction, Phase, Transaction, TransactionStatus, VariableResult};
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
-use super::Merge;
+use super::{Merge, TransactionEdit};
 
 /// What waits and what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,6 +64,7 @@ pub(super) fn startable_until(transaction: &Transaction) -> Option<Timestamp> {
 pub(super) fn deadline(transaction: &Transaction) -> Option<Timestamp> {
     match transaction.phase {
         Phase::Waiting { until, .. } => Some(until),
+        Phase::Ready { .. } if transaction.status == TransactionStatus::InProgress => transaction.progress.deadline,
         Phase::Ready { .. } => startable_until(transaction),
         Phase::Running | Phase::Ended => None,
     }
@@ -115,6 +116,7 @@ impl QueueDocument {
             fault: None,
             note: None,
             requested_by: new.requested_by,
+            campaign: new.campaign,
             progress: crate::model::procedure::Progress::default(),
         };
         self.live.push(transaction.clone());
@@ -123,16 +125,19 @@ impl QueueDocument {
 
     /// The oldest that may run, not among `skip`.
     pub(super) fn claimable(&self, skip: &[TransactionId], at: Timestamp) -> Option<&Transaction> {
-        self.live.iter().find(|t| may_run(t, at) && !skip.contains(&t.id))
+        self.live.iter().find(|t| may_run(t, at) && !skip.contains(&t.id) && t.held_by(&self.live).is_none())
     }
 
     /// The oldest that may run, not among `skip`: started, or taken up again.
     pub(super) fn claim(&mut self, skip: &[TransactionId], at: Timestamp) -> Option<Transaction> {
-        let found = self.live.iter_mut().find(|t| may_run(t, at) && !skip.contains(&t.id))?;
+        let id = self.claimable(skip, at)?.id;
+        let found = self.live.iter_mut().find(|t| t.id == id)?;
         found.phase = Phase::Running;
         found.status = TransactionStatus::InProgress;
         found.started_at.get_or_insert(at);
-        found.attempts = found.attempts.saturating_add(1);
+        if !std::mem::take(&mut found.progress.resumed) {
+            found.attempts = found.attempts.saturating_add(1);
+        }
         Some(found.clone())
     }
 
@@ -145,6 +150,19 @@ impl QueueDocument {
             *slot = transaction.clone();
         }
         true
+    }
+
+    /// Changes a live transaction as it is now; one that is in a final status then leaves the queue. `None`: it is not live.
+    pub(super) fn amend(
+        &mut self,
+        id: TransactionId,
+        edit: TransactionEdit<'_>,
+    ) -> Option<(Transaction, Vec<VariableResult>)> {
+        let at = self.position(id)?;
+        let mut amended = self.live.get(at)?.clone();
+        let results = edit(&mut amended);
+        self.save(&amended);
+        Some((amended, results))
     }
 
     /// Withdraws what has not started.
@@ -182,7 +200,10 @@ impl QueueDocument {
             return None;
         }
         if matches!(found.phase, Phase::Waiting { .. }) {
-            found.phase = Phase::Ready { not_before: None };
+            found.resume();
+            return Some(found.clone());
+        }
+        if found.status == TransactionStatus::InProgress {
             return Some(found.clone());
         }
         let ended = Transaction {

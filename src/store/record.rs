@@ -286,6 +286,7 @@ mod tests {
             work: Work::Reboot,
             requested_by: "op".to_owned(),
             expires_at: Some(Timestamp(3)),
+            campaign: None,
         };
         queue.enqueue(DeviceKey(7), new, Merge::Never, Timestamp(2), 1, || TransactionId(9));
         let result = VariableResult {
@@ -341,7 +342,7 @@ mod tests {
             ("audit", encode(&audit, 0), "01020208000001740401330001027b7d0172"),
             ("webhook", encode(&webhook, 0), "01010175010701010200010002050000000000"),
             ("state", encode(&state, 0), "01010630304430394503494744013100000200000000000000000000000000000000000000"),
-            ("queue", encode(&queue, 0), "010109070104000000040106000000000000026f7000000000"),
+            ("queue", encode(&queue, 0), "010109070104000000040106000000000000026f700000000000000000"),
             ("results", encode(&vec![result], 0), "01010103442e410101760101010200"),
         ];
         for (what, bytes, hexadecimal) in table {

@@ -3,24 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::connreq::wake::Waker;
-use crate::cwmp::message::inform::EventStruct;
+use crate::cwmp::message::Request;
 use crate::devices::presence::Presence;
+use crate::model::campaign::CampaignId;
 use crate::model::device::Device;
-use crate::model::transaction::{NewTransaction, Transaction, TransactionFault, VariableResult, Work};
+use crate::model::transaction::{Kind, NewTransaction, Transaction, VariableResult};
 use crate::store::{CancelError, EnqueueError, Merge, Store, StoreError};
 use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::{Clock, Timestamp};
 
+use super::plan::news::{self, News};
 use super::plan::{self, Ending, Step};
 
 /// How often overdue work is looked for.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 /// How much of it at a time.
 const TEND_BATCH: usize = 1_000;
+/// Ends that a slow listener may be behind.
+const ENDS_MAX: usize = 4_096;
 
 /// The scheduling service.
 pub struct Queue {
@@ -28,6 +33,20 @@ pub struct Queue {
     clock: Arc<dyn Clock>,
     presence: Arc<Presence>,
     waker: Arc<Waker>,
+    ends: broadcast::Sender<End>,
+}
+
+/// That a transaction has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Which.
+    pub id: TransactionId,
+    /// Whose.
+    pub device: DeviceKey,
+    /// Which part of the API it belongs to.
+    pub kind: Kind,
+    /// The campaign that it belongs to.
+    pub campaign: Option<CampaignId>,
 }
 
 /// Why work was not scheduled.
@@ -45,7 +64,7 @@ impl Queue {
     /// Over a store; `waker` calls the devices that get work.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, presence: Arc<Presence>, waker: Arc<Waker>) -> Self {
-        Self { store, clock, presence, waker }
+        Self { store, clock, presence, waker, ends: broadcast::Sender::new(ENDS_MAX) }
     }
 
     /// Puts work into the device's queue and has the device called. Durable when it returns.
@@ -84,8 +103,7 @@ impl Queue {
     /// [`CancelError`].
     pub async fn cancel(&self, id: TransactionId) -> Result<Transaction, CancelError> {
         let transaction = self.store.cancel(id, self.clock.now()).await?;
-        count_end(&transaction);
-        self.presence.ended.fire(id);
+        self.announce(&transaction);
         Ok(transaction)
     }
 
@@ -95,28 +113,70 @@ impl Queue {
     /// [`StoreError`]; the transaction is then still live.
     pub async fn settle(&self, transaction: &Transaction, results: &[VariableResult]) -> Result<(), StoreError> {
         self.store.settle(transaction, results).await?;
-        count_end(transaction);
-        self.presence.ended.fire(transaction.id);
+        self.announce(transaction);
         Ok(())
     }
 
-    /// Ends the restarts that an Inform with these events shows to have happened. Durable when it returns.
+    /// Lets the transactions that wait for their device know of an Inform: restarts have happened, tests are done, files
+    /// were transferred. Durable when it returns.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn confirm_restarts(
-        &self,
-        device: DeviceKey,
-        events: &[EventStruct<'_>],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        for mut transaction in self.store.live(device).await? {
-            if let Some(ending) = plan::confirmed_by_inform(&transaction, events) {
-                plan::book(&mut transaction, &Step::End(ending), now);
-                self.settle(&transaction, &[]).await?;
-            }
+    pub async fn informed(&self, device: DeviceKey, news: &News<'_>) -> Result<(), StoreError> {
+        for transaction in self.store.live(device).await? {
+            self.tell(&transaction, |transaction| news::informed(transaction, news)).await?;
         }
         Ok(())
+    }
+
+    /// Lets them know of a call that the CPE has made: `TransferComplete`, `DUStateChangeComplete`. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the CPE's call must not be answered then.
+    pub async fn called(&self, device: DeviceKey, request: &Request<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let live = self.store.live(device).await?;
+        let may_be_meant = |transaction: &&Transaction| transaction.progress.stage.is_some();
+        let others = live.iter().filter(may_be_meant).count().saturating_sub(1);
+        for transaction in &live {
+            self.tell(transaction, |transaction| news::called(transaction, request, others, at)).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a live transaction react, in one step, and announces its end. Without I/O when it does not react.
+    async fn tell(
+        &self,
+        transaction: &Transaction,
+        react: impl Fn(&mut Transaction) -> Vec<VariableResult> + Send,
+    ) -> Result<(), StoreError> {
+        let mut told = transaction.clone();
+        react(&mut told);
+        if told == *transaction {
+            return Ok(());
+        }
+        // Asked again of the transaction as it is then: it may have moved on meanwhile.
+        let amended = self.store.amend(transaction.device, transaction.id, Box::new(react)).await?;
+        if let Some(ended) = amended.filter(|amended| amended.status.is_final()) {
+            self.announce(&ended);
+        }
+        Ok(())
+    }
+
+    /// Ends of transactions that belong to a campaign or a health check, from now on. Whoever falls behind misses some, and
+    /// has to look at the ledger.
+    #[must_use]
+    pub fn ends(&self) -> broadcast::Receiver<End> {
+        self.ends.subscribe()
+    }
+
+    fn announce(&self, ended: &Transaction) {
+        count_end(ended);
+        self.presence.ended.fire(ended.id);
+        if ended.campaign.is_some() || ended.kind == Kind::Health {
+            let end = End { id: ended.id, device: ended.device, kind: ended.kind, campaign: ended.campaign };
+            // Nobody listening is fine.
+            let _heard_by = self.ends.send(end);
+        }
     }
 
     /// Ends what has waited too long: work that expired unstarted, and restarts that never came back. Runs until told to
@@ -143,15 +203,14 @@ impl Queue {
     async fn tend_to(&self, overdue: Vec<Transaction>, now: Timestamp) {
         for mut transaction in overdue {
             if transaction.status.is_final() {
-                count_end(&transaction);
-                self.presence.ended.fire(transaction.id);
+                self.announce(&transaction);
                 continue;
             }
-            let words = match transaction.work {
-                Work::FactoryReset => "the device did not report 0 BOOTSTRAP after the factory reset in time",
-                _ => "the device did not come back from the reboot in time",
+            let Some(fault) = news::overdue(&transaction, now) else {
+                // Resumed: its procedure looks at how things are.
+                self.waker.wake(transaction.device);
+                continue;
             };
-            let fault = TransactionFault { code: 0, message: words.to_owned() };
             plan::book(&mut transaction, &Step::End(Ending::Failed(fault)), now);
             if let Err(error) = self.settle(&transaction, &[]).await {
                 tracing::error!(%error, transaction.id = %transaction.id, "an overdue transaction was not settled");

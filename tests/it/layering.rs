@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rank and modules; the longest prefix of a path decides.
-const LAYERS: [(u32, &[&str]); 21] = [
+const LAYERS: [(u32, &[&str]); 25] = [
     (0, &["types"]),
     (10, &["cwmp", "cwmp::message", "cwmp::fault", "cwmp::version", "cwmp::emission"]),
     (10, &["auth"]),
@@ -29,11 +29,15 @@ const LAYERS: [(u32, &[&str]); 21] = [
     (20, &["store"]),
     (25, &["telemetry"]),
     (28, &["events"]),
+    (28, &["files"]),
+    (28, &["diagnostics"]),
     (30, &["devices"]),
     (32, &["connreq"]),
     (34, &["tasks"]),
     (36, &["devices::edit", "devices::inventory", "devices::keeper"]),
     (36, &["webhooks"]),
+    (36, &["health"]),
+    (38, &["campaigns"]),
     (40, &["acs"]),
     (40, &["api"]),
     (50, &["config"]),

@@ -13,11 +13,12 @@ use crate::cwmp::message::inform::Inform;
 use crate::cwmp::message::{Body, Envelope, Fault, Header, Request, Response};
 use crate::cwmp::session::{Action, Outcome, Session};
 use crate::devices::classify;
-use crate::devices::keeper::upkeep::{Occasion, Wake};
+use crate::devices::keeper::upkeep::{Occasion, Wake, type_of};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
 use crate::model::device::Device;
 use crate::model::event::RefusalReason;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
+use crate::tasks::plan::news::News;
 use crate::telemetry::names;
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceIdentity, DeviceKey};
@@ -309,8 +310,9 @@ impl Inner {
         }
         let device = self.keep_configured(device, &learned, now).await?;
         // Last, so that whoever sees a factory reset completed finds the work that puts the device right again.
-        if [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| has(inform, code)) {
-            self.services.queue.confirm_restarts(device.key, &inform.events, now).await?;
+        let news = News { at: now, events: &inform.events, software_version: &device.state.software_version };
+        if news.may_matter() {
+            self.services.queue.informed(device.key, &news).await?;
         }
         self.services.presence.informed.fire(device.key);
         Ok(device)
@@ -360,10 +362,12 @@ impl Inner {
             connection: post.connection,
             opened_by,
             address: post.peer.ip(),
+            called_at: (post.host.clone(), post.transport),
             cookie_seen: false,
             running: None,
             known: HashMap::new(),
             wanted: None,
+            device_type: type_of(&*self.services.store, &device.profile),
             wanted_login: None,
             tried: Vec::new(),
             faults_told: 0,

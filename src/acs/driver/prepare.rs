@@ -39,7 +39,12 @@ impl Inner {
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset => None,
+            | Work::FactoryReset
+            | Work::Diagnose(_)
+            | Work::Download(_)
+            | Work::Upload(_)
+            | Work::Call(_)
+            | Work::Discover { .. } => None,
         };
         let wanted = fresh.as_ref().map(|device| self.wanted(device, &transaction.work, live.flags)).transpose();
         let clear = match wanted.and_then(|wanted| Ok((wanted, transaction.work.open(&|sealed| self.unseal(sealed))?)))
@@ -75,7 +80,12 @@ impl Inner {
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset => Vec::new(),
+            | Work::FactoryReset
+            | Work::Diagnose(_)
+            | Work::Download(_)
+            | Work::Upload(_)
+            | Work::Call(_)
+            | Work::Discover { .. } => Vec::new(),
         };
         live.known = known.into_iter().flatten().map(|parameter| (parameter.path.clone(), parameter)).collect();
         if transaction.work == Work::Configure(Setting::Credentials) {
@@ -101,7 +111,12 @@ impl Inner {
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
-            | Work::FactoryReset => None,
+            | Work::FactoryReset
+            | Work::Diagnose(_)
+            | Work::Download(_)
+            | Work::Upload(_)
+            | Work::Call(_)
+            | Work::Discover { .. } => None,
         };
         let Some(effective) = effective else { return Ok(None) };
         let configured = device.state.configured;
@@ -146,7 +161,11 @@ fn fixed_paths(wanted: &Wanted) -> Vec<&str> {
             let attributes = attributes.iter().map(|wanted| wanted.path.as_str());
             parameters.iter().map(|wanted| wanted.path.as_str()).chain(attributes).collect()
         }
-        Wanted::Login { .. } | Wanted::Interval { .. } | Wanted::Location { .. } => Vec::new(),
+        Wanted::Login { .. }
+        | Wanted::Interval { .. }
+        | Wanted::Location { .. }
+        | Wanted::Transfer(_)
+        | Wanted::NoTransfer(_) => Vec::new(),
     }
 }
 
@@ -160,6 +179,9 @@ pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timesta
         jitter: jitter(),
         known: &live.known,
         wanted: live.wanted.as_ref(),
+        methods: live.snapshot.profile.methods.as_ref(),
+        software_version: &live.snapshot.state.software_version,
+        device_type: &live.device_type,
         limits: &config.plan,
     }
 }

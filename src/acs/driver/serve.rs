@@ -8,6 +8,8 @@ use crate::cwmp::message::cpe::KickedResponse;
 use crate::cwmp::message::{Body, Fault, Header, Method, Request, Response, Text};
 use crate::devices::onboard::OnboardError;
 use crate::events;
+use crate::store::StoreError;
+use crate::tasks::plan::news;
 use crate::telemetry::names;
 
 use super::super::exchange::Answer;
@@ -31,6 +33,10 @@ impl Inner {
     /// `TransferComplete` is delivered for ever (cwmp.md §4.10).
     pub(super) async fn serve(&self, live: &mut Live, id: Option<Text<'_>>, request: &Request<'_>) -> Answer {
         let method = request.method();
+        if let Err(error) = self.take_report(live, request).await {
+            // Not confirmed: the CPE reports it again.
+            return Self::unavailable(&OnboardError::Store(error));
+        }
         let recorded = events::transfer(&*self.services.store, &live.snapshot.profile, self.now(), request).await;
         if let Err(error) = recorded {
             // Not confirmed: the CPE reports it again.
@@ -40,15 +46,7 @@ impl Inner {
             Request::GetRpcMethods => Body::Response(Response::GetRpcMethods(MethodList {
                 methods: SERVED.iter().map(|method| Cow::Borrowed(method.name())).collect(),
             })),
-            Request::TransferComplete(complete) => {
-                tracing::info!(
-                    device.id = %live.device,
-                    fault = complete.fault.code,
-                    "device {} reports a finished transfer that acsd did not start",
-                    live.device
-                );
-                Body::Response(Response::TransferComplete)
-            }
+            Request::TransferComplete(_) => Body::Response(Response::TransferComplete),
             Request::AutonomousTransferComplete(_) => Body::Response(Response::AutonomousTransferComplete),
             Request::RequestDownload(_) => Body::Response(Response::RequestDownload),
             Request::Kicked(kicked) => {
@@ -62,6 +60,25 @@ impl Inner {
         let result = if matches!(body, Body::Fault(_)) { "fault" } else { "ok" };
         metrics::counter!(names::CPE_CALLS, "rpc" => method.name(), "result" => result).increment(1);
         reply(live, id, &body)
+    }
+
+    /// Tells the transactions of the device what the CPE reports. One that this very session carries out, whose call the CPE
+    /// has not answered yet, is told as it runs.
+    async fn take_report(&self, live: &mut Live, request: &Request<'_>) -> Result<(), StoreError> {
+        if !matches!(request, Request::TransferComplete(_) | Request::DuStateChangeComplete(_)) {
+            return Ok(());
+        }
+        let now = self.now();
+        if let Some(mut running) = live.running.take() {
+            let results = news::called(&mut running.transaction, request, 0, now);
+            if running.transaction.status.is_final() {
+                running.results.extend(results);
+                self.settle_reported(running, now).await;
+            } else {
+                live.running = Some(running);
+            }
+        }
+        self.services.queue.called(live.device, request, now).await
     }
 
     /// A method that no CWMP version has.

@@ -5,6 +5,7 @@ use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
 use crate::devices::keeper::upkeep::{Occasion, Wake, Written};
 use crate::events;
+use crate::model::call::RpcMethods;
 use crate::model::device::{DataModel, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
 use crate::model::wanted::ConfigurationMark;
@@ -160,6 +161,9 @@ impl Inner {
     /// Takes what a procedure learned into the parameter tree. Repeated by the device, so not waited for. `noted` is the
     /// interval that the record certainly has already.
     async fn keep_learned(&self, running: &mut Running, device: DeviceKey, noted: Option<u32>, now: Timestamp) {
+        if let Some(methods) = running.methods.take() {
+            self.note_methods(device, methods).await;
+        }
         let patch = std::mem::take(&mut running.learned);
         if patch.forget.is_empty() && patch.learn.is_empty() {
             return;
@@ -184,6 +188,14 @@ impl Inner {
         }
         if is_classified {
             self.classify_again(device, now).await;
+        }
+    }
+
+    /// The device has said which methods it has.
+    async fn note_methods(&self, device: DeviceKey, methods: RpcMethods) {
+        let edit = Box::new(move |profile: &mut Profile| profile.methods = Some(methods));
+        if let Err(error) = self.services.store.edit_profile(device, edit).await {
+            tracing::error!(%error, device.id = %device, "the methods of device {device} were not kept");
         }
     }
 
@@ -234,6 +246,11 @@ impl Inner {
         if is_configuration(&transaction.work) {
             self.tend_again(transaction.device, now).await;
         }
+    }
+
+    /// A transaction has ended by what the CPE reported, before its call was answered.
+    pub(super) async fn settle_reported(&self, running: Running, now: Timestamp) {
+        self.settle(running, Brought::default(), now).await;
     }
 
     /// What is wanted may have changed while it was brought.
@@ -288,7 +305,12 @@ impl Inner {
             | Work::DeleteObject { .. }
             | Work::Reboot
             | Work::FactoryReset
-            | Work::DeviceFactory => return,
+            | Work::DeviceFactory
+            | Work::Diagnose(_)
+            | Work::Download(_)
+            | Work::Upload(_)
+            | Work::Call(_)
+            | Work::Discover { .. } => return,
         };
         if let Err(error) = self.services.store.edit_profile(device, edit).await {
             tracing::error!(%error, device.id = %device, "the record of device {device} was not brought up to date");
@@ -366,7 +388,7 @@ impl Brought {
     fn mark(&self) -> Option<ConfigurationMark> {
         match &self.wanted {
             Some(Wanted::Configuration { effective, .. }) => Some(effective.mark),
-            Some(Wanted::Login { .. } | Wanted::Interval { .. } | Wanted::Location { .. }) | None => None,
+            Some(_) | None => None,
         }
     }
 }

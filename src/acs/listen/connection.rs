@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
 use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -188,6 +188,7 @@ impl<E: Exchange> Served<E> {
             cookie: cookie::from_headers(&head.headers),
             authorization: authorization(&head.headers),
             target: target(&head.uri),
+            host: head.headers.get(HOST).cloned(),
             charset: charset(&head.headers),
             body: received.bytes,
         };

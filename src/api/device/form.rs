@@ -12,6 +12,7 @@ use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
 use crate::devices::edit::{Operation, shown_update_frequency};
 use crate::devices::inventory::{Reference, References};
 use crate::model::device::{DEFAULT_ORGANIZATION, DEFAULT_TYPE, Device, DeviceTypeId, OrganizationId};
+use crate::model::file::ImageId;
 use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
@@ -251,7 +252,7 @@ fn read_fields(fields: &mut Fields) -> DevicePatch {
         tags: fields.lines("tags", TAGS_MAX),
         is_active: fields.boolean("is_active"),
         debug: fields.boolean("debug"),
-        firmware_image: fields.nullable("firmware_image", unknown_id),
+        firmware_image: fields.nullable("firmware_image", unknown_id).map(|id| id.map(ImageId)),
         // TR-181 allows up to 2^32 - 1; the interval must be at least a second.
         update_frequency: fields.nullable("update_frequency", |fields, name| fields.integer(name, 1..=u32::MAX)),
         username: read_username(fields),

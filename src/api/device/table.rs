@@ -104,7 +104,7 @@ pub(super) fn row_of(device: &Device) -> Vec<(&'static str, Value)> {
         profile.tags.clone().into(),
         profile.is_active.into(),
         profile.debug.into(),
-        profile.firmware_image.into(),
+        profile.firmware_image.map(|image| image.0).into(),
         profile.update_frequency.into(),
         profile.uuid.to_string().into(),
         identity.map(view::unique_identifier).unwrap_or_default().into(),

@@ -175,7 +175,7 @@ impl DeviceDetail {
         let identity = device.state.identity.as_ref();
         let unique_identifier = identity.map(unique_identifier).unwrap_or_default();
         let product_class = identity.map(|identity| identity.product_class.to_string()).unwrap_or_default();
-        let (firmware_image, debug) = (device.profile.firmware_image, device.profile.debug);
+        let (firmware_image, debug) = (device.profile.firmware_image.map(|image| image.0), device.profile.debug);
         let firmware_image_is_pending =
             device.profile.pending.iter().any(|entry| entry.setting == Setting::FirmwareUpgrade);
         let last_change = device.profile.last_change.map(|at| at.to_string());

@@ -171,7 +171,12 @@ fn variables(transaction: &Transaction, results: &[VariableResult]) -> Vec<Varia
         | Work::Sync
         | Work::Reconfigure
         | Work::DeviceFactory
-        | Work::Configure(_) => Vec::new(),
+        | Work::Configure(_)
+        | Work::Diagnose(_)
+        | Work::Download(_)
+        | Work::Upload(_)
+        | Work::Call(_)
+        | Work::Discover { .. } => Vec::new(),
     }
 }
 

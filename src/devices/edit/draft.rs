@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Operation;
 use crate::model::device::{DeviceTypeId, OrganizationId, Profile, Setting, TypeOrigin};
+use crate::model::file::ImageId;
 use crate::model::inventory::LocationId;
 use crate::types::ident::{DeviceKey, SerialNumber};
 use crate::types::secret::Secret;
@@ -50,7 +51,7 @@ pub struct DevicePatch {
     /// Whether its sessions are traced.
     pub debug: Option<bool>,
     /// The wanted image, or none.
-    pub firmware_image: Option<Option<u32>>,
+    pub firmware_image: Option<Option<ImageId>>,
     /// The wanted interval in seconds, or whatever the device has.
     pub update_frequency: Option<Option<u32>>,
     /// What the CPE is to present.

@@ -231,8 +231,13 @@ impl Upkeep<'_> {
         at: Timestamp,
     ) -> Result<Option<Transaction>, StoreError> {
         let operation = work.operation();
-        let new =
-            NewTransaction { kind: Kind::Configuration, work, requested_by: REQUESTED_BY.to_owned(), expires_at: None };
+        let new = NewTransaction {
+            kind: Kind::Configuration,
+            work,
+            requested_by: REQUESTED_BY.to_owned(),
+            expires_at: None,
+            campaign: None,
+        };
         let scheduled = match wake {
             Wake::Call => self.queue.schedule(device, new, Merge::SameUnstarted).await,
             Wake::IsHere => {

@@ -45,7 +45,7 @@ impl LiveIndex {
             let entry = LiveEntry {
                 id: transaction.id,
                 runs: transaction.phase == Phase::Running,
-                runnable_from: queue::runnable_from(transaction),
+                runnable_from: queue::runnable_from(transaction).filter(|_| transaction.held_by(live).is_none()),
                 startable_until: queue::startable_until(transaction),
                 deadline: queue::deadline(transaction),
             };

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::model::campaign::Campaign;
 use crate::model::device_type::DeviceType;
+use crate::model::file::{FirmwareImage, StoredFile};
 use crate::model::inventory::{Location, Organization};
 use crate::model::webhook::Webhook;
 use crate::store::catalogue::{self, AddError, Catalogue, CatalogueStore, Edit, Entries, Make, Shelf};
@@ -20,6 +22,9 @@ pub(super) struct Catalogues {
     device_types: Records<DeviceType>,
     locations: Records<Location>,
     webhooks: Records<Webhook>,
+    images: Records<FirmwareImage>,
+    files: Records<StoredFile>,
+    campaigns: Records<Campaign>,
 }
 
 impl Default for Catalogues {
@@ -29,6 +34,9 @@ impl Default for Catalogues {
             device_types: Records::default(),
             locations: Records::default(),
             webhooks: Records::default(),
+            images: Records::default(),
+            files: Records::default(),
+            campaigns: Records::default(),
         };
         let start = Timestamp::default();
         catalogues.organizations.insert(1, Organization::first(start));
@@ -44,6 +52,9 @@ impl Catalogues {
         *self.device_types.state.lock() = State::Closed;
         *self.locations.state.lock() = State::Closed;
         *self.webhooks.state.lock() = State::Closed;
+        *self.images.state.lock() = State::Closed;
+        *self.files.state.lock() = State::Closed;
+        *self.campaigns.state.lock() = State::Closed;
     }
 }
 
@@ -134,5 +145,17 @@ impl CatalogueStore for MemoryStore {
 
     fn webhooks(&self) -> &dyn Catalogue<Webhook> {
         &self.catalogues.webhooks
+    }
+
+    fn firmware_images(&self) -> &dyn Catalogue<FirmwareImage> {
+        &self.catalogues.images
+    }
+
+    fn stored_files(&self) -> &dyn Catalogue<StoredFile> {
+        &self.catalogues.files
+    }
+
+    fn campaigns(&self) -> &dyn Catalogue<Campaign> {
+        &self.catalogues.campaigns
     }
 }

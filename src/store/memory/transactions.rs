@@ -3,7 +3,9 @@
 use crate::model::event::EventData;
 use crate::model::transaction::{NewTransaction, Phase, Transaction, VariableResult};
 use crate::store::queue::{Canceled, Enqueued};
-use crate::store::{CancelError, EnqueueError, Listing, Merge, Page, StoreFuture, TransactionFilter, TransactionStore};
+use crate::store::{
+    CancelError, EnqueueError, Listing, Merge, Page, StoreFuture, TransactionEdit, TransactionFilter, TransactionStore,
+};
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
@@ -122,6 +124,19 @@ impl TransactionStore for MemoryStore {
             if inner.devices.get_mut(&key).is_some_and(|entry| entry.queue.save(transaction)) {
                 inner.publish(key, results, self.config.history_max);
             }
+        }))
+    }
+
+    fn amend<'a>(
+        &'a self,
+        key: DeviceKey,
+        id: TransactionId,
+        edit: TransactionEdit<'a>,
+    ) -> StoreFuture<'a, Option<Transaction>> {
+        ready(self.step(|inner| {
+            let (amended, results) = inner.devices.get_mut(&key)?.queue.amend(id, edit)?;
+            inner.publish(key, &results, self.config.history_max);
+            Some(amended)
         }))
     }
 

@@ -6,7 +6,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::model::campaign::Campaign;
 use crate::model::device_type::DeviceType;
+use crate::model::file::{FirmwareImage, StoredFile};
 use crate::model::inventory::{Location, Organization};
 use crate::model::webhook::Webhook;
 use crate::store::catalogue::{self, AddError, Catalogue, CatalogueStore, Edit, Entries, Make, Shelf};
@@ -24,6 +26,9 @@ pub(super) struct Catalogues {
     device_types: Records<DeviceType>,
     locations: Records<Location>,
     webhooks: Records<Webhook>,
+    images: Records<FirmwareImage>,
+    files: Records<StoredFile>,
+    campaigns: Records<Campaign>,
 }
 
 impl Catalogues {
@@ -33,9 +38,12 @@ impl Catalogues {
         let device_types = Records::load(core, committer, Table::DeviceTypes)?;
         let locations = Records::load(core, committer, Table::Locations)?;
         let webhooks = Records::load(core, committer, Table::Webhooks)?;
+        let images = Records::load(core, committer, Table::Images)?;
+        let files = Records::load(core, committer, Table::Files)?;
+        let campaigns = Records::load(core, committer, Table::Campaigns)?;
         organizations.begin(1, || Organization::first(now))?;
         device_types.begin(1, || DeviceType::generic(now))?;
-        Ok(Self { organizations, device_types, locations, webhooks })
+        Ok(Self { organizations, device_types, locations, webhooks, images, files, campaigns })
     }
 }
 
@@ -166,5 +174,17 @@ impl CatalogueStore for SledStore {
 
     fn webhooks(&self) -> &dyn Catalogue<Webhook> {
         &self.catalogues.webhooks
+    }
+
+    fn firmware_images(&self) -> &dyn Catalogue<FirmwareImage> {
+        &self.catalogues.images
+    }
+
+    fn stored_files(&self) -> &dyn Catalogue<StoredFile> {
+        &self.catalogues.files
+    }
+
+    fn campaigns(&self) -> &dyn Catalogue<Campaign> {
+        &self.catalogues.campaigns
     }
 }

@@ -39,6 +39,12 @@ pub(super) struct Database {
     device_types: Tree,
     locations: Tree,
     webhooks: Tree,
+    images: Tree,
+    files: Tree,
+    campaigns: Tree,
+    members: Tree,
+    entries: Tree,
+    series: Tree,
     events: Tree,
     audit: Tree,
     traces: Tree,
@@ -60,11 +66,11 @@ struct LiveBytes {
 
 impl LiveBytes {
     /// Tables that are not read at an open.
-    const NOTED: [Table; 3] = [Table::Parameters, Table::Results, Table::Traces];
+    const NOTED: [Table; 4] = [Table::Parameters, Table::Results, Table::Traces, Table::Series];
 
     fn change(&self, table: Table, before: usize, now: usize) {
         let figure = match table {
-            Table::Parameters | Table::Results | Table::Traces => &self.noted,
+            Table::Parameters | Table::Results | Table::Traces | Table::Series => &self.noted,
             Table::Devices
             | Table::Profiles
             | Table::Queues
@@ -74,6 +80,11 @@ impl LiveBytes {
             | Table::DeviceTypes
             | Table::Locations
             | Table::Webhooks
+            | Table::Images
+            | Table::Files
+            | Table::Campaigns
+            | Table::Members
+            | Table::Entries
             | Table::Events
             | Table::Audit
             | Table::Gone => &self.counted,
@@ -151,6 +162,12 @@ impl Database {
             device_types: table(Table::DeviceTypes)?,
             locations: table(Table::Locations)?,
             webhooks: table(Table::Webhooks)?,
+            images: table(Table::Images)?,
+            files: table(Table::Files)?,
+            campaigns: table(Table::Campaigns)?,
+            members: table(Table::Members)?,
+            entries: table(Table::Entries)?,
+            series: table(Table::Series)?,
             events: table(Table::Events)?,
             audit: table(Table::Audit)?,
             traces: table(Table::Traces)?,
@@ -176,6 +193,12 @@ impl Database {
             Table::DeviceTypes => &self.device_types,
             Table::Locations => &self.locations,
             Table::Webhooks => &self.webhooks,
+            Table::Images => &self.images,
+            Table::Files => &self.files,
+            Table::Campaigns => &self.campaigns,
+            Table::Members => &self.members,
+            Table::Entries => &self.entries,
+            Table::Series => &self.series,
             Table::Events => &self.events,
             Table::Audit => &self.audit,
             Table::Traces => &self.traces,

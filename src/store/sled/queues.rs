@@ -1,5 +1,6 @@
 //! Changes of queue documents, and reading them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::model::event::{EventData, EventEntry};
@@ -135,6 +136,15 @@ impl SledStore {
         results: &[VariableResult],
         change: impl FnOnce(&mut QueueDocument) -> T,
     ) -> Result<Option<Submitted<T>>, StoreError> {
+        self.change_queue_with(key, |queue| (change(queue), Cow::Borrowed(results))).await
+    }
+
+    /// As [`Self::change_queue`], where the results come of the change.
+    pub(super) async fn change_queue_with<'r, T>(
+        &self,
+        key: DeviceKey,
+        change: impl FnOnce(&mut QueueDocument) -> (T, Cow<'r, [VariableResult]>),
+    ) -> Result<Option<Submitted<T>>, StoreError> {
         let core = &self.core;
         core.health.check()?;
         let place = self.committer.place().await?;
@@ -144,7 +154,7 @@ impl SledStore {
         }
         let before = core.latest(&stripe, key)?;
         let mut next = QueueDocument::clone(&before);
-        let answer = change(&mut next);
+        let (answer, results) = change(&mut next);
         if next == *before {
             let ticket = stripe.is_pending(key).then(|| place.submit(Step::Barrier));
             return Ok(Some(Submitted { answer, ticket }));
@@ -155,7 +165,7 @@ impl SledStore {
                 let profile = core.profile(key)?;
                 let event =
                     profile.map(|profile| Box::new(EventEntry::of_device(&profile, at, EventData::ended(&ended))));
-                Some(EndedStep { event, ..ended_step(&ended, results)? })
+                Some(EndedStep { event, ..ended_step(&ended, &results)? })
             }
             None => None,
         };

@@ -1,11 +1,13 @@
 //! The ledger on disk.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use crate::model::transaction::{NewTransaction, Phase, Transaction, VariableResult};
-use crate::store::queue::{Canceled, Enqueued};
+use crate::store::queue::{Canceled, Enqueued, QueueDocument};
 use crate::store::{
-    CancelError, EnqueueError, Listing, Merge, Page, StoreError, StoreFuture, TransactionFilter, TransactionStore,
+    CancelError, EnqueueError, Listing, Merge, Page, StoreError, StoreFuture, TransactionEdit, TransactionFilter,
+    TransactionStore,
 };
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
@@ -128,6 +130,24 @@ impl TransactionStore for SledStore {
             match self.change_queue(transaction.device, results, |queue| queue.save(transaction)).await? {
                 Some(submitted) => submitted.durable().await.map(drop),
                 None => Ok(()),
+            }
+        })
+    }
+
+    fn amend<'a>(
+        &'a self,
+        key: DeviceKey,
+        id: TransactionId,
+        edit: TransactionEdit<'a>,
+    ) -> StoreFuture<'a, Option<Transaction>> {
+        Box::pin(async move {
+            let change = |queue: &mut QueueDocument| match queue.amend(id, edit) {
+                Some((amended, results)) => (Some(amended), Cow::Owned(results)),
+                None => (None, Cow::Borrowed(&[][..])),
+            };
+            match self.change_queue_with(key, change).await? {
+                Some(submitted) => submitted.durable().await,
+                None => Ok(None),
             }
         })
     }

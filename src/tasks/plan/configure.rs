@@ -135,7 +135,9 @@ impl Configure {
                 let secs = secs.unwrap_or(*fallback_secs).to_string();
                 (self.path(cx, "PeriodicInformInterval"), secs, XsdType::UnsignedInt)
             }
-            Wanted::Login { .. } | Wanted::Configuration { .. } => return None,
+            Wanted::Login { .. } | Wanted::Configuration { .. } | Wanted::Transfer(_) | Wanted::NoTransfer(_) => {
+                return None;
+            }
         };
         Some(ParameterPatch { path: path.into(), value: Some((value.into(), ty)), writable: None, notification: None })
     }

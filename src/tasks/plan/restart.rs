@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::cwmp::fault::Remedy;
 use crate::cwmp::message::acs::{GetParameterValues, Reboot};
-use crate::cwmp::message::inform::EventStruct;
 use crate::cwmp::message::{Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::procedure::InFlight;
@@ -15,6 +14,7 @@ use crate::types::ident::TransactionId;
 use crate::types::time::Timestamp;
 
 use super::faults::{self, Trouble};
+use super::news::{News, Reaction};
 use super::{Context, Desk, Ending, Save, Step};
 
 /// The procedures `reboot` and `factory`.
@@ -111,33 +111,21 @@ fn reason(work: &Work) -> WaitReason {
     }
 }
 
-/// Whether an Inform with these events shows that a restart, sent earlier, has happened. Asked of every live transaction
-/// before the session goes on.
+/// Whether an Inform shows that a restart, sent earlier, has happened.
 ///
 /// A boot without our key (some devices lose it over the reboot) proves a reboot only when the device had confirmed the
 /// call. When the session broke off instead, the boot may be the one that opened that very session, reported once more;
 /// the procedure then looks at the up time.
-#[must_use]
-pub fn confirmed_by_inform(transaction: &Transaction, events: &[EventStruct<'_>]) -> Option<Ending> {
-    let has = |code| events.iter().any(|event| event.code == code);
+pub(super) fn informed(transaction: &Transaction, news: &News<'_>) -> Reaction {
     let confirmed = match transaction.progress.in_flight {
         Some(InFlight::Reboot { .. }) => {
-            let key = command_key(transaction.id);
-            let ours = events.iter().any(|event| event.code == EventCode::MReboot && event.command_key.trim() == key);
             let awaited = matches!(transaction.phase, Phase::Waiting { .. });
-            ours || awaited && (has(EventCode::Boot) || has(EventCode::Bootstrap) || has(EventCode::MReboot))
+            let boots = [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot];
+            news.has_key(EventCode::MReboot, &command_key(transaction.id))
+                || awaited && boots.into_iter().any(|code| news.has(code))
         }
-        Some(InFlight::FactoryReset { .. }) => has(EventCode::Bootstrap),
-        Some(
-            InFlight::Set
-            | InFlight::Add { .. }
-            | InFlight::Fill { .. }
-            | InFlight::Delete { .. }
-            | InFlight::WantedWrite { .. }
-            | InFlight::WantedAdd { .. }
-            | InFlight::WantedFill { .. },
-        )
-        | None => false,
+        Some(InFlight::FactoryReset { .. }) => news.has(EventCode::Bootstrap),
+        Some(_) | None => false,
     };
-    confirmed.then_some(Ending::Completed { note: None })
+    if confirmed { Reaction::end(Ending::Completed { note: None }) } else { Reaction::Nothing }
 }

@@ -13,6 +13,7 @@ use acsd::connreq::wake::{WakeConfig, Waker};
 use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
 use acsd::cwmp::version::{CwmpVersion, Namespace};
 use acsd::devices::presence::Presence;
+use acsd::files::Files;
 use acsd::model::device::{Device, OrganizationId};
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::model::token::{Role, TokenId, TokenRecord};
@@ -173,6 +174,7 @@ impl Api {
             waker,
             clock: clock.clone(),
             sealer,
+            files: Arc::new(Files::new(store.clone(), clock.clone())),
             metrics: Metrics::detached().expect("metrics"),
             draining: draining.clone(),
         };

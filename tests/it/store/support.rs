@@ -114,7 +114,7 @@ pub(super) fn read(path: &str) -> Work {
 }
 
 pub(super) fn work(work: Work) -> NewTransaction {
-    NewTransaction { kind: Kind::Headless, work, requested_by: "test".to_owned(), expires_at: None }
+    NewTransaction { kind: Kind::Headless, work, requested_by: "test".to_owned(), expires_at: None, campaign: None }
 }
 
 pub(super) async fn enqueue(store: &Arc<dyn Store>, key: DeviceKey, at: i64) -> Transaction {

@@ -17,6 +17,7 @@ use acsd::cwmp::session::SessionLimits;
 use acsd::devices::expiry::Expiry;
 use acsd::devices::onboard::{HandOut, Onboarding};
 use acsd::devices::presence::Presence;
+use acsd::files::Files;
 use acsd::simulator::{Autonomy, CpeConfig};
 use acsd::store::Store;
 use acsd::store::memory::{MemoryConfig, MemoryStore};
@@ -75,6 +76,7 @@ pub(super) fn serve(
     let expiry = Expiry::new(Arc::clone(&kept), Arc::clone(&clock), 300);
     let digest = DigestServer::new([1; 32], "acsd", Duration::from_mins(5));
     let gate = Gate::new(AuthMode::None, OnboardingMode::Open, digest, "acsd", None, Arc::clone(&sealer), 20);
+    let files = Arc::new(Files::new(Arc::clone(&kept), Arc::clone(&clock)));
     let services = Services {
         store: kept,
         clock,
@@ -84,6 +86,7 @@ pub(super) fn serve(
         onboarding: Arc::new(onboarding),
         expiry: Arc::new(expiry),
         sealer,
+        files,
     };
     let config = DriverConfig {
         decode: Limits::default(),

@@ -76,6 +76,7 @@ async fn idle_devices_periodic_informs_are_refused_first_and_everything_else_las
         work: Work::Get { paths: Vec::new() },
         requested_by: "test".to_owned(),
         expires_at: None,
+        campaign: None,
     };
     acs.store.enqueue(busy, new, Merge::Never, Timestamp::from_secs(1)).await.unwrap();
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::cwmp::message::Request;
+use crate::model::device_type::DeviceType;
 use crate::model::transaction::{Phase, TransactionStatus, WaitReason, Work};
 use crate::tasks::plan::Ending;
 use crate::types::event::EventCode;
@@ -130,6 +131,9 @@ fn the_up_time_is_found_among_other_values() {
         jitter: 0,
         known: &known,
         wanted: None,
+        methods: None,
+        software_version: "1.0",
+        device_type: &DeviceType::generic(crate::types::time::Timestamp::default()),
         limits: &limits,
     };
     let (mut running, _) = Running::begin(world.transaction, Ok(OpenWork::default()), &cx);

@@ -7,12 +7,13 @@ use crate::auth::seal::SealError;
 use crate::cwmp::emission::BooleanForm;
 use crate::cwmp::message::Request;
 use crate::cwmp::message::inform::EventStruct;
+use crate::model::call::RpcMethods;
 use crate::model::device::{DataModel, Parameter, TreePatch};
+use crate::model::device_type::DeviceType;
 use crate::model::procedure::Progress;
 use crate::model::transaction::{Kind, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, Work};
-use crate::tasks::plan::{
-    Context, Ending, PlanLimits, Running, Save, Step, Wanted, book, confirmed_by_inform, unopenable,
-};
+use crate::tasks::plan::news::{self, News};
+use crate::tasks::plan::{Context, Ending, PlanLimits, Running, Save, Step, Wanted, unopenable};
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
@@ -34,6 +35,9 @@ pub(super) struct World {
     pub(super) limits: PlanLimits,
     pub(super) boolean_form: BooleanForm,
     pub(super) last_boot: Option<Timestamp>,
+    pub(super) software_version: String,
+    pub(super) methods: Option<RpcMethods>,
+    pub(super) device_type: DeviceType,
     /// Of the settled transaction.
     pub(super) results: Vec<VariableResult>,
     pub(super) learned: Vec<TreePatch>,
@@ -59,6 +63,7 @@ impl World {
             fault: None,
             note: None,
             requested_by: "test".to_owned(),
+            campaign: None,
             progress: Progress::default(),
         };
         Self {
@@ -70,6 +75,9 @@ impl World {
             limits: PlanLimits::default(),
             boolean_form: BooleanForm::Learned,
             last_boot: None,
+            software_version: "1.0".to_owned(),
+            methods: None,
+            device_type: DeviceType::generic(now),
             results: Vec::new(),
             learned: Vec::new(),
             sessions: 0,
@@ -98,8 +106,12 @@ impl World {
         }
         self.transaction.status = TransactionStatus::InProgress;
         self.transaction.phase = Phase::Running;
-        self.transaction.attempts += 1;
+        if !std::mem::take(&mut self.transaction.progress.resumed) {
+            self.transaction.attempts += 1;
+        }
         let (wanted, limits, known) = (self.wanted.clone(), self.limits.clone(), self.known.clone());
+        let (methods, device_type) = (self.methods.clone(), self.device_type.clone());
+        let software_version = self.software_version.clone();
         let context = |world: &Self| Context {
             now: world.now,
             data_model: DataModel::Device,
@@ -108,6 +120,9 @@ impl World {
             jitter: 500,
             known: &known,
             wanted: wanted.as_ref(),
+            methods: methods.as_ref(),
+            software_version: &software_version,
+            device_type: &device_type,
             limits: &limits,
         };
         let clear = self.transaction.work.open(&|_| Err(SealError::Unopenable)).map_err(|error| unopenable(&error));
@@ -161,9 +176,16 @@ impl World {
         if events.iter().any(|event| event.code == EventCode::Boot) {
             self.last_boot = Some(self.now);
         }
-        if let Some(ending) = confirmed_by_inform(&self.transaction, &events) {
-            book(&mut self.transaction, &Step::End(ending), self.now);
-        }
+        let news = News { at: self.now, events: &events, software_version: &self.software_version };
+        let results = news::informed(&mut self.transaction, &news);
+        self.results.extend(results);
+    }
+
+    /// The device makes a call of its own.
+    #[expect(dead_code, reason = "for procedures that wait for one")]
+    pub(super) fn calls(&mut self, request: &Request<'_>) {
+        let results = news::called(&mut self.transaction, request, 0, self.now);
+        self.results.extend(results);
     }
 
     /// Back-off that the transaction waits for now, in seconds.

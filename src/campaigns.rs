@@ -1,0 +1,1 @@
+//! Campaigns: one operation brought to many devices, in steps and within bounds.

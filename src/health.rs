@@ -1,0 +1,1 @@
+//! The health of devices: diagnostic entries, checks, and values over time.

@@ -1,0 +1,156 @@
+//! What a transaction that waits for its device makes of the news: Informs, calls of the CPE, and the clock.
+//!
+//! Everything here is asked of each live transaction of a device, as it is on record, outside of the session that carries
+//! transactions out; the answer is booked in one step ([`crate::store::TransactionStore::amend`]).
+
+use crate::cwmp::message::Request;
+use crate::cwmp::message::inform::EventStruct;
+use crate::model::transaction::{Phase, Transaction, TransactionFault, VariableResult, Work};
+use crate::types::event::EventCode;
+use crate::types::time::Timestamp;
+
+use super::{Ending, Step, book, call, diagnose, faults, restart, transfer};
+
+/// An Inform, as far as transactions care.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'n> {
+    /// When it came.
+    pub at: Timestamp,
+    /// What it reports.
+    pub events: &'n [EventStruct<'n>],
+    /// What the device runs now.
+    pub software_version: &'n str,
+}
+
+impl News<'_> {
+    /// Whether an event is among them.
+    #[must_use]
+    pub fn has(&self, code: EventCode) -> bool {
+        self.events.iter().any(|event| event.code == code)
+    }
+
+    /// Whether an event with this CommandKey is among them.
+    #[must_use]
+    pub fn has_key(&self, code: EventCode, command_key: &str) -> bool {
+        self.events.iter().any(|event| event.code == code && event.command_key.trim() == command_key)
+    }
+
+    /// Whether a transaction may be waiting for one of these events: the others are not worth a look at the queue.
+    #[must_use]
+    pub fn may_matter(&self) -> bool {
+        self.events.iter().any(|event| {
+            !matches!(
+                event.code,
+                EventCode::Periodic | EventCode::ConnectionRequest | EventCode::ValueChange | EventCode::Unknown
+            )
+        })
+    }
+}
+
+/// What a transaction makes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reaction {
+    /// It is none of its business.
+    Nothing,
+    /// It has noted something, and waits on.
+    Noted,
+    /// It has what it waited for, and goes on in the session that has just begun.
+    Resume,
+    /// It is over.
+    End {
+        /// How.
+        ending: Ending,
+        /// What came of it.
+        results: Vec<VariableResult>,
+    },
+}
+
+impl Reaction {
+    /// Ends without results.
+    pub(super) const fn end(ending: Ending) -> Self {
+        Self::End { ending, results: Vec::new() }
+    }
+
+    /// Writes into the row what the reaction means for it; the results, where it has ended.
+    fn booked(self, transaction: &mut Transaction, at: Timestamp) -> Vec<VariableResult> {
+        match self {
+            Self::Nothing | Self::Noted => Vec::new(),
+            Self::Resume => {
+                // One that a session carries out goes on there.
+                if matches!(transaction.phase, Phase::Waiting { .. }) {
+                    transaction.resume();
+                }
+                Vec::new()
+            }
+            Self::End { ending, results } => {
+                book(transaction, &Step::End(ending), at);
+                results
+            }
+        }
+    }
+}
+
+/// The device has Informed.
+pub fn informed(transaction: &mut Transaction, news: &News<'_>) -> Vec<VariableResult> {
+    let reaction = match &transaction.work {
+        Work::Reboot | Work::FactoryReset => restart::informed(transaction, news),
+        Work::Diagnose(_) => diagnose::informed(transaction, news),
+        Work::Download(_) | Work::Upload(_) => transfer::informed(transaction, news),
+        Work::Call(_) => call::informed(transaction, news),
+        Work::Get { .. }
+        | Work::Set { .. }
+        | Work::AddObject { .. }
+        | Work::DeleteObject { .. }
+        | Work::Sync
+        | Work::Reconfigure
+        | Work::DeviceFactory
+        | Work::Configure(_)
+        | Work::Discover { .. } => Reaction::Nothing,
+    };
+    reaction.booked(transaction, news.at)
+}
+
+/// The CPE has called: `TransferComplete`, `DUStateChangeComplete`. `others` is how many more transactions of the device
+/// may be meant by a call that does not say which (quirk 27).
+pub fn called(
+    transaction: &mut Transaction,
+    request: &Request<'_>,
+    others: usize,
+    at: Timestamp,
+) -> Vec<VariableResult> {
+    let reaction = match &transaction.work {
+        Work::Download(_) | Work::Upload(_) => transfer::called(transaction, request, others, at),
+        Work::Call(_) => call::called(transaction, request, others, at),
+        Work::Get { .. }
+        | Work::Set { .. }
+        | Work::AddObject { .. }
+        | Work::DeleteObject { .. }
+        | Work::Reboot
+        | Work::FactoryReset
+        | Work::Sync
+        | Work::Reconfigure
+        | Work::DeviceFactory
+        | Work::Configure(_)
+        | Work::Diagnose(_)
+        | Work::Discover { .. } => Reaction::Nothing,
+    };
+    reaction.booked(transaction, at)
+}
+
+/// What it has waited for did not come in time, or it is past its deadline. Resumed already where it waited; the fault, where
+/// it is over.
+#[must_use]
+pub fn overdue(transaction: &Transaction, at: Timestamp) -> Option<TransactionFault> {
+    let past_deadline = transaction.progress.deadline.is_some_and(|deadline| deadline <= at);
+    let words = match &transaction.work {
+        Work::FactoryReset => "the device did not report 0 BOOTSTRAP after the factory reset in time",
+        Work::Reboot => "the device did not come back from the reboot in time",
+        Work::Diagnose(_) if past_deadline => "the device did not come back in time to tell what became of the test",
+        Work::Download(_) | Work::Upload(_) if past_deadline => {
+            "the device did not come back in time to tell what became of the file transfer"
+        }
+        Work::Call(_) if past_deadline => "the device did not come back in time to confirm the call",
+        _ => return None,
+    };
+    Some(faults::own(words))
+}
