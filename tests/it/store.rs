@@ -13,6 +13,7 @@ mod powercut;
 pub(crate) mod support;
 pub(crate) mod traces;
 mod transactions;
+mod waiting;
 
 use support::{open_memory, open_sled};
 
@@ -91,6 +92,11 @@ macro_rules! battery {
                 listings_count_exactly_newest_first,
                 concurrent_changes_of_one_queue_lose_nothing,
                 devices_with_work_take_turns, a_back_off_can_be_ended;
+            waiting:
+                one_test_of_a_kind_at_a_time,
+                resumed_work_counts_no_attempt,
+                work_past_its_deadline_is_handed_out,
+                what_is_amended_into_its_end_has_ended;
         }
     };
 }
