@@ -246,6 +246,8 @@ impl Cpe {
         for job in due {
             self.jobs.spawn(job::run(Arc::clone(&self.shared), job));
         }
+        // Some end without having run: cancelled, or their time windows passed.
+        self.shared.job_ended.notify_waiters();
     }
 
     async fn obey(&mut self, command: Command) {

@@ -213,11 +213,12 @@ impl Habits {
             Value::Text(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             Value::Bytes(bytes) => counter(*bytes).to_string(),
-            // As if the interface's counter had wrapped while the test ran.
-            Value::TotalBytes { all, test } if self.wrapped && self.has_test_bytes && counter(*all) >= *test => {
-                all.saturating_sub(*test).min(test / 2).to_string()
+            Value::TotalBytes { all, test } => match (counter(*all), counter(*test)) {
+                // As if the interface's counter had wrapped while the test ran.
+                (total, test) if self.wrapped && self.has_test_bytes && total >= test => (total - test).min(test / 2),
+                (total, _) => total,
             }
-            Value::TotalBytes { all, .. } => counter(*all).to_string(),
+            .to_string(),
             Value::At(offset) => self.time(began_us.saturating_add(micros(*offset))),
         }
     }
