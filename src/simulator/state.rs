@@ -35,14 +35,23 @@ pub(super) struct Attributes {
     pub(super) access_list: Vec<String>,
 }
 
+/// What a CPE runs after it has installed an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Firmware {
+    /// The image, which has this version.
+    New(String),
+    /// What it ran before: flashing failed, and nobody noticed.
+    Old,
+}
+
 /// What the CPE does when the session is over.
 #[derive(Debug, Default)]
 pub(super) struct AfterSession {
     /// `Reboot`: the command keys of all that came.
     pub(super) reboot: Vec<String>,
     pub(super) factory_reset: bool,
-    /// Firmware that is there: reboot into it. `None` inside when its version is the old one.
-    pub(super) install: Option<Option<String>>,
+    /// Firmware is there: reboot into it.
+    pub(super) install: Option<Firmware>,
     /// Reboot without having been asked.
     pub(super) crash: bool,
 }
@@ -92,7 +101,7 @@ pub(super) struct State {
     pub(super) transfers: Vec<Transfer>,
     pub(super) next_transfer: u32,
     /// Firmware that is installed once the transfer with this number is reported.
-    pub(super) install_after_report: Option<(u32, Option<String>)>,
+    pub(super) install_after_report: Option<(u32, Firmware)>,
     /// What was last downloaded as a configuration.
     pub(super) configuration_file: Option<Bytes>,
     /// Requested tests that are not over, by their object.

@@ -121,9 +121,10 @@ impl Progress {
     /// The last check.
     fn finish(self, order: &Order) -> Outcome {
         let is_right_size = order.file_size == 0 || u64::from(order.file_size) == self.bytes;
+        let is_whole = self.is_whole();
         let digest: [u8; 32] = self.hasher.finalize().into();
         let is_right = self.digest.is_none_or(|expected| expected == digest);
-        if self.corrupt || !is_right_size || !is_right || !self.length.is_none_or(|length| length == self.bytes) {
+        if self.corrupt || !is_right_size || !is_right || !is_whole {
             return Outcome::Failed(FILE_CORRUPTED);
         }
         let is_kept_whole = u64::try_from(self.kept.len()) == Ok(self.bytes);
