@@ -102,8 +102,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "ACSD_SIMULATE_TLS_INSECURE")]
     pub tls_insecure: bool,
 
-    /// Bad habits, separated by commas, such as drop-after=SetParameterValues#1,wrong-id
-    #[arg(long, env = "ACSD_SIMULATE_MISBEHAVE", value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, env = "ACSD_SIMULATE_MISBEHAVE", value_name = "LIST", value_delimiter = ',', help = misbehave_help())]
     pub misbehave: Vec<Misbehaviour>,
 
     /// Fault whenever an RPC names this path
@@ -150,6 +149,13 @@ pub(super) struct SimulateArgs {
     /// Print the summary as JSON
     #[arg(long, env = "ACSD_SIMULATE_JSON")]
     pub json: bool,
+}
+
+fn misbehave_help() -> String {
+    format!(
+        "Bad habits, separated by commas, such as drop-after=SetParameterValues#1,wrong-id. Known are {}",
+        Misbehaviour::NAMES.join(", ")
+    )
 }
 
 /// `--data-model`.
