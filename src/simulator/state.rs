@@ -210,14 +210,11 @@ impl State {
         if spec.trigger {
             return Some((spec.ty, "false".to_owned()));
         }
-        let ty = match spec.ty {
-            XsdType::UnsignedLong
-                if path.contains("Diagnostics.") && self.config.has(&Misbehaviour::WrappedCounters) =>
-            {
-                XsdType::UnsignedInt
-            }
-            ty => ty,
-        };
+        let is_narrowed = spec.ty == XsdType::UnsignedLong
+            && !spec.writable
+            && path.contains("Diagnostics.")
+            && self.config.has(&Misbehaviour::WrappedCounters);
+        let ty = if is_narrowed { XsdType::UnsignedInt } else { spec.ty };
         Some((ty, self.value(path)?))
     }
 
@@ -448,6 +445,42 @@ mod tests {
         state.inform_delivered(&sent, &[]);
         state.session_completed(now);
         assert_eq!(state.fire(now), Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_test_that_ends_while_another_is_told_is_told_in_the_next_session() {
+        let mut state = state(CpeConfig::new("http://acs/"));
+        let now = Instant::now();
+        let event = Event::plain(EventCode::DiagnosticsComplete);
+        state.push_event(event.clone());
+        let sent = state.pending_events();
+        assert!(state.session_begins());
+        state.has_fresh_result = true;
+        state.inform_delivered(&sent, &[]);
+        state.session_completed(now);
+        assert_eq!(state.pending_events(), [event]);
+        let sent = state.pending_events();
+        assert!(state.session_begins());
+        state.inform_delivered(&sent, &[]);
+        assert_eq!(state.pending_events(), [Event::plain(EventCode::Periodic)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn firmware_waits_for_the_session_s_end() {
+        for is_success in [true, false] {
+            let mut state = state(CpeConfig::new("http://acs/"));
+            let now = Instant::now();
+            assert!(state.session_begins());
+            state.install_firmware(Firmware::New("2.0".to_owned()), now);
+            assert!(!state.is_away() && state.software_version == "1.0.0");
+            if is_success {
+                state.session_completed(now);
+            } else {
+                state.session_failed(now);
+            }
+            assert!(state.is_away() && state.software_version == "2.0");
+            assert!(!state.session_begins(), "nobody is there");
+        }
     }
 
     #[tokio::test(start_paused = true)]

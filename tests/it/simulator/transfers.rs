@@ -437,3 +437,27 @@ async fn deployment_units_are_installed_updated_and_removed() {
     assert_clean(&session(&cpe).await);
     assert_eq!(cpe.rows(table), [2]);
 }
+
+#[tokio::test]
+async fn many_download_at_the_same_time() {
+    let acs = ScriptedAcs::start().await;
+    let contents = vec![0x5a; 1_000_000];
+    let url = acs.file("fw", &contents);
+    let counters = Arc::new(Counters::default());
+    let mut cpes = Vec::new();
+    for number in 0..30 {
+        let mut config = config(&acs).serial(format!("MANY{number}"));
+        config.counters = Some(Arc::clone(&counters));
+        let cpe = spawn(config).await.unwrap();
+        acs.ask([download("k", FIRMWARE, &url, contents.len())]);
+        assert_clean(&session(&cpe).await);
+        cpes.push(cpe);
+    }
+    for cpe in &cpes {
+        idle(cpe).await;
+        assert_eq!(version(cpe), format!("image-{}", &hex::encode(Sha256::digest(&contents))[..12]));
+    }
+    let summary = counters.summary();
+    assert_eq!((summary.downloads, summary.bytes_downloaded), (30, 30_000_000));
+    assert!(summary.transfers_failed.is_empty());
+}
