@@ -13,7 +13,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, configuration, device, device_type, event, headless, health, location, operation, organization,
+    ApiState, audit, configuration, device, device_type, diagnostic, event, headless, health, location, operation, organization,
     parameter, session, shell, token, transaction, webhook,
 };
 
@@ -56,6 +56,7 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(session::show))
         .routes(routes!(operation::order))
         .routes(routes!(headless::list, headless::schedule))
+        .routes(routes!(diagnostic::list, diagnostic::schedule))
         .routes(routes!(transaction::list))
         .routes(routes!(transaction::show, transaction::cancel))
         .routes(routes!(organization::list, organization::create))

@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::headless::form::{OPERATIONS, TYPE_NAMES};
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
+use crate::model::diagnostic::DiagnosticKind;
 use crate::model::event::EventKind;
 use crate::model::token::Role;
 use crate::model::transaction::{Kind, TransactionStatus};
@@ -126,6 +127,11 @@ described! {
 described! {
     /// What a headless operation does.
     HeadlessWord is OPERATIONS
+}
+
+described! {
+    /// A test that a device runs by itself.
+    DiagnosticWord is DiagnosticKind::ALL.map(DiagnosticKind::as_str)
 }
 
 described! {

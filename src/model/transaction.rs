@@ -398,6 +398,8 @@ pub enum WaitReason {
     ScheduledInform,
     /// `DUStateChangeComplete`.
     DuStateChange,
+    /// The end of a test that somebody else has started.
+    ForeignTest,
 }
 
 /// One row of the ledger.
@@ -541,6 +543,7 @@ impl WaitReason {
             Self::NewSoftware => "the device to come back with its new software",
             Self::ScheduledInform => "the Inform that was scheduled",
             Self::DuStateChange => "the deployment units to be changed",
+            Self::ForeignTest => "a test to finish that somebody else has started on the device",
         }
     }
 }

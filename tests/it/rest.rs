@@ -3,6 +3,7 @@
 mod command;
 mod conventions;
 mod devices;
+mod diagnostics;
 mod documented;
 mod events;
 mod headless;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::auth::seal::SealError;
 use crate::cwmp::emission::EmissionFlags;
 use crate::devices::keeper::upkeep::Sources;
+use crate::diagnostics;
 use crate::model::device::{Device, Setting};
 use crate::model::transaction::{OpenWork, Transaction, TransactionFault, Work};
 use crate::model::wanted::{Basis, Unopenable, WantedConfiguration};
@@ -76,12 +77,17 @@ impl Inner {
                 let paths = live.wanted.as_ref().map(fixed_paths).unwrap_or_default();
                 store.known(live.device, &paths).await?
             }
+            Work::Diagnose(order) => {
+                let scan = live.device_type.neighbor_scan.as_ref();
+                let paths = diagnostics::site::paths(order, live.snapshot.state.data_model, scan);
+                let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                store.known(live.device, &paths).await?
+            }
             Work::Get { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
             | Work::FactoryReset
-            | Work::Diagnose(_)
             | Work::Download(_)
             | Work::Upload(_)
             | Work::Call(_)

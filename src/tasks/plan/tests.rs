@@ -1,6 +1,7 @@
 //! Each procedure against a scripted device.
 
 mod configure;
+mod diagnose;
 mod device;
 mod get;
 mod interleavings;

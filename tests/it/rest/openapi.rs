@@ -47,6 +47,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
+    GET /api/v1/inventory_device_serial_diags/
     GET /api/v1/inventory_device_serial_headless_operation/
     GET /api/v1/inventory_device_type/
     GET /api/v1/inventory_device_type/{id}/
@@ -73,6 +74,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
+    POST /api/v1/inventory_device_serial_diags/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
     POST /api/v1/inventory_location/

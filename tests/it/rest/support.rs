@@ -50,6 +50,7 @@ pub(super) const TYPES: &str = "/api/v1/inventory_device_type/";
 pub(super) const LOCATIONS: &str = "/api/v1/inventory_location/";
 pub(super) const TOKENS: &str = "/api/v1/api_token/";
 pub(super) const HEADLESS: &str = "/api/v1/inventory_device_serial_headless_operation/";
+pub(super) const DIAGNOSTICS: &str = "/api/v1/inventory_device_serial_diags/";
 pub(super) const TRANSACTIONS: &str = "/api/v1/transaction/";
 
 pub(super) fn operations(serial: &str) -> String {

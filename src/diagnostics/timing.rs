@@ -1,0 +1,101 @@
+//! How long a test may take.
+
+use std::time::Duration;
+
+use crate::model::diagnostic::{DiagnosticKind, DiagnosticOrder};
+
+use super::inputs::{COUNT, MAX_HOPS, TIMEOUT_SECS, TRACE_TIMEOUT_SECS, TRIES, upload_bytes};
+
+/// What is added to the expected duration before a device that has not reported is asked.
+const MARGIN: Duration = Duration::from_mins(1);
+/// What is added to the longest duration before a test that still runs is given up.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// What a device that was called then has to come in.
+const GRACE: Duration = Duration::from_mins(2);
+/// Longest that any test is waited for, whatever its inputs say.
+const LONGEST: Duration = Duration::from_hours(6);
+/// The slowest line on which a transfer is to end in time, and one that is usual, in bits a second.
+const SLOW: u64 = 1_000_000;
+const USUAL: u64 = 20_000_000;
+
+/// When to look at a test, and when to give it up, from its start on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// A device that has not said that the test is done is asked.
+    pub look: Duration,
+    /// A test that still runs has failed.
+    pub give_up: Duration,
+    /// A device that has not been heard of will not be.
+    pub lost: Duration,
+}
+
+impl Timing {
+    /// Of a test with these inputs.
+    #[must_use]
+    pub fn of(order: &DiagnosticOrder) -> Self {
+        let (expected, longest) = durations(order);
+        let (expected, longest) = (expected.min(LONGEST), longest.min(LONGEST));
+        let give_up = longest + PATIENCE;
+        Self { look: expected + MARGIN, give_up, lost: give_up + GRACE }
+    }
+}
+
+/// How long the test is expected to take, and how long it may.
+///
+/// - ping: repetitions × (time-out + 1 s); UDP echo the same, and 1 s between two packets
+/// - traceroute: hops × tries × time-out; look-up: repetitions × time-out, and 5 s
+/// - transfers: 30 s, and what the bytes take at 20 Mbit/s (expected) or 1 Mbit/s (longest). The size of a download is not
+///   known: nothing on top for the expected duration, 15 min for the longest
+/// - Wi-Fi scan: 1 min
+fn durations(order: &DiagnosticOrder) -> (Duration, Duration) {
+    let secs = |secs: u64| Duration::from_secs(secs);
+    let timeout = |default: u32| u64::from(order.timeout_secs.unwrap_or(default));
+    let count = |default: u32| u64::from(order.count.unwrap_or(default));
+    let both = |span| (span, span);
+    match order.kind {
+        DiagnosticKind::IpPing => both(secs(count(COUNT) * (timeout(TIMEOUT_SECS) + 1))),
+        DiagnosticKind::UdpEcho => both(secs(count(COUNT) * (timeout(TIMEOUT_SECS) + 2))),
+        DiagnosticKind::Traceroute => {
+            let hops = u64::from(order.max_hops.unwrap_or(MAX_HOPS));
+            both(secs(hops * u64::from(TRIES) * timeout(TRACE_TIMEOUT_SECS)))
+        }
+        DiagnosticKind::DnsLookup => both(secs(count(1) * timeout(TIMEOUT_SECS) + 5)),
+        DiagnosticKind::WifiNeighbor => both(secs(60)),
+        DiagnosticKind::Download => (secs(30), Duration::from_mins(15)),
+        DiagnosticKind::Upload => {
+            let bits = upload_bytes(order).saturating_mul(8);
+            (secs(30 + bits / USUAL), secs(30 + bits / SLOW))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_follow_the_inputs() {
+        let order = |kind, count, timeout_secs| DiagnosticOrder {
+            kind,
+            target: "t".to_owned(),
+            upload_size: None,
+            count,
+            size: None,
+            timeout_secs,
+            max_hops: None,
+            interface: None,
+        };
+        let secs = |kind, count, timeout| {
+            let Timing { look, give_up, lost } = Timing::of(&order(kind, count, timeout));
+            [look.as_secs(), give_up.as_secs(), lost.as_secs()]
+        };
+        // 10 × (2 + 1)
+        assert_eq!(secs(DiagnosticKind::IpPing, Some(10), Some(2)), [90, 330, 450]);
+        // 30 × 3 × 2
+        assert_eq!(secs(DiagnosticKind::Traceroute, None, None), [240, 480, 600]);
+        // 10,485,760 × 8 / 20,000,000 = 4; / 1,000,000 = 83
+        assert_eq!(secs(DiagnosticKind::Upload, None, None), [94, 413, 533]);
+        assert_eq!(secs(DiagnosticKind::Download, None, None), [90, 1200, 1320]);
+        assert_eq!(secs(DiagnosticKind::IpPing, Some(u32::MAX), Some(3600))[0], 6 * 3600 + 60);
+    }
+}
