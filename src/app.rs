@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::acs::driver::{Driver, DriverConfig, Services};
+use crate::acs::files::{FileServer, FilesAlone};
 use crate::acs::gate::{AuthMode, Gate, OnboardingMode, SharedLogin};
 use crate::acs::listen::{self, BindError, Endpoint};
 use crate::api::serve::{ServeLimits, TlsSource};
@@ -30,7 +31,7 @@ use crate::devices::keeper::{self, Keeper};
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
-use crate::files::Files;
+use crate::files::{Files, FilesError, Place};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
@@ -47,6 +48,8 @@ pub use first_start::FirstStartError;
 const REALM: &str = "acsd";
 /// The key file in the data folder.
 const KEY_FILE: &str = "key";
+/// The folder of files in the data folder.
+const FILES_FOLDER: &str = "files";
 
 /// How often the store is asked whether it still works.
 const STORE_WATCH: Duration = Duration::from_secs(1);
@@ -89,6 +92,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The folder of files.
+    #[error("files cannot be kept")]
+    Files(#[source] FilesError),
     /// Certificate and key.
     #[error("TLS cannot be set up")]
     Tls(#[source] TlsError),
@@ -103,6 +109,8 @@ pub struct Daemon {
     pub cwmp_address: SocketAddr,
     /// Where CPEs call over HTTPS, with a certificate configured.
     pub cwmp_tls_address: Option<SocketAddr>,
+    /// Where files are, when that is configured.
+    pub files_address: Option<SocketAddr>,
     /// Where the API is.
     pub api_address: SocketAddr,
     /// The admin token, when this start has made one: to be shown once.
@@ -146,9 +154,12 @@ impl Daemon {
             Some(files) => Some(ReloadableTls::load(&files.certificate, &files.key).map_err(StartError::Tls)?),
             None => None,
         };
-        let parts = assemble(&config, store, sealer);
+        let parts = assemble(&config, store, sealer)?;
+        parts.files.tidy().await.map_err(StartError::Store)?;
         let driver = driver(&config, &parts, first.onboarding.clone())?;
-        let endpoint = Endpoint::new(config.cwmp.limits.clone(), Arc::new(driver.clone()));
+        let file_server = FileServer::new(Arc::clone(&parts.files), Arc::clone(&parts.clock), &parts.sealer);
+        let limits = config.cwmp.limits.clone();
+        let endpoint = Endpoint::with_files(limits, Arc::new(driver.clone()), file_server.clone());
         let cwmp = listen::bind(config.cwmp.listen).map_err(StartError::Bind)?;
         let cwmp_address = cwmp.local_addr().unwrap_or(config.cwmp.listen);
         let shutdown = CancellationToken::new();
@@ -168,6 +179,7 @@ impl Daemon {
             serving.await;
             "the CWMP listener"
         });
+        let files_address = spawn_files(&mut loops, &config, &parts, file_server, &shutdown)?;
         let api = TcpListener::bind(config.api.listen)
             .await
             .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
@@ -179,6 +191,7 @@ impl Daemon {
         Ok(Self {
             cwmp_address,
             cwmp_tls_address,
+            files_address,
             api_address,
             new_admin_token: first.new_admin_token,
             new_onboarding: first.new_onboarding,
@@ -270,7 +283,7 @@ fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Parts {
+fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let presence = Arc::new(Presence::default());
     let (waker, wake_queue) =
@@ -278,8 +291,13 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
     let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
-    let files = Arc::new(Files::new(Arc::clone(&store), Arc::clone(&clock)));
-    Parts {
+    let place = match config.store {
+        StoreChoice::Memory => Place::Temporary,
+        StoreChoice::Sled => Place::Folder(config.data_dir.join(FILES_FOLDER)),
+    };
+    let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone());
+    let files = files.map_err(StartError::Files)?;
+    Ok(Parts {
         store,
         webhooks: Arc::new(webhooks),
         clock,
@@ -290,8 +308,8 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         queue: Arc::new(queue),
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
-        files,
-    }
+        files: Arc::new(files),
+    })
 }
 
 fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result<Driver, StartError> {
@@ -330,6 +348,27 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         traces: config.traces.clone(),
     };
     Ok(Driver::new(services, gate, driver_config))
+}
+
+/// The listener for files alone, if there is to be one.
+fn spawn_files(
+    loops: &mut JoinSet<&'static str>,
+    config: &Config,
+    parts: &Parts,
+    server: FileServer,
+    shutdown: &CancellationToken,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = config.files.listen else { return Ok(None) };
+    let listener = listen::bind(address).map_err(StartError::Bind)?;
+    let address = listener.local_addr().unwrap_or(address);
+    parts.files.announce_port(address.port());
+    let endpoint = Endpoint::with_files(config.cwmp.limits.clone(), Arc::new(FilesAlone), server);
+    let serving = endpoint.serve(listener, None, shutdown.clone());
+    loops.spawn(async move {
+        serving.await;
+        "the listener for files"
+    });
+    Ok(Some(address))
 }
 
 fn spawn_api(
