@@ -16,6 +16,8 @@ pub(super) use timers::Due;
 
 use super::config::{Autonomy, CpeConfig, Credentials};
 use super::deployment::DeploymentResult;
+use super::diagnostics::Test;
+use super::misbehave::Misbehaviour;
 use super::model::ObjectKind;
 use super::report::Event;
 use super::transfer::Transfer;
@@ -39,6 +41,10 @@ pub(super) struct AfterSession {
     /// `Reboot`: the command keys of all that came.
     pub(super) reboot: Vec<String>,
     pub(super) factory_reset: bool,
+    /// Firmware that is there: reboot into it. `None` inside when its version is the old one.
+    pub(super) install: Option<Option<String>>,
+    /// Reboot without having been asked.
+    pub(super) crash: bool,
 }
 
 /// A `ScheduleInform` that is not due yet.
@@ -85,6 +91,16 @@ pub(super) struct State {
     pub(super) calls: Vec<AcsCall>,
     pub(super) transfers: Vec<Transfer>,
     pub(super) next_transfer: u32,
+    /// Firmware that is installed once the transfer with this number is reported.
+    pub(super) install_after_report: Option<(u32, Option<String>)>,
+    /// What was last downloaded as a configuration.
+    pub(super) configuration_file: Option<Bytes>,
+    /// Requested tests that are not over, by their object.
+    pub(super) tests: BTreeMap<String, Test>,
+    /// Objects of tests that may have results.
+    pub(super) tested: BTreeSet<String>,
+    /// A test ended since the last session began.
+    pub(super) has_fresh_result: bool,
     pub(super) deployments: Vec<DeploymentResult>,
     pub(super) scheduled: Vec<ScheduledInform>,
     pub(super) after_session: AfterSession,
@@ -101,6 +117,7 @@ pub(super) struct State {
     /// A session is wanted at once, or from this moment.
     wanted_at: Option<Instant>,
     last_session_end: Option<Instant>,
+    in_session: bool,
 }
 
 impl State {
@@ -115,9 +132,14 @@ impl State {
             attributes: BTreeMap::new(),
             changed: BTreeSet::new(),
             events: vec![Event::plain(EventCode::Bootstrap), Event::plain(EventCode::Boot)],
-            calls: Vec::new(),
+            calls: config.first_calls.clone(),
             transfers: Vec::new(),
             next_transfer: 1,
+            install_after_report: None,
+            configuration_file: None,
+            tests: BTreeMap::new(),
+            tested: BTreeSet::new(),
+            has_fresh_result: false,
             deployments: Vec::new(),
             scheduled: Vec::new(),
             after_session: AfterSession::default(),
@@ -131,6 +153,7 @@ impl State {
             retry_at: None,
             wanted_at: first,
             last_session_end: None,
+            in_session: false,
             config,
         };
         let is_periodic = state.config.periodic_interval_secs > 0;
@@ -178,7 +201,15 @@ impl State {
         if spec.trigger {
             return Some((spec.ty, "false".to_owned()));
         }
-        Some((spec.ty, self.value(path)?))
+        let ty = match spec.ty {
+            XsdType::UnsignedLong
+                if path.contains("Diagnostics.") && self.config.has(&Misbehaviour::WrappedCounters) =>
+            {
+                XsdType::UnsignedInt
+            }
+            ty => ty,
+        };
+        Some((ty, self.value(path)?))
     }
 
     fn fill_in<'a>(&self, path: &str, raw: &'a str) -> Cow<'a, str> {
@@ -197,7 +228,8 @@ impl State {
         Cow::Owned(out)
     }
 
-    fn fact(&self, path: &str, name: &str) -> String {
+    /// What a placeholder in the model stands for.
+    pub(super) fn fact(&self, path: &str, name: &str) -> String {
         let identity = &self.config.identity;
         let credentials = self.config.credentials.as_ref();
         match name {
@@ -349,7 +381,8 @@ impl State {
         self.events = vec![Event::plain(EventCode::Bootstrap)];
         self.changed.clear();
         self.calls.clear();
-        self.transfers.clear();
+        self.drop_transfers();
+        self.install_after_report = None;
         self.deployments.clear();
     }
 
@@ -366,7 +399,8 @@ impl State {
         let done: Vec<&Transfer> = self.transfers.iter().filter(|transfer| transfer.is_done()).collect();
         if !done.is_empty() {
             events.push(Event::plain(EventCode::TransferComplete));
-            events.extend(done.iter().map(|t| Event::keyed(t.kind.event(), t.command_key.as_str())));
+            let habits = &self.config.misbehaviour;
+            events.extend(done.iter().map(|t| Event::keyed(t.order.kind.event(), t.reported_key(habits))));
         }
         if !self.deployments.is_empty() {
             events.push(Event::plain(EventCode::DuStateChangeComplete));
@@ -384,8 +418,13 @@ impl State {
     pub(super) fn inform_delivered(&mut self, sent: &[Event], listed: &[(String, XsdType, String)]) {
         // A connection request that came after this session began asks for another one.
         let is_asked_again = self.wanted_at.is_some();
-        self.events
-            .retain(|event| !sent.contains(event) || (is_asked_again && event.code == EventCode::ConnectionRequest));
+        let has_fresh_result = self.has_fresh_result;
+        self.events.retain(|event| match event.code {
+            EventCode::ConnectionRequest if is_asked_again => true,
+            // So does a test that ended meanwhile.
+            EventCode::DiagnosticsComplete if has_fresh_result => true,
+            _ => !sent.contains(event),
+        });
         for (path, _, value) in listed {
             // A parameter that changed again since the Inform was written stays to be told.
             if self.read(path).is_some_and(|(_, current)| current == *value) {

@@ -91,6 +91,24 @@ impl Tree {
         self.values.insert(path.into(), value.into());
     }
 
+    /// Forgets what was written: the parameter reads as the model has it.
+    pub(super) fn unset(&mut self, path: &str) {
+        self.values.remove(path);
+    }
+
+    /// Deletes every row that was added to a table; the next one is number 1 again, or follows the model's own.
+    pub(super) fn clear_rows(&mut self, table: &str) {
+        for number in self.rows(table) {
+            let row = format!("{table}{number}.");
+            if self.model.object(&row).is_none() {
+                remove_below(&mut self.values, &row);
+                remove_below(&mut self.added, &row);
+                remove_below(&mut self.added_objects, &row);
+            }
+        }
+        self.last_number.remove(table);
+    }
+
     /// The numbers of a table's rows.
     pub(super) fn rows(&self, table: &str) -> Vec<u32> {
         self.objects_below(table)
