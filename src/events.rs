@@ -89,7 +89,7 @@ pub fn fault(
     append(store, EventEntry::of_device(profile, at, data));
 }
 
-/// Records a transfer that a CPE reports to have ended. Durable when it returns: the CPE forgets it by our answer.
+/// Records a transfer that a CPE reports to have ended, or asks for. Durable when it returns: the CPE forgets it by our answer.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -102,6 +102,7 @@ pub async fn transfer(
     let data = match request {
         Request::TransferComplete(complete) => ended(&complete.fault, &complete.command_key, None),
         Request::AutonomousTransferComplete(complete) => ended(&complete.fault, "", Some(&complete.file_type)),
+        Request::RequestDownload(asked) => EventData::DownloadRequested { file_type: text(&asked.file_type) },
         _ => return Ok(()),
     };
     store.append_event(EventEntry::of_device(profile, at, data))?;

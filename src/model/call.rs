@@ -2,9 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cwmp::message::Method;
 use crate::types::path::ReadPath;
 use crate::types::secret::MaybeSealed;
 use crate::types::time::Timestamp;
+
+/// Most methods of vendors' own that are remembered of a device.
+const VENDOR_MAX: usize = 64;
+
+/// Longest name of a method (`MethodList`: `string(64)`).
+const NAME_MAX_CHARS: usize = 64;
 
 /// One RPC as it was ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,4 +145,56 @@ pub struct RpcMethods {
     pub vendor: Vec<Box<str>>,
     /// When it said so.
     pub at: Timestamp,
+    /// What it ran then: another software may have other methods.
+    pub software_version: Box<str>,
+}
+
+impl RpcMethods {
+    /// What a device says that it has. `None` when that cannot be right: a list without `GetParameterValues` is empty, cut
+    /// off, or the list of an ACS.
+    pub fn read<'n>(names: impl IntoIterator<Item = &'n str>, software_version: &str, at: Timestamp) -> Option<Self> {
+        let (mut standard, mut vendor) = (0, Vec::new());
+        for name in names {
+            // Some send the element's name, with its prefix.
+            let name = name.rsplit(':').next().unwrap_or(name).trim();
+            match (0_u32..).zip(Method::ALL).find(|(_, method)| method.name().eq_ignore_ascii_case(name)) {
+                Some((bit, _)) => standard |= 1 << bit,
+                None if name.is_empty() || vendor.len() >= VENDOR_MAX => {}
+                None => vendor.push(name.chars().take(NAME_MAX_CHARS).collect::<String>().into_boxed_str()),
+            }
+        }
+        let read = Self { standard, vendor, at, software_version: software_version.into() };
+        read.has(Method::GetParameterValues).then_some(read)
+    }
+
+    /// Whether a method is among them.
+    #[must_use]
+    pub fn has(&self, method: Method) -> bool {
+        let bit = (0_u32..).zip(Method::ALL).find(|(_, one)| *one == method).map(|(bit, _)| bit);
+        bit.is_some_and(|bit| self.standard & (1 << bit) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_known_however_they_are_spelled() {
+        let names = ["GetParameterValues", " cwmp:changeDUState", "X_00D09E_Sing", ""];
+        let methods = RpcMethods::read(names, "1.0", Timestamp(1)).expect("plausible");
+        assert!(methods.has(Method::ChangeDuState) && !methods.has(Method::Reboot));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_right_counts_as_none() {
+        for names in [&[][..], &[""], &["Inform", "GetRPCMethods", "TransferComplete"]] {
+            assert_eq!(RpcMethods::read(names.iter().copied(), "1.0", Timestamp(1)), None, "{names:?}");
+        }
+        let many: Vec<String> = (0..1000).map(|n| format!("X_{n}{}", "x".repeat(500))).collect();
+        let names = many.iter().map(String::as_str).chain(["GetParameterValues"]);
+        let methods = RpcMethods::read(names, "", Timestamp(1)).expect("plausible");
+        assert_eq!(methods.vendor.len(), VENDOR_MAX);
+        assert!(methods.vendor.iter().all(|name| name.len() <= NAME_MAX_CHARS));
+    }
 }

@@ -120,6 +120,16 @@ impl Work {
         }
     }
 
+    /// The setting that it brings to the device.
+    #[must_use]
+    pub fn setting(&self) -> Option<Setting> {
+        match self {
+            Self::Configure(setting) => Some(*setting),
+            Self::Download(order) => matches!(order.file, FileRef::Image(_)).then_some(Setting::FirmwareUpgrade),
+            _ => None,
+        }
+    }
+
     /// What no other transaction of the device may be about meanwhile.
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {

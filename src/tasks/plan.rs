@@ -254,7 +254,6 @@ struct Desk<'r> {
     transaction: &'r mut Transaction,
     results: &'r mut Vec<VariableResult>,
     learned: &'r mut TreePatch,
-    #[expect(dead_code, reason = "until a procedure asks")]
     methods: &'r mut Option<RpcMethods>,
     clear: &'r OpenWork,
 }

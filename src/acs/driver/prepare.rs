@@ -50,7 +50,7 @@ impl Inner {
         let clear = match wanted.and_then(|wanted| Ok((wanted, transaction.work.open(&|sealed| self.unseal(sealed))?)))
         {
             Ok((wanted, clear)) => {
-                live.wanted = wanted.flatten();
+                live.wanted = wanted.flatten().or_else(|| self.transfer(live, transaction));
                 Ok(clear)
             }
             Err(error) => {

@@ -44,6 +44,7 @@ impl Inner {
                 let of = (called, Some(running.transaction.id));
                 events::fault(&*self.services.store, &live.snapshot.profile, now, of, fault);
             }
+            self.note_arrival(live, &running.transaction);
             let step = running.answer(reply, &context(live, &self.config, now));
             live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {

@@ -5,6 +5,7 @@
 
 use crate::cwmp::message::Request;
 use crate::cwmp::message::inform::EventStruct;
+use crate::model::file::StoredFileId;
 use crate::model::transaction::{Phase, Transaction, TransactionFault, VariableResult, Work};
 use crate::types::event::EventCode;
 use crate::types::time::Timestamp;
@@ -137,6 +138,22 @@ pub fn called(
     reaction.booked(transaction, at)
 }
 
+/// Whether a call that does not say which transaction it is of (quirk 27) may be of this one.
+#[must_use]
+pub fn may_be_meant(transaction: &Transaction, request: &Request<'_>) -> bool {
+    match (&transaction.work, request) {
+        (Work::Download(_) | Work::Upload(_), Request::TransferComplete(_)) => transfer::may_be_meant(transaction),
+        (Work::Call(_), Request::DuStateChangeComplete(_)) => transaction.progress.stage.is_some(),
+        _ => false,
+    }
+}
+
+/// How an upload ends whose device never came back to report it, though its file is here.
+#[must_use]
+pub fn stored_all_the_same(transaction: &mut Transaction, file: StoredFileId) -> Ending {
+    transfer::stored_all_the_same(transaction, file)
+}
+
 /// What it has waited for did not come in time, or it is past its deadline. Resumed already where it waited; the fault, where
 /// it is over.
 #[must_use]
@@ -146,9 +163,7 @@ pub fn overdue(transaction: &Transaction, at: Timestamp) -> Option<TransactionFa
         Work::FactoryReset => "the device did not report 0 BOOTSTRAP after the factory reset in time",
         Work::Reboot => "the device did not come back from the reboot in time",
         Work::Diagnose(_) if past_deadline => "the device did not come back in time to tell what became of the test",
-        Work::Download(_) | Work::Upload(_) if past_deadline => {
-            "the device did not come back in time to tell what became of the file transfer"
-        }
+        Work::Download(_) | Work::Upload(_) if past_deadline => transfer::overdue(transaction),
         Work::Call(_) if past_deadline => "the device did not come back in time to confirm the call",
         _ => return None,
     };

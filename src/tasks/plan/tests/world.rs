@@ -182,7 +182,6 @@ impl World {
     }
 
     /// The device makes a call of its own.
-    #[expect(dead_code, reason = "for procedures that wait for one")]
     pub(super) fn calls(&mut self, request: &Request<'_>) {
         let results = news::called(&mut self.transaction, request, 0, self.now);
         self.results.extend(results);
