@@ -30,7 +30,7 @@ use crate::devices::keeper::{self, Keeper};
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
-use crate::files::Files;
+use crate::files::{Files, FilesError, Place};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
@@ -47,6 +47,8 @@ pub use first_start::FirstStartError;
 const REALM: &str = "acsd";
 /// The key file in the data folder.
 const KEY_FILE: &str = "key";
+/// The folder of files in the data folder.
+const FILES_FOLDER: &str = "files";
 
 /// How often the store is asked whether it still works.
 const STORE_WATCH: Duration = Duration::from_secs(1);
@@ -89,6 +91,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The folder of files.
+    #[error("files cannot be kept")]
+    Files(#[source] FilesError),
     /// Certificate and key.
     #[error("TLS cannot be set up")]
     Tls(#[source] TlsError),
@@ -146,7 +151,8 @@ impl Daemon {
             Some(files) => Some(ReloadableTls::load(&files.certificate, &files.key).map_err(StartError::Tls)?),
             None => None,
         };
-        let parts = assemble(&config, store, sealer);
+        let parts = assemble(&config, store, sealer)?;
+        parts.files.tidy().await.map_err(StartError::Store)?;
         let driver = driver(&config, &parts, first.onboarding.clone())?;
         let endpoint = Endpoint::new(config.cwmp.limits.clone(), Arc::new(driver.clone()));
         let cwmp = listen::bind(config.cwmp.listen).map_err(StartError::Bind)?;
@@ -270,7 +276,7 @@ fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Parts {
+fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let presence = Arc::new(Presence::default());
     let (waker, wake_queue) =
@@ -278,8 +284,13 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
     let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
-    let files = Arc::new(Files::new(Arc::clone(&store), Arc::clone(&clock)));
-    Parts {
+    let place = match config.store {
+        StoreChoice::Memory => Place::Temporary,
+        StoreChoice::Sled => Place::Folder(config.data_dir.join(FILES_FOLDER)),
+    };
+    let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone());
+    let files = files.map_err(StartError::Files)?;
+    Ok(Parts {
         store,
         webhooks: Arc::new(webhooks),
         clock,
@@ -290,8 +301,8 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         queue: Arc::new(queue),
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
-        files,
-    }
+        files: Arc::new(files),
+    })
 }
 
 fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result<Driver, StartError> {

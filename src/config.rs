@@ -20,6 +20,7 @@ use crate::connreq::wake::WakeConfig;
 use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::SessionLimits;
 use crate::events::EventsConfig;
+use crate::files::FilesConfig;
 use crate::tasks::plan::PlanLimits;
 use crate::types::secret::Secret;
 use crate::webhooks::WebhooksConfig;
@@ -45,6 +46,8 @@ pub struct Config {
     pub connection_request: ConnectionRequest,
     /// Transactions.
     pub transactions: Transactions,
+    /// Files that devices fetch and send.
+    pub files: FilesConfig,
     /// The event log and the audit trail.
     pub events: EventsConfig,
     /// Pushing events.
@@ -290,6 +293,7 @@ impl Default for Config {
             api: Api::default(),
             connection_request: ConnectionRequest::default(),
             transactions: Transactions::default(),
+            files: FilesConfig::default(),
             events: EventsConfig::default(),
             webhooks: WebhooksConfig::default(),
             traces: TraceConfig::default(),

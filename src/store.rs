@@ -34,6 +34,8 @@ use events::EventStore;
 use listing::{DeviceOrder, SearchWords};
 use traces::TraceStore;
 
+pub use self::sled::free_bytes;
+
 /// Most live transactions of one device, unless configured (design.md §7).
 pub const QUEUE_MAX: usize = 256;
 /// Most ended transactions kept, unless configured.

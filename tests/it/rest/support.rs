@@ -173,8 +173,8 @@ impl Api {
             presence: presence.clone(),
             waker,
             clock: clock.clone(),
+            files: Arc::new(Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder")),
             sealer,
-            files: Arc::new(Files::new(store.clone(), clock.clone())),
             metrics: Metrics::detached().expect("metrics"),
             draining: draining.clone(),
         };
