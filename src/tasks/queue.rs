@@ -135,8 +135,7 @@ impl Queue {
     /// [`StoreError`]: the CPE's call must not be answered then.
     pub async fn called(&self, device: DeviceKey, request: &Request<'_>, at: Timestamp) -> Result<(), StoreError> {
         let live = self.store.live(device).await?;
-        let may_be_meant = |transaction: &&Transaction| transaction.progress.stage.is_some();
-        let others = live.iter().filter(may_be_meant).count().saturating_sub(1);
+        let others = live.iter().filter(|one| news::may_be_meant(one, request)).count().saturating_sub(1);
         for transaction in &live {
             self.tell(transaction, |transaction| news::called(transaction, request, others, at)).await?;
         }

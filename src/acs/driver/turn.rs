@@ -113,6 +113,7 @@ impl Inner {
             Step::Call { request, save } => Some(self.send(live, request, save).await),
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
+                note_methods(live, &running);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -121,6 +122,7 @@ impl Inner {
             }
             Step::End(_) => {
                 let mut running = live.running.take()?;
+                note_methods(live, &running);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 let brought = Brought { wanted: live.wanted.take(), login: live.wanted_login.take() };
                 self.settle(running, brought, now).await;
@@ -130,6 +132,13 @@ impl Inner {
     }
 
     async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Answer {
+        if save == Save::Before
+            && let Some(mut running) = live.running.take()
+        {
+            // What the saved progress builds upon.
+            self.keep_learned(&mut running, live.device, noted_interval(live), self.now()).await;
+            live.running = Some(running);
+        }
         if let Err(error) = self.save_before(live, &request, save).await {
             // Not on disk: not sent.
             tracing::error!(%error, "a call was not sent");
@@ -395,6 +404,13 @@ impl Brought {
 
 const fn is_configuration(work: &Work) -> bool {
     matches!(work, Work::Sync | Work::Reconfigure | Work::Configure(Setting::LocationUpdate | Setting::UpdateFrequency))
+}
+
+/// The next transactions of the session need not ask again.
+fn note_methods(live: &mut Live, running: &Running) {
+    if let Some(methods) = &running.methods {
+        live.snapshot.profile.methods = Some(methods.clone());
+    }
 }
 
 fn has_written(results: &[VariableResult]) -> bool {
