@@ -1,23 +1,24 @@
 //! Calls of CWMP that operators order one by one, for which acsd has no procedure of its own making.
 
+pub mod results;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cwmp::message::Method;
-use crate::types::path::ReadPath;
+use crate::types::path::{ObjectPath, ReadPath};
 use crate::types::secret::MaybeSealed;
 use crate::types::time::Timestamp;
-
-/// Most methods of vendors' own that are remembered of a device.
-const VENDOR_MAX: usize = 64;
-
-/// Longest name of a method (`MethodList`: `string(64)`).
-const NAME_MAX_CHARS: usize = 64;
 
 /// One RPC as it was ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// Which methods the device has; remembered with it.
     GetRpcMethods,
+    /// What is directly below an object.
+    GetParameterNames {
+        /// The object.
+        path: ObjectPath,
+    },
     /// Notification attributes of these.
     GetParameterAttributes {
         /// Full names or partial paths.
@@ -60,20 +61,45 @@ pub enum Call {
 }
 
 impl Call {
+    /// The method that it calls.
+    #[must_use]
+    pub const fn rpc(&self) -> Method {
+        match self {
+            Self::GetRpcMethods => Method::GetRpcMethods,
+            Self::GetParameterNames { .. } => Method::GetParameterNames,
+            Self::GetParameterAttributes { .. } => Method::GetParameterAttributes,
+            Self::SetParameterAttributes { .. } => Method::SetParameterAttributes,
+            Self::ScheduleInform { .. } => Method::ScheduleInform,
+            Self::GetQueuedTransfers => Method::GetQueuedTransfers,
+            Self::GetAllQueuedTransfers => Method::GetAllQueuedTransfers,
+            Self::CancelTransfer { .. } => Method::CancelTransfer,
+            Self::ChangeDuState { .. } => Method::ChangeDuState,
+            Self::SetVouchers { .. } => Method::SetVouchers,
+            Self::GetOptions { .. } => Method::GetOptions,
+        }
+    }
+
     /// The method's name, also the API's word for the work.
     #[must_use]
     pub const fn method(&self) -> &'static str {
+        self.rpc().name()
+    }
+
+    /// Whether every CPE has to have the method (TR-069 Table 21), so that it need not be asked first.
+    #[must_use]
+    pub const fn is_mandatory(&self) -> bool {
         match self {
-            Self::GetRpcMethods => "GetRPCMethods",
-            Self::GetParameterAttributes { .. } => "GetParameterAttributes",
-            Self::SetParameterAttributes { .. } => "SetParameterAttributes",
-            Self::ScheduleInform { .. } => "ScheduleInform",
-            Self::GetQueuedTransfers => "GetQueuedTransfers",
-            Self::GetAllQueuedTransfers => "GetAllQueuedTransfers",
-            Self::CancelTransfer { .. } => "CancelTransfer",
-            Self::ChangeDuState { .. } => "ChangeDUState",
-            Self::SetVouchers { .. } => "SetVouchers",
-            Self::GetOptions { .. } => "GetOptions",
+            Self::GetRpcMethods
+            | Self::GetParameterNames { .. }
+            | Self::GetParameterAttributes { .. }
+            | Self::SetParameterAttributes { .. } => true,
+            Self::ScheduleInform { .. }
+            | Self::GetQueuedTransfers
+            | Self::GetAllQueuedTransfers
+            | Self::CancelTransfer { .. }
+            | Self::ChangeDuState { .. }
+            | Self::SetVouchers { .. }
+            | Self::GetOptions { .. } => false,
         }
     }
 
@@ -82,6 +108,7 @@ impl Call {
     pub const fn only_reads(&self) -> bool {
         match self {
             Self::GetRpcMethods
+            | Self::GetParameterNames { .. }
             | Self::GetParameterAttributes { .. }
             | Self::GetQueuedTransfers
             | Self::GetAllQueuedTransfers
@@ -136,6 +163,26 @@ pub enum DuAction {
     Uninstall,
 }
 
+impl DuAction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Install, Self::Update, Self::Uninstall];
+
+    /// The API's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Update => "update",
+            Self::Uninstall => "uninstall",
+        }
+    }
+}
+
+/// Most methods of vendors' own that are remembered of a device.
+const VENDOR_MAX: usize = 64;
+/// Longest name of a method (`MethodList`: `string(64)`).
+const NAME_MAX_CHARS: usize = 64;
+
 /// Which methods a device has, as it said.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RpcMethods {
@@ -152,7 +199,11 @@ pub struct RpcMethods {
 impl RpcMethods {
     /// What a device says that it has. `None` when that cannot be right: a list without `GetParameterValues` is empty, cut
     /// off, or the list of an ACS.
-    pub fn read<'n>(names: impl IntoIterator<Item = &'n str>, software_version: &str, at: Timestamp) -> Option<Self> {
+    pub fn read<'n>(
+        names: impl IntoIterator<Item = &'n str>,
+        software_version: &str,
+        at: Timestamp,
+    ) -> Option<Self> {
         let (mut standard, mut vendor) = (0, Vec::new());
         for name in names {
             // Some send the element's name, with its prefix.
@@ -173,6 +224,14 @@ impl RpcMethods {
         let bit = (0_u32..).zip(Method::ALL).find(|(_, one)| *one == method).map(|(bit, _)| bit);
         bit.is_some_and(|bit| self.standard & (1 << bit) != 0)
     }
+
+    /// The names, standard ones first.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let vendor: Vec<&str> = self.vendor.iter().map(AsRef::as_ref).collect();
+        let standard = Method::ALL.into_iter().filter(|method| self.has(*method));
+        standard.map(|method| method.name()).chain(vendor).collect()
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +243,7 @@ mod tests {
         let names = ["GetParameterValues", " cwmp:changeDUState", "X_00D09E_Sing", ""];
         let methods = RpcMethods::read(names, "1.0", Timestamp(1)).expect("plausible");
         assert!(methods.has(Method::ChangeDuState) && !methods.has(Method::Reboot));
+        assert_eq!(methods.names(), ["GetParameterValues", "ChangeDUState", "X_00D09E_Sing"]);
     }
 
     #[test]

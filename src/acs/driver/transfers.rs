@@ -1,19 +1,20 @@
 //! What a device needs to fetch or send a file, and what follows from its asking for one.
 
 use std::error::Error;
+use std::time::Duration;
+
+use http::uri::Scheme;
 
 use crate::cwmp::message::Request;
 use crate::devices::keeper::upkeep::{Occasion, Wake};
-use crate::files::Target;
+use crate::files::{Target, Terms};
 use crate::model::device::Setting;
-use crate::model::device_type::FileLogin;
 use crate::model::file::{Content, FIRMWARE_FILE_TYPE};
 use crate::model::transaction::{Transaction, Work};
 use crate::model::transfer::FileRef;
 use crate::store::StoreError;
 use crate::tasks::plan::{TransferOffer, Wanted};
 use crate::types::ident::DeviceKey;
-use crate::types::secret::Secret;
 
 use super::super::exchange::Transport;
 use super::super::sessions::Live;
@@ -43,16 +44,21 @@ impl Inner {
             Work::Upload(_) => (Target::Upload, 0, "".into()),
             _ => return None,
         };
-        let link = self.services.files.link(target, live.device, transaction.id);
-        let Some(base) = base(live) else {
+        let files = &self.services.files;
+        let (host, transport) = &live.called_at;
+        let scheme = match transport {
+            Transport::Tls => Scheme::HTTPS,
+            Transport::Plain => Scheme::HTTP,
+        };
+        let Some(base) = files.base(&scheme, host.as_ref()) else {
             return Some(Wanted::NoTransfer("how the device calls acsd is no address that a file could be offered at"));
         };
-        let (username, password) = match live.device_type.file_login {
-            FileLogin::None => (String::new(), Secret::new(String::new())),
-            FileLogin::Basic | FileLogin::Digest => (link.username, link.password),
+        let terms = Terms { login: live.device_type.file_login, delay: delay(&transaction.work) };
+        let link = files.link(target, live.device, transaction.id, terms);
+        let Some(url) = link.url(&base) else {
+            return Some(Wanted::NoTransfer("the address of the file is longer than devices take"));
         };
-        let arrived = self.services.files.arrived(transaction.id);
-        let url = format!("{base}{}", link.path);
+        let (username, password, arrived) = (link.username, link.password, files.arrived(transaction.id));
         Some(Wanted::Transfer(TransferOffer { url, username, password, size, version, arrived }))
     }
 
@@ -88,11 +94,12 @@ impl Inner {
     }
 }
 
-fn base(live: &Live) -> Option<String> {
-    let (host, transport) = &live.called_at;
-    let scheme = match transport {
-        Transport::Tls => "https",
-        Transport::Plain => "http",
+/// How long the device is told to wait before it comes for the file.
+fn delay(work: &Work) -> Duration {
+    let secs = match work {
+        Work::Download(order) => order.windows.iter().map(|window| window.end_secs).fold(order.delay_secs, u32::max),
+        Work::Upload(order) => order.delay_secs,
+        _ => 0,
     };
-    Some(format!("{scheme}://{}", host.as_ref()?.to_str().ok()?))
+    Duration::from_secs(secs.into())
 }

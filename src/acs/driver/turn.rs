@@ -114,6 +114,7 @@ impl Inner {
             Step::Call { request, save } => Some(self.send(live, request, save).await),
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
+                note_methods(live, &running);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -122,6 +123,7 @@ impl Inner {
             }
             Step::End(_) => {
                 let mut running = live.running.take()?;
+                note_methods(live, &running);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 let brought = Brought { wanted: live.wanted.take(), login: live.wanted_login.take() };
                 self.settle(running, brought, now).await;
@@ -131,6 +133,13 @@ impl Inner {
     }
 
     async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Answer {
+        if save == Save::Before
+            && let Some(mut running) = live.running.take()
+        {
+            // What the saved progress builds upon.
+            self.keep_learned(&mut running, live.device, noted_interval(live), self.now()).await;
+            live.running = Some(running);
+        }
         if let Err(error) = self.save_before(live, &request, save).await {
             // Not on disk: not sent.
             tracing::error!(%error, "a call was not sent");
@@ -396,6 +405,13 @@ impl Brought {
 
 const fn is_configuration(work: &Work) -> bool {
     matches!(work, Work::Sync | Work::Reconfigure | Work::Configure(Setting::LocationUpdate | Setting::UpdateFrequency))
+}
+
+/// The next transactions of the session need not ask again.
+fn note_methods(live: &mut Live, running: &Running) {
+    if let Some(methods) = &running.methods {
+        live.snapshot.profile.methods = Some(methods.clone());
+    }
 }
 
 fn has_written(results: &[VariableResult]) -> bool {

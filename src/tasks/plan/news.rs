@@ -5,6 +5,7 @@
 
 use crate::cwmp::message::Request;
 use crate::cwmp::message::inform::EventStruct;
+use crate::model::call::Call;
 use crate::model::file::StoredFileId;
 use crate::model::transaction::{Phase, Transaction, TransactionFault, VariableResult, Work};
 use crate::types::event::EventCode;
@@ -138,12 +139,14 @@ pub fn called(
     reaction.booked(transaction, at)
 }
 
-/// Whether a call that does not say which transaction it is of (quirk 27) may be of this one.
+/// Whether a call of the CPE may be about this transaction, when it does not say which it is about (quirk 27).
 #[must_use]
 pub fn may_be_meant(transaction: &Transaction, request: &Request<'_>) -> bool {
     match (&transaction.work, request) {
         (Work::Download(_) | Work::Upload(_), Request::TransferComplete(_)) => transfer::may_be_meant(transaction),
-        (Work::Call(_), Request::DuStateChangeComplete(_)) => transaction.progress.stage.is_some(),
+        (Work::Call(call), Request::DuStateChangeComplete(_)) => {
+            transaction.progress.stage.is_some() && matches!(**call, Call::ChangeDuState { .. })
+        }
         _ => false,
     }
 }
@@ -164,7 +167,7 @@ pub fn overdue(transaction: &Transaction, at: Timestamp) -> Option<TransactionFa
         Work::Reboot => "the device did not come back from the reboot in time",
         Work::Diagnose(_) if past_deadline => "the device did not come back in time to tell what became of the test",
         Work::Download(_) | Work::Upload(_) if past_deadline => transfer::overdue(transaction),
-        Work::Call(_) if past_deadline => "the device did not come back in time to confirm the call",
+        Work::Call(call) if past_deadline => call::overdue(call),
         _ => return None,
     };
     Some(faults::own(words))

@@ -13,7 +13,7 @@ use crate::model::device_type::DeviceType;
 use crate::model::procedure::Progress;
 use crate::model::transaction::{Kind, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, Work};
 use crate::tasks::plan::news::{self, News};
-use crate::tasks::plan::{Context, Ending, PlanLimits, Running, Save, Step, Wanted, unopenable};
+use crate::tasks::plan::{Attributes, Context, Ending, PlanLimits, Running, Save, Step, Wanted, unopenable};
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) last_boot: Option<Timestamp>,
     pub(super) software_version: String,
     pub(super) methods: Option<RpcMethods>,
+    pub(super) attributes: Attributes,
     pub(super) device_type: DeviceType,
     /// Of the settled transaction.
     pub(super) results: Vec<VariableResult>,
@@ -77,6 +78,7 @@ impl World {
             last_boot: None,
             software_version: "1.0".to_owned(),
             methods: None,
+            attributes: Attributes::Allowed,
             device_type: DeviceType::generic(now),
             results: Vec::new(),
             learned: Vec::new(),
@@ -121,6 +123,7 @@ impl World {
             known: &known,
             wanted: wanted.as_ref(),
             methods: methods.as_ref(),
+            attributes: world.attributes,
             software_version: &software_version,
             device_type: &device_type,
             limits: &limits,
@@ -133,6 +136,7 @@ impl World {
             assert!(calls < CALLS_MAX, "a session without end: {:?}", self.device.methods());
             if save == Save::Before {
                 self.transaction = running.transaction.clone();
+                self.learned.push(std::mem::take(&mut running.learned));
             } else {
                 assert!(!matches!(request, Request::AddObject(_) | Request::Reboot(_) | Request::FactoryReset));
             }
@@ -150,6 +154,7 @@ impl World {
             }
         }
         self.learned.push(running.learned);
+        self.methods = running.methods.or(methods);
         self.results = running.results;
         self.transaction = running.transaction;
     }
