@@ -7,5 +7,7 @@ mod interleavings;
 mod restart;
 mod rows;
 mod set;
+mod transfer;
+mod transfers;
 mod wanted;
 mod world;

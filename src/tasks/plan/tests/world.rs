@@ -181,6 +181,9 @@ impl World {
         if events.iter().any(|event| event.code == EventCode::Boot) {
             self.last_boot = Some(self.now);
         }
+        if self.transaction.status.is_final() {
+            return;
+        }
         let news = News { at: self.now, events: &events, software_version: &self.software_version };
         let results = news::informed(&mut self.transaction, &news);
         self.results.extend(results);
@@ -188,8 +191,29 @@ impl World {
 
     /// The device makes a call of its own.
     pub(super) fn calls(&mut self, request: &Request<'_>) {
-        let results = news::called(&mut self.transaction, request, 0, self.now);
+        self.calls_among(request, 0);
+    }
+
+    /// As [`calls`](Self::calls), where others may be meant as well.
+    pub(super) fn calls_among(&mut self, request: &Request<'_>, others: usize) {
+        if self.transaction.status.is_final() {
+            return;
+        }
+        let results = news::called(&mut self.transaction, request, others, self.now);
         self.results.extend(results);
+    }
+
+    /// What is waited for does not come in time.
+    pub(super) fn run_out(&mut self) {
+        if let Phase::Waiting { until, .. } = self.transaction.phase {
+            self.now = self.now.max(until);
+            self.transaction.resume();
+        }
+    }
+
+    /// What the queue says to it now.
+    pub(super) fn overdue(&self) -> Option<TransactionFault> {
+        news::overdue(&self.transaction, self.now)
     }
 
     /// Back-off that the transaction waits for now, in seconds.
