@@ -29,6 +29,7 @@ pub mod shell;
 mod stream;
 pub mod token;
 pub mod transaction;
+mod transfer;
 mod wanted;
 pub mod webhook;
 mod words;

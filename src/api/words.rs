@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::headless::form::{OPERATIONS, TYPE_NAMES};
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
+use crate::model::device_type::FileLogin;
 use crate::model::event::EventKind;
 use crate::model::token::Role;
 use crate::model::transaction::{Kind, TransactionStatus};
@@ -86,6 +87,15 @@ words! {
         Transfer = "transfer",
         Rpc = "rpc",
         Health = "health",
+    }
+}
+
+words! {
+    /// Whether devices log in to the file server.
+    FileLoginWord for FileLogin {
+        None = "none",
+        Basic = "basic",
+        Digest = "digest",
     }
 }
 

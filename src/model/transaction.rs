@@ -135,7 +135,10 @@ impl Work {
     pub fn slot(&self) -> Option<Slot> {
         match self {
             Self::Diagnose(order) => Some(Slot::Test(order.kind)),
-            Self::Download(order) => matches!(order.file, FileRef::Image(_)).then_some(Slot::Firmware),
+            Self::Download(order) => {
+                let is_firmware = matches!(order.file, FileRef::Image(_)) || order.file_type.starts_with("1 ");
+                is_firmware.then_some(Slot::Firmware)
+            }
             _ => None,
         }
     }
