@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::acs::driver::{Driver, DriverConfig, Services};
+use crate::acs::files::{FileServer, FilesAlone};
 use crate::acs::gate::{AuthMode, Gate, OnboardingMode, SharedLogin};
 use crate::acs::listen::{self, BindError, Endpoint};
 use crate::api::serve::{ServeLimits, TlsSource};
@@ -108,6 +109,8 @@ pub struct Daemon {
     pub cwmp_address: SocketAddr,
     /// Where CPEs call over HTTPS, with a certificate configured.
     pub cwmp_tls_address: Option<SocketAddr>,
+    /// Where files are, when that is configured.
+    pub files_address: Option<SocketAddr>,
     /// Where the API is.
     pub api_address: SocketAddr,
     /// The admin token, when this start has made one: to be shown once.
@@ -154,7 +157,9 @@ impl Daemon {
         let parts = assemble(&config, store, sealer)?;
         parts.files.tidy().await.map_err(StartError::Store)?;
         let driver = driver(&config, &parts, first.onboarding.clone())?;
-        let endpoint = Endpoint::new(config.cwmp.limits.clone(), Arc::new(driver.clone()));
+        let file_server = FileServer::new(Arc::clone(&parts.files), Arc::clone(&parts.clock), &parts.sealer);
+        let limits = config.cwmp.limits.clone();
+        let endpoint = Endpoint::with_files(limits, Arc::new(driver.clone()), file_server.clone());
         let cwmp = listen::bind(config.cwmp.listen).map_err(StartError::Bind)?;
         let cwmp_address = cwmp.local_addr().unwrap_or(config.cwmp.listen);
         let shutdown = CancellationToken::new();
@@ -174,6 +179,7 @@ impl Daemon {
             serving.await;
             "the CWMP listener"
         });
+        let files_address = spawn_files(&mut loops, &config, &parts, file_server, &shutdown)?;
         let api = TcpListener::bind(config.api.listen)
             .await
             .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
@@ -185,6 +191,7 @@ impl Daemon {
         Ok(Self {
             cwmp_address,
             cwmp_tls_address,
+            files_address,
             api_address,
             new_admin_token: first.new_admin_token,
             new_onboarding: first.new_onboarding,
@@ -341,6 +348,27 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         traces: config.traces.clone(),
     };
     Ok(Driver::new(services, gate, driver_config))
+}
+
+/// The listener for files alone, if there is to be one.
+fn spawn_files(
+    loops: &mut JoinSet<&'static str>,
+    config: &Config,
+    parts: &Parts,
+    server: FileServer,
+    shutdown: &CancellationToken,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = config.files.listen else { return Ok(None) };
+    let listener = listen::bind(address).map_err(StartError::Bind)?;
+    let address = listener.local_addr().unwrap_or(address);
+    parts.files.announce_port(address.port());
+    let endpoint = Endpoint::with_files(config.cwmp.limits.clone(), Arc::new(FilesAlone), server);
+    let serving = endpoint.serve(listener, None, shutdown.clone());
+    loops.spawn(async move {
+        serving.await;
+        "the listener for files"
+    });
+    Ok(Some(address))
 }
 
 fn spawn_api(

@@ -8,9 +8,11 @@ mod base;
 pub mod config;
 mod content;
 mod draft;
+pub mod fetch;
 mod folder;
 mod images;
 mod link;
+pub mod multipart;
 mod uploads;
 
 use std::collections::HashSet;
@@ -36,7 +38,7 @@ pub use self::draft::{Complete, Draft, ReceiveError};
 pub use self::folder::{NoRoom, Sha256Sum};
 pub use self::images::{ImageError, Start};
 pub use self::link::{Claim, Link, PREFIX, Target, Terms, URL_MAX_CHARS};
-pub use self::uploads::{Upload, UploadError};
+pub use self::uploads::{Kept, Upload, UploadError};
 
 use self::draft::blocking;
 use self::folder::Folder;

@@ -39,6 +39,11 @@ pub struct FileContent {
 }
 
 impl FileContent {
+    #[cfg(test)]
+    pub(super) fn of(file: File) -> Self {
+        Self { file: Arc::new(file), reads: Arc::new(Semaphore::new(1)) }
+    }
+
     /// Reads up to `length` bytes at `offset`, but no more than [`CHUNK_BYTES`]; `buffer` is used again if it is free.
     ///
     /// # Errors

@@ -28,6 +28,15 @@ pub enum UploadError {
     Exhausted,
 }
 
+/// A file that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The first of its transaction.
+    New(StoredFileId),
+    /// In the place of one that came before.
+    Replaced(StoredFileId),
+}
+
 /// A file that a device was asked for.
 #[derive(Debug, Clone)]
 pub struct Upload {
@@ -142,7 +151,7 @@ impl Files {
     ///
     /// # Errors
     /// [`UploadError`]; nothing is kept.
-    pub async fn keep(&self, upload: &Upload, complete: Complete) -> Result<StoredFileId, UploadError> {
+    pub async fn keep(&self, upload: &Upload, complete: Complete) -> Result<Kept, UploadError> {
         let held = complete.publish().await?;
         let (sha256, size, now) = (held.sha256(), held.size(), self.clock.now());
         if let Some(id) = self.arrived(upload.transaction) {
@@ -156,7 +165,7 @@ impl Files {
                 if let Some(before) = before {
                     self.release(before).await;
                 }
-                return Ok(id);
+                return Ok(Kept::Replaced(id));
             }
         }
         let of = upload.clone();
@@ -188,7 +197,7 @@ impl Files {
             return Err(UploadError::Unknown);
         }
         self.retire(upload, file.id).await?;
-        Ok(file.id)
+        Ok(Kept::New(file.id))
     }
 
     /// Removes the oldest files of a device and type beyond those that are kept. A file that the device is about to fetch
