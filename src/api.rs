@@ -21,6 +21,7 @@ pub mod paging;
 pub mod parameter;
 pub mod query;
 pub mod refresh;
+mod rpc;
 mod remainder;
 pub mod router;
 pub mod serve;

@@ -5,6 +5,7 @@ pub mod results;
 use serde::{Deserialize, Serialize};
 
 use crate::cwmp::message::Method;
+use crate::types::ident::TransactionId;
 use crate::types::path::{ObjectPath, ReadPath};
 use crate::types::secret::MaybeSealed;
 use crate::types::time::Timestamp;
@@ -40,8 +41,8 @@ pub enum Call {
     GetAllQueuedTransfers,
     /// Withdraws a transfer from the device's queue.
     CancelTransfer {
-        /// Of the transfer.
-        command_key: String,
+        /// Which.
+        transfer: TransferRef,
     },
     /// Installs, updates, removes deployment units.
     ChangeDuState {
@@ -120,6 +121,43 @@ impl Call {
             | Self::SetVouchers { .. } => false,
         }
     }
+}
+
+/// A transfer on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferRef {
+    /// By its CommandKey.
+    Key(String),
+    /// By the transaction that ordered it: its keys begin with `acsd-<id>`.
+    Transaction(TransactionId),
+}
+
+impl TransferRef {
+    /// Whether this is the CommandKey of the transfer. A transaction that had to order anew has numbered its keys.
+    #[must_use]
+    pub fn is_of(&self, command_key: &str) -> bool {
+        let command_key = command_key.trim();
+        match self {
+            Self::Key(key) => command_key == key,
+            Self::Transaction(id) => ordered_by(command_key) == Some(*id),
+        }
+    }
+
+    /// The transaction that ordered it, if one of acsd's did.
+    #[must_use]
+    pub fn transaction(&self) -> Option<TransactionId> {
+        match self {
+            Self::Key(key) => ordered_by(key),
+            Self::Transaction(id) => Some(*id),
+        }
+    }
+}
+
+/// Which transaction has made this CommandKey: `acsd-<id>` or `acsd-<id>-<n>`.
+fn ordered_by(command_key: &str) -> Option<TransactionId> {
+    let rest = command_key.strip_prefix("acsd-")?;
+    let (id, _nth) = rest.split_once('-').unwrap_or((rest, ""));
+    id.parse().ok().map(TransactionId)
 }
 
 /// One change of attributes; `None` leaves one as it is.
@@ -240,6 +278,17 @@ mod tests {
         let methods = RpcMethods::read(names, "1.0", Timestamp(1)).expect("plausible");
         assert!(methods.has(Method::ChangeDuState) && !methods.has(Method::Reboot));
         assert_eq!(methods.names(), ["GetParameterValues", "ChangeDUState", "X_00D09E_Sing"]);
+    }
+
+    #[test]
+    fn a_transfer_is_known_by_the_key_that_its_transaction_made() {
+        let transfer = TransferRef::Transaction(TransactionId(12));
+        let keys = ["acsd-12", " acsd-12-3 ", "acsd-123", "acsd-1-2", "acsd-", "12", ""];
+        assert_eq!(keys.map(|key| transfer.is_of(key)), [true, true, false, false, false, false, false]);
+        let by_key = |key: &str| TransferRef::Key(key.to_owned());
+        assert_eq!(by_key("acsd-7-1").transaction(), Some(TransactionId(7)));
+        assert_eq!(by_key("theirs").transaction(), None);
+        assert!(by_key("theirs").is_of("theirs") && !by_key("theirs").is_of("acsd-7"));
     }
 
     #[test]

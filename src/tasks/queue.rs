@@ -158,6 +158,23 @@ impl Queue {
         Ok(meant_besides(&self.store.live(device).await?, id, request))
     }
 
+    /// A transfer was taken out of its device's queue by another transaction: the one that ordered it is over. Durable when
+    /// it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn withdrawn(
+        &self,
+        device: DeviceKey,
+        id: TransactionId,
+        by: TransactionId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let live = self.store.live(device).await?;
+        let Some(transfer) = live.iter().find(|one| one.id == id) else { return Ok(()) };
+        self.tell(transfer, |transaction| news::withdrawn(transaction, by, at)).await
+    }
+
     /// Has a live transaction react, in one step, and announces its end. Without I/O when it does not react.
     async fn tell(
         &self,

@@ -5,14 +5,14 @@ use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
 use crate::devices::keeper::upkeep::{Occasion, Wake, Written};
 use crate::events;
-use crate::model::call::RpcMethods;
+use crate::model::call::{Call, RpcMethods};
 use crate::model::device::{DataModel, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
 use crate::model::wanted::ConfigurationMark;
 use crate::store::StoreError;
 use crate::tasks::plan::{self, Running, Save, Step, Wanted};
 use crate::telemetry::names;
-use crate::types::ident::DeviceKey;
+use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
 use super::super::exchange::Answer;
@@ -253,6 +253,11 @@ impl Inner {
         if let Err(error) = settled {
             tracing::error!(%error, transaction.id = %transaction.id, "transaction {} was not settled", transaction.id);
         }
+        if let Some(withdrawn) = withdrawn_by(&transaction)
+            && let Err(error) = self.services.queue.withdrawn(transaction.device, withdrawn, transaction.id, now).await
+        {
+            tracing::error!(%error, transaction.id = %withdrawn, "transaction {withdrawn} was not ended");
+        }
         if is_configuration(&transaction.work) {
             self.tend_again(transaction.device, now).await;
         }
@@ -368,7 +373,7 @@ impl Inner {
 fn configured(
     profile: &mut Profile,
     setting: Setting,
-    id: crate::types::ident::TransactionId,
+    id: TransactionId,
     completed: bool,
     words: Option<&str>,
     now: Timestamp,
@@ -405,6 +410,13 @@ impl Brought {
 
 const fn is_configuration(work: &Work) -> bool {
     matches!(work, Work::Sync | Work::Reconfigure | Work::Configure(Setting::LocationUpdate | Setting::UpdateFrequency))
+}
+
+/// The transaction whose transfer this one has taken out of the device's queue.
+fn withdrawn_by(transaction: &Transaction) -> Option<TransactionId> {
+    let Work::Call(call) = &transaction.work else { return None };
+    let Call::CancelTransfer { transfer } = &**call else { return None };
+    transfer.transaction().filter(|_| transaction.status == TransactionStatus::Completed)
 }
 
 /// The next transactions of the session need not ask again.

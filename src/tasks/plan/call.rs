@@ -16,7 +16,7 @@ use crate::cwmp::fault::{CpeFaultCode, Remedy};
 use crate::cwmp::message::acs::{CancelTransfer, GetOptions, GetParameterNames, ScheduleInform, SetVouchers};
 use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
-use crate::model::call::{Call, RpcMethods};
+use crate::model::call::{Call, RpcMethods, TransferRef};
 use crate::model::procedure::{CallProgress, InFlight, Stage as Saved};
 use crate::model::transaction::{Phase, Transaction, WaitReason, Work};
 use crate::types::event::EventCode;
@@ -71,9 +71,12 @@ impl Single {
         if let Some(InFlight::Call { at: sent }) = desk.transaction.progress.in_flight {
             return self.look_into(desk, cx, &call, sent);
         }
-        match remembered(cx) {
+        match known_methods(desk, cx) {
             _ if call == Call::GetRpcMethods => self.send(desk, cx, &call),
-            Some(methods) => self.send_if(desk, cx, &call, methods.has(call.rpc())),
+            Some(methods) => {
+                let has = methods.has(call.rpc());
+                self.send_if(desk, cx, &call, has)
+            }
             None if call.is_mandatory() || desk.transaction.attempts > ASK_UNTIL_ATTEMPT => self.send(desk, cx, &call),
             None => {
                 self.stage = Stage::Methods;
@@ -139,9 +142,7 @@ impl Single {
             }
             Call::GetQueuedTransfers => Request::GetQueuedTransfers,
             Call::GetAllQueuedTransfers => Request::GetAllQueuedTransfers,
-            Call::CancelTransfer { command_key } => {
-                Request::CancelTransfer(CancelTransfer { command_key: Cow::Owned(command_key.clone()) })
-            }
+            Call::CancelTransfer { transfer } => return self.cancel(desk, cx, transfer),
             Call::ChangeDuState { operations } => {
                 Request::ChangeDuState(units::request(operations, &desk.clear.passwords, command_key()))
             }
@@ -212,23 +213,18 @@ impl Single {
                 self.send(desk, cx, call)
             }
             Call::ChangeDuState { .. } => wait(desk.transaction, cx, call, sent),
-            Call::CancelTransfer { .. } => {
-                let methods = remembered(cx);
-                let has = |method| methods.is_some_and(|methods| methods.has(method));
-                let request = if has(Method::GetAllQueuedTransfers) {
-                    Request::GetAllQueuedTransfers
-                } else if has(Method::GetQueuedTransfers) {
-                    Request::GetQueuedTransfers
-                } else if self.called {
+            Call::CancelTransfer { .. } => match read_queue(desk, cx) {
+                Some(request) => {
+                    self.stage = Stage::Queue;
+                    Step::Call { request, save: Save::NotNeeded }
+                }
+                None if self.called => {
                     let words = "the device did not answer the call";
-                    return faults::react_unresolved(desk.transaction, cx, Trouble::NoAnswer(words));
-                } else {
-                    // To cancel what is not there any more is no fault (TR-069 A.4.1.9).
-                    return self.send(desk, cx, call);
-                };
-                self.stage = Stage::Queue;
-                Step::Call { request, save: Save::NotNeeded }
-            }
+                    faults::react_unresolved(desk.transaction, cx, Trouble::NoAnswer(words))
+                }
+                // To cancel what is not there any more is no fault (TR-069 A.4.1.9).
+                None => self.send(desk, cx, call),
+            },
             Call::SetVouchers { .. } => faults::fail(faults::own(VOUCHERS_UNKNOWN)),
             Call::GetRpcMethods
             | Call::GetParameterNames { .. }
@@ -239,29 +235,55 @@ impl Single {
         }
     }
 
-    /// The device's queue of transfers, read to see whether one was cancelled.
+    /// Cancels a transfer. Which key it has, the device's queue says, where acsd knows only who ordered it.
+    fn cancel(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, transfer: &TransferRef) -> Step {
+        let unsent = desk.transaction.progress.in_flight.is_none();
+        match (transfer, read_queue(desk, cx)) {
+            (TransferRef::Transaction(_), Some(request)) if unsent => {
+                // Nothing has been sent so far.
+                self.called = false;
+                self.stage = Stage::Queue;
+                Step::Call { request, save: Save::NotNeeded }
+            }
+            (TransferRef::Transaction(id), _) => self.cancel_key(desk, cx, format!("{}-1", command_key(*id))),
+            (TransferRef::Key(key), _) => self.cancel_key(desk, cx, key.clone()),
+        }
+    }
+
+    fn cancel_key(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, command_key: String) -> Step {
+        self.called = true;
+        self.stage = Stage::Called;
+        desk.transaction.progress.in_flight = Some(InFlight::Call { at: cx.now });
+        let command_key = Cow::Owned(command_key);
+        Step::Call { request: Request::CancelTransfer(CancelTransfer { command_key }), save: Save::Before }
+    }
+
+    /// The device's queue of transfers: which of them is meant, or whether it was cancelled.
     fn queue_read(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, call: &Call, answer: &Answer<'_>) -> Step {
-        let Call::CancelTransfer { command_key } = call else {
+        let Call::CancelTransfer { transfer } = call else {
             return faults::fail(faults::own("the transaction is no CancelTransfer"));
         };
-        let queued = match answer {
+        let keys: Vec<&str> = match answer {
             Answer::Response(Response::GetAllQueuedTransfers(queue)) => {
-                queue.transfers.iter().any(|transfer| transfer.command_key.trim() == command_key)
+                queue.transfers.iter().map(|queued| &*queued.command_key).collect()
             }
             Answer::Response(Response::GetQueuedTransfers(queue)) => {
-                queue.transfers.iter().any(|transfer| transfer.command_key.trim() == command_key)
+                queue.transfers.iter().map(|queued| &*queued.command_key).collect()
             }
-            Answer::Fault(fault) if fault.code.remedy() == Remedy::Permanent => !self.called,
             _ => return faults::react_unresolved(desk.transaction, cx, Trouble::of(answer)),
         };
-        if !queued {
-            return Step::End(Ending::Completed { note: Some("the device's queue does not have it".to_owned()) });
+        let was_sent = desk.transaction.progress.in_flight.is_some();
+        match keys.into_iter().find(|key| transfer.is_of(key)) {
+            Some(_) if self.called => {
+                let words = "the device did not answer the call, and still has the transfer in its queue";
+                faults::react(desk.transaction, cx, Trouble::NoAnswer(words))
+            }
+            Some(key) => self.cancel_key(desk, cx, key.trim().to_owned()),
+            None if was_sent => {
+                Step::End(Ending::Completed { note: Some("the device's queue does not have it any more".to_owned()) })
+            }
+            None => faults::fail(faults::own("the device's queue does not have the transfer")),
         }
-        if self.called {
-            let words = "the device did not answer the call, and still has the transfer in its queue";
-            return faults::react(desk.transaction, cx, Trouble::NoAnswer(words));
-        }
-        self.send(desk, cx, call)
     }
 
     fn get_next(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, mut getter: Getter) -> Step {
@@ -310,8 +332,19 @@ fn ordered(transaction: &Transaction) -> Option<Call> {
 }
 
 /// Which methods the device has, if that is known of what it runs now.
-fn remembered<'c>(cx: &Context<'c>) -> Option<&'c RpcMethods> {
-    cx.methods.filter(|methods| *methods.software_version == *cx.software_version)
+fn known_methods<'m>(desk: &'m Desk<'_>, cx: &'m Context<'_>) -> Option<&'m RpcMethods> {
+    let remembered = || cx.methods.filter(|methods| *methods.software_version == *cx.software_version);
+    desk.methods.as_ref().or_else(remembered)
+}
+
+/// The call that brings the device's queue of transfers; `None`: it is not known to have one.
+fn read_queue(desk: &Desk<'_>, cx: &Context<'_>) -> Option<Request<'static>> {
+    let methods = known_methods(desk, cx)?;
+    if methods.has(Method::GetAllQueuedTransfers) {
+        Some(Request::GetAllQueuedTransfers)
+    } else {
+        methods.has(Method::GetQueuedTransfers).then_some(Request::GetQueuedTransfers)
+    }
 }
 
 /// At most 32 characters, unique for all time.

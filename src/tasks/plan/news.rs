@@ -9,6 +9,7 @@ use crate::model::call::Call;
 use crate::model::file::StoredFileId;
 use crate::model::transaction::{Phase, Transaction, TransactionFault, VariableResult, Work};
 use crate::types::event::EventCode;
+use crate::types::ident::TransactionId;
 use crate::types::time::Timestamp;
 
 use super::{Ending, Step, book, call, diagnose, faults, restart, transfer};
@@ -137,6 +138,16 @@ pub fn called(
         | Work::Discover { .. } => Reaction::Nothing,
     };
     reaction.booked(transaction, at)
+}
+
+/// Its transfer was taken out of the device's queue, by the transaction `by`: the device will not report its end.
+pub fn withdrawn(transaction: &mut Transaction, by: TransactionId, at: Timestamp) -> Vec<VariableResult> {
+    let is_transfer = matches!(transaction.work, Work::Download(_) | Work::Upload(_));
+    if is_transfer && matches!(transaction.phase, Phase::Waiting { .. } | Phase::Ready { .. }) {
+        let fault = faults::own(format!("taken out of the device's queue by transaction {by}"));
+        return Reaction::end(Ending::Failed(fault)).booked(transaction, at);
+    }
+    Vec::new()
 }
 
 /// Whether a call of the CPE may be about this transaction, when it does not say which it is about (quirk 27).
