@@ -168,6 +168,9 @@ pub(super) const fn fault_text(code: u16) -> &'static str {
         9020 => "Unable to complete download within specified time windows",
         9021 => "Cancelation of file transfer not permitted in current transfer state",
         9022 => "Invalid UUID format",
+        9023 => "Unknown execution environment",
+        9026 => "Duplicate deployment unit",
+        9027 => "System resources exceeded",
         9028 => "Unknown deployment unit",
         _ => "Fault",
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::cpe::Shared;
 use super::diagnostics::{self, TestJob};
 use super::state::State;
-use super::transfer::{self, TransferJob};
+use super::transfer::{self, Transfer, TransferJob};
 
 /// Something that begins now. There is at most one test of each object and one transfer at a time.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl State {
 
     /// Whether no test and no transfer runs or waits.
     pub(super) fn is_idle(&self) -> bool {
-        self.tests.is_empty() && self.transfers.iter().all(|transfer| transfer.is_done())
+        self.tests.is_empty() && self.transfers.iter().all(Transfer::is_done)
     }
 }
 

@@ -18,7 +18,6 @@ use super::rpc;
 use super::schema;
 use super::soap::{self, Incoming, Payload};
 use super::state::{AcsCall, wall_clock};
-use super::transfer::UNKNOWN_TIME;
 use super::xml::Element;
 use crate::types::value::XsdType;
 
@@ -325,8 +324,8 @@ impl Session<'_> {
                     writer.leaf("FaultCode", "0");
                     writer.leaf("FaultString", "");
                     writer.close("FaultStruct");
-                    writer.leaf("StartTime", UNKNOWN_TIME);
-                    writer.leaf("CompleteTime", UNKNOWN_TIME);
+                    writer.leaf("StartTime", &wall_clock().to_string());
+                    writer.leaf("CompleteTime", &wall_clock().to_string());
                 });
                 ("AutonomousTransferComplete", body)
             }

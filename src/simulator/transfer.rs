@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::cpe::Shared;
 use super::envelope::{Style, fault_text};
 use super::misbehave::Misbehaviour;
-use super::state::{State, wall_clock};
+use super::state::{Firmware, State, wall_clock};
 use crate::types::event::EventCode;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -324,12 +324,15 @@ impl State {
             return;
         }
         if is_firmware {
-            let is_flashed = !self.config.has(&Misbehaviour::DownloadWithoutVersionChange);
-            let version = is_flashed.then(|| file.version.clone());
-            if self.config.has(&Misbehaviour::TransferCompleteBeforeReboot) && !is_silent {
-                self.install_after_report = Some((number, version));
+            let firmware = if self.config.has(&Misbehaviour::DownloadWithoutVersionChange) {
+                Firmware::Old
             } else {
-                self.install_firmware(version, now);
+                Firmware::New(file.version.clone())
+            };
+            if self.config.has(&Misbehaviour::TransferCompleteBeforeReboot) && !is_silent {
+                self.install_after_report = Some((number, firmware));
+            } else {
+                self.install_firmware(firmware, now);
             }
         } else {
             self.store_file(&file_type, file);
@@ -339,8 +342,8 @@ impl State {
     /// The ACS has answered this transfer's `TransferComplete`.
     pub(super) fn transfer_reported(&mut self, number: u32, now: Instant) {
         self.transfers.retain(|transfer| transfer.number != number);
-        if let Some((_, version)) = self.install_after_report.take_if(|(waiting, _)| *waiting == number) {
-            self.install_firmware(version, now);
+        if let Some((_, firmware)) = self.install_after_report.take_if(|(waiting, _)| *waiting == number) {
+            self.install_firmware(firmware, now);
         }
     }
 }

@@ -79,7 +79,7 @@ fn row(inputs: &Inputs, host: &str, peer: &Peer, hop: u32, is_target: bool, time
         (false, true) if address == host => (address, String::new()),
         (false, true) => (host.to_owned(), address),
         // Every other router has a name.
-        (false, false) if hop % 2 == 0 => (address, String::new()),
+        (false, false) if hop.is_multiple_of(2) => (address, String::new()),
         (false, false) => (format!("hop{hop}.isp.example.net"), address),
     };
     let silence = vec!["0".to_owned(); usize::try_from(tries(inputs)).unwrap_or(1)];

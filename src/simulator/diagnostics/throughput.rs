@@ -63,7 +63,8 @@ impl Flow {
     /// Bytes that had passed at `at`, as if they passed evenly.
     fn bytes_until(&self, at: Duration) -> u64 {
         let Some((first, last)) = self.data.filter(|(first, last)| first < last) else { return 0 };
-        let share = (at.clamp(first, last) - first).as_micros() * u128::from(self.bytes) / (last - first).as_micros();
+        let passed = at.clamp(first, last).saturating_sub(first).as_micros();
+        let share = passed * u128::from(self.bytes) / last.saturating_sub(first).as_micros().max(1);
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 }
@@ -118,7 +119,7 @@ pub(super) fn add_up(
     if let Some((from, to)) = full {
         let bytes = flows.iter().map(|flow| flow.bytes_until(to) - flow.bytes_until(from)).sum();
         counters(direction, bytes, "UnderFullLoading", &mut finding.values);
-        finding.number("PeriodOfFullLoading", u64::try_from((to - from).as_micros()).unwrap_or(u64::MAX));
+        finding.number("PeriodOfFullLoading", u64::try_from(to.saturating_sub(from).as_micros()).unwrap_or(u64::MAX));
     }
     if inputs.is_set("EnablePerConnectionResults") {
         let rows = flows.iter().map(|flow| connection(direction, flow)).collect();
@@ -279,7 +280,7 @@ mod tests {
             panic!("no times")
         };
         assert_eq!(find(&finding.values, "TestBytesReceived"), Some(&Value::Bytes(100_000_240)));
-        let seconds = (*end - *begin).as_secs_f64();
+        let seconds = end.saturating_sub(*begin).as_secs_f64();
         let mbit = 100_000_240.0 * 8.0 / seconds / 1e6;
         let line = line_rate(Direction::Download, "SN", "files.example") / 1_000_000;
         let line = f64::from(narrow(line));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::State;
+use super::{Firmware, State};
 use crate::simulator::config::Autonomy;
 use crate::simulator::report::Event;
 use crate::simulator::transfer::Transfer;
@@ -105,8 +105,8 @@ impl State {
         let wait = self.retry_wait(self.retry_count);
         self.retry_at = Some(now + self.config.scaled(wait));
         // These wait for the session's end, not for its success.
-        if let Some(version) = self.after_session.install.take() {
-            self.install_firmware(version, now);
+        if let Some(firmware) = self.after_session.install.take() {
+            self.install_firmware(firmware, now);
         } else if std::mem::take(&mut self.after_session.crash) {
             self.reboot(&[], now);
         }
@@ -132,8 +132,8 @@ impl State {
         } else if after.crash || !after.reboot.is_empty() {
             self.reboot(&after.reboot, now);
         }
-        if let Some(version) = after.install.filter(|_| !after.factory_reset) {
-            self.install_firmware(version, now);
+        if let Some(firmware) = after.install.filter(|_| !after.factory_reset) {
+            self.install_firmware(firmware, now);
         }
         let has_more = !self.events.is_empty() || !self.calls.is_empty() || !self.deployments.is_empty();
         if has_more || self.transfers.iter().any(Transfer::is_done) {
@@ -180,14 +180,15 @@ impl State {
         }
     }
 
-    /// A new firmware runs after the reboot that this begins, once no session is open; `None` when flashing it failed
-    /// and the old one runs again.
-    pub(in crate::simulator) fn install_firmware(&mut self, version: Option<String>, now: Instant) {
+    /// A new firmware runs after the reboot that this begins, once no session is open.
+    pub(in crate::simulator) fn install_firmware(&mut self, firmware: Firmware, now: Instant) {
         if self.in_session {
-            self.after_session.install = Some(version);
+            self.after_session.install = Some(firmware);
             return;
         }
-        if let Some(version) = version.filter(|version| *version != self.software_version) {
+        if let Firmware::New(version) = firmware
+            && version != self.software_version
+        {
             self.software_version = version;
             let path = format!("{}DeviceInfo.SoftwareVersion", self.tree.root());
             self.changed.insert(path.into());

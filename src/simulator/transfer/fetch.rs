@@ -25,6 +25,10 @@ const CANNOT_COMPLETE: u16 = 9017;
 const RESUMES_MAX: u32 = 5;
 /// Before that.
 const RESUME_WAIT: Duration = Duration::from_secs(1);
+/// Times in a row that a server may say that it is busy.
+const BUSY_MAX: u32 = 30;
+/// The longest `Retry-After` that is waited for.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 /// Redirects in a row.
 const REDIRECTS_MAX: u32 = 5;
 /// What is kept of any file: its first line tells the version.
@@ -121,9 +125,10 @@ impl Progress {
     /// The last check.
     fn finish(self, order: &Order) -> Outcome {
         let is_right_size = order.file_size == 0 || u64::from(order.file_size) == self.bytes;
+        let is_whole = self.is_whole();
         let digest: [u8; 32] = self.hasher.finalize().into();
         let is_right = self.digest.is_none_or(|expected| expected == digest);
-        if self.corrupt || !is_right_size || !is_right || !self.length.is_none_or(|length| length == self.bytes) {
+        if self.corrupt || !is_right_size || !is_right || !is_whole {
             return Outcome::Failed(FILE_CORRUPTED);
         }
         let is_kept_whole = u64::try_from(self.kept.len()) == Ok(self.bytes);
@@ -141,6 +146,8 @@ impl Progress {
 enum Broken {
     /// It may be taken up where it broke off.
     Connection,
+    /// The server is busy, and may have said for how long.
+    Busy(Option<Duration>),
     /// The fault to report.
     For(u16),
 }
@@ -161,21 +168,32 @@ impl From<HttpError> for Broken {
 pub(super) async fn fetch(config: &CpeConfig, order: &Order) -> Outcome {
     let mut progress = Progress::new(config, order);
     let mut fruitless = 0;
+    let mut busy = 0;
     loop {
         let before = progress.bytes;
         let broken = match attempt(config, order, &mut progress).await {
             Ok(()) => return progress.finish(order),
             Err(broken) => broken,
         };
-        fruitless = if progress.bytes > before { 0 } else { fruitless + 1 };
+        if progress.bytes > before {
+            (fruitless, busy) = (0, 0);
+        } else if matches!(broken, Broken::Busy(_)) {
+            busy += 1;
+        } else {
+            fruitless += 1;
+        }
+        let mut wait = config.scaled(RESUME_WAIT);
         match broken {
             // What could be reached once may be back soon.
             Broken::For(CANNOT_CONTACT) if progress.bytes > 0 && fruitless <= RESUMES_MAX => {}
             Broken::For(fault) => return Outcome::Failed(fault),
             Broken::Connection if fruitless > RESUMES_MAX => return Outcome::Failed(CANNOT_COMPLETE),
             Broken::Connection => {}
+            Broken::Busy(_) if busy > BUSY_MAX => return Outcome::Failed(CANNOT_COMPLETE),
+            // The server's time, which nothing scales.
+            Broken::Busy(until) => wait = until.unwrap_or(wait),
         }
-        tokio::time::sleep(config.scaled(RESUME_WAIT)).await;
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -232,8 +250,10 @@ async fn open(config: &CpeConfig, order: &Order, progress: &Progress) -> Result<
                 target = location.and_then(|url| Target::parse(url).ok()).ok_or(Broken::For(CANNOT_ACCESS))?;
                 authenticator.forget();
             }
-            // The server is busy: worth another try.
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => return Err(Broken::Connection),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let secs = text(&answer.headers, &header::RETRY_AFTER).and_then(|secs| secs.parse().ok());
+                return Err(Broken::Busy(secs.map(|secs| Duration::from_secs(secs).min(RETRY_AFTER_MAX))));
+            }
             _ => return Err(Broken::For(CANNOT_ACCESS)),
         }
     }

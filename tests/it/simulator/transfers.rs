@@ -404,3 +404,60 @@ async fn calls_of_the_first_session_can_be_chosen() {
     assert!(report.has_event(EventCode::RequestDownload) && report.has_event(EventCode::AutonomousTransferComplete));
     assert!(session(&cpe).await.called.is_empty());
 }
+
+#[tokio::test]
+async fn deployment_units_are_installed_updated_and_removed() {
+    let acs = ScriptedAcs::start().await;
+    let cpe = spawn(config(&acs)).await.unwrap();
+    let table = "Device.SoftwareModules.DeploymentUnit.";
+    let operations = |list: &[(&str, &str)]| {
+        let list: String = list
+            .iter()
+            .map(|(kind, inner)| format!("<Operations xsi:type=\"cwmp:{kind}OpStruct\">{inner}</Operations>"))
+            .collect();
+        format!("<cwmp:ChangeDUState>{list}<CommandKey>du</CommandKey></cwmp:ChangeDUState>")
+    };
+    let install = |url: &str| format!("<URL>http://192.0.2.1/{url}</URL>");
+    let nowhere = format!("{}<ExecutionEnvRef>Device.SoftwareModules.ExecEnv.9</ExecutionEnvRef>", install("c"));
+    acs.ask([operations(&[("Install", &install("a")), ("Install", &install("b")), ("Install", &nowhere)])]);
+    assert_clean(&session(&cpe).await);
+    acs.heard();
+    // An update that names no unit is one of all units.
+    acs.ask([operations(&[("Update", "<Version>3.0</Version>")])]);
+    let report = session(&cpe).await;
+    assert_clean(&report);
+    assert!(report.has_event(EventCode::MChangeDuState));
+    let told = acs.bodies();
+    assert_eq!(told[1].matches("<FaultCode>0</FaultCode>").count(), 2, "{}", told[1]);
+    assert!(told[1].contains("<FaultCode>9023</FaultCode>"));
+    let version = |row: u32| cpe.value(&format!("{table}{row}.Version")).unwrap();
+    assert_eq!((cpe.rows(table), version(1), version(2)), (vec![1, 2], "3.0".to_owned(), "3.0".to_owned()));
+    let uuid = cpe.value(&format!("{table}1.UUID")).unwrap();
+    acs.ask([operations(&[("Uninstall", &format!("<UUID>{uuid}</UUID>"))])]);
+    assert_clean(&session(&cpe).await);
+    assert_eq!(cpe.rows(table), [2]);
+}
+
+#[tokio::test]
+async fn many_download_at_the_same_time() {
+    let acs = ScriptedAcs::start().await;
+    let contents = vec![0x5a; 1_000_000];
+    let url = acs.file("fw", &contents);
+    let counters = Arc::new(Counters::default());
+    let mut cpes = Vec::new();
+    for number in 0..30 {
+        let mut config = config(&acs).serial(format!("MANY{number}"));
+        config.counters = Some(Arc::clone(&counters));
+        let cpe = spawn(config).await.unwrap();
+        acs.ask([download("k", FIRMWARE, &url, contents.len())]);
+        assert_clean(&session(&cpe).await);
+        cpes.push(cpe);
+    }
+    for cpe in &cpes {
+        idle(cpe).await;
+        assert_eq!(version(cpe), format!("image-{}", &hex::encode(Sha256::digest(&contents))[..12]));
+    }
+    let summary = counters.summary();
+    assert_eq!((summary.downloads, summary.bytes_downloaded), (30, 30_000_000));
+    assert!(summary.transfers_failed.is_empty());
+}
