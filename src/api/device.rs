@@ -28,6 +28,7 @@ use crate::devices::edit::credentials::CredentialError;
 use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
 use crate::model::audit::AuditResource;
 use crate::model::device::Device;
+use crate::model::upgrade::Unfit;
 use crate::store::RegisterError;
 
 impl From<EditError> for ApiError {
@@ -40,6 +41,8 @@ impl From<EditError> for ApiError {
                 FieldErrors::one("username", detail).into()
             }
             EditError::Credentials(CredentialError::PasswordMissing) => FieldErrors::one("password", detail).into(),
+            EditError::Unfit(Unfit::OtherType) => FieldErrors::one("firmware_image", detail).into(),
+            EditError::Unfit(Unfit::NoFile) => Self::unprocessable(detail),
             EditError::Inactive | EditError::Impossible(_) => Self::unprocessable(detail),
             EditError::Gone => Self::no_such_device(),
             EditError::Seal(source) => source.into(),

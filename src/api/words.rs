@@ -8,8 +8,10 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::headless::form::{OPERATIONS, TYPE_NAMES};
+use super::rpc::form::METHODS;
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
+use crate::model::device_type::FileLogin;
 use crate::model::diagnostic::DiagnosticKind;
 use crate::model::event::EventKind;
 use crate::model::token::Role;
@@ -91,6 +93,15 @@ words! {
 }
 
 words! {
+    /// Whether devices log in to the file server.
+    FileLoginWord for FileLogin {
+        None = "none",
+        Basic = "basic",
+        Digest = "digest",
+    }
+}
+
+words! {
     /// What a token may do.
     RoleWord for Role {
         Viewer = "viewer",
@@ -132,6 +143,11 @@ described! {
 described! {
     /// A test that a device runs by itself.
     DiagnosticWord is DiagnosticKind::ALL.map(DiagnosticKind::as_str)
+}
+
+described! {
+    /// A method of CWMP that can be called.
+    RpcWord is METHODS
 }
 
 described! {

@@ -45,7 +45,8 @@ impl Site {
     /// Whether the data model has a word to call the test off with: TR-181 alone, from 2.13 on.
     #[must_use]
     pub fn may_be_canceled(&self) -> bool {
-        self.scan.is_none() && ["Device.IP.", "Device.DNS.", "Device.WiFi."].iter().any(|at| self.object.starts_with(at))
+        self.scan.is_none()
+            && ["Device.IP.", "Device.DNS.", "Device.WiFi."].iter().any(|at| self.object.starts_with(at))
     }
 
     /// What is read besides the object itself once the test has ended: a table that lies elsewhere.

@@ -85,7 +85,7 @@ pub(in crate::api) struct DeviceFieldsSchema {
     /// Records its sessions.
     #[schema(nullable = false)]
     debug: Option<bool>,
-    /// Of a firmware file, of which there are none: null.
+    /// Of a firmware image: it is brought to the device, unless that runs its version already. Null: none is wanted.
     firmware_image: Option<u32>,
     /// Periodic Inform interval in seconds; null: its type's.
     #[schema(minimum = 1)]
@@ -213,7 +213,8 @@ pub(super) fn read_replacement(
         longitude: patch.longitude.or(Some(None)),
         tags: patch.tags.or_else(|| Some(Vec::new())),
         debug: patch.debug.or(Some(false)),
-        firmware_image: patch.firmware_image.or(Some(None)),
+        // The image it has is not brought again because its record comes back as it was shown.
+        firmware_image: Some(patch.firmware_image.flatten()).filter(|named| *named != device.profile.firmware_image),
         update_frequency: chosen_frequency.or(Some(None)),
         ..patch
     })
@@ -252,7 +253,7 @@ fn read_fields(fields: &mut Fields) -> DevicePatch {
         tags: fields.lines("tags", TAGS_MAX),
         is_active: fields.boolean("is_active"),
         debug: fields.boolean("debug"),
-        firmware_image: fields.nullable("firmware_image", unknown_id).map(|id| id.map(ImageId)),
+        firmware_image: fields.nullable("firmware_image", read_id).map(|id| id.map(ImageId)),
         // TR-181 allows up to 2^32 - 1; the interval must be at least a second.
         update_frequency: fields.nullable("update_frequency", |fields, name| fields.integer(name, 1..=u32::MAX)),
         username: read_username(fields),
@@ -269,6 +270,11 @@ fn read_id(fields: &mut Fields, name: &str) -> Option<u32> {
 /// Whether what a patch names is there, and there for this caller. What a device has already is not judged again, so that
 /// what a GET gave can be sent back.
 fn check_references(fields: &mut Fields, patch: &DevicePatch, present: References, caller: &Caller, state: &ApiState) {
+    if let Some(Some(id)) = patch.firmware_image
+        && state.store.firmware_images().of(id).is_none()
+    {
+        fields.error("firmware_image", no_such(id.0));
+    }
     let wished = References {
         organization: patch.organization.unwrap_or(present.organization),
         device_type: patch.device_type.unwrap_or(present.device_type),
@@ -292,13 +298,6 @@ fn check_references(fields: &mut Fields, patch: &DevicePatch, present: Reference
             fields.error(reference.as_str(), reason);
         }
     }
-}
-
-/// The id of a record, of which there are none so far.
-fn unknown_id(fields: &mut Fields, name: &str) -> Option<u32> {
-    let id = fields.integer(name, 0..=u32::MAX)?;
-    fields.error(name, no_such(id));
-    None
 }
 
 /// What is said of an id that does not exist.

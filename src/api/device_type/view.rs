@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::wanted::view::{AttributeView, ObjectView, WantedView, WriteView};
+use crate::api::words::FileLoginWord;
 use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, SoapPrefix};
 use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, NeighborScan, Pattern, TypeMatch};
 
@@ -29,6 +30,8 @@ pub(in crate::api) struct DeviceTypeView {
     /// Periodic Inform interval in seconds of devices that have none of their own.
     update_frequency: Option<u32>,
     emission: EmissionView,
+    /// Whether its devices log in when they fetch or send files, besides knowing the link.
+    file_login: FileLoginWord,
     /// Whether the sessions of all its devices are traced.
     debug: bool,
     /// How its devices scan for Wi-Fi networks, where they do it another way than TR-181 has it.
@@ -132,6 +135,7 @@ impl DeviceTypeView {
             },
             update_frequency: record.update_frequency,
             emission: EmissionView::of(record.emission),
+            file_login: record.file_login.into(),
             debug: record.debug,
             neighbor_scan: record.neighbor_scan.as_ref().map(NeighborScanView::of),
             created: record.created.to_string(),

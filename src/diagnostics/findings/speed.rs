@@ -39,7 +39,8 @@ pub(super) fn download(readings: Readings<'_>) -> Speed {
 }
 
 pub(super) fn upload(readings: Readings<'_>, order: &DiagnosticOrder) -> Speed {
-    let asked = readings.number(&["TestFileLength"]).filter(|length| *length > 0).unwrap_or_else(|| upload_bytes(order));
+    let asked =
+        readings.number(&["TestFileLength"]).filter(|length| *length > 0).unwrap_or_else(|| upload_bytes(order));
     let sent = readings.number(&["TestBytesSent", "TotalBytesSent"]).filter(|sent| *sent > 0);
     // Both have the headers in them: no less than the file went out.
     let sent = sent.map(|sent| if sent < WRAP && sent < asked { unwrapped(sent, asked) } else { sent });
@@ -63,9 +64,10 @@ fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
         .filter(|period| several && *period > 0)
         .zip(readings.number(&[loaded]).filter(|bytes| *bytes > 0));
     let span = match (micros("BOMTime"), micros("EOMTime")) {
-        (Some(begin), Some(end)) => u64::try_from(end - begin).ok().filter(|span| *span > 0).ok_or(
-            "the device's times of the first and the last packet are equal, or in the wrong order",
-        ),
+        (Some(begin), Some(end)) => u64::try_from(end - begin)
+            .ok()
+            .filter(|span| *span > 0)
+            .ok_or("the device's times of the first and the last packet are equal, or in the wrong order"),
         _ => Err("the device does not know when the first or the last packet came"),
     };
     let secs = span.ok().map(|span| rounded(to_f64(span) / 1e6));
@@ -190,7 +192,10 @@ mod tests {
         ];
         // 720,000,000 bit / 8,000,000 µs
         assert_eq!((down(&values).mbps, down(&values).secs), (Some(90.0), Some(10.0)));
-        let one: Vec<_> = values.iter().map(|(leaf, value)| if *leaf == "NumberOfConnections" { (*leaf, "1") } else { (*leaf, *value) }).collect();
+        let one: Vec<_> = values
+            .iter()
+            .map(|(leaf, value)| if *leaf == "NumberOfConnections" { (*leaf, "1") } else { (*leaf, *value) })
+            .collect();
         assert_eq!(down(&one).mbps, Some(80.0));
     }
 

@@ -1,12 +1,14 @@
 //! Each procedure against a scripted device.
 
 mod configure;
-mod diagnose;
 mod device;
+mod diagnose;
 mod get;
 mod interleavings;
 mod restart;
 mod rows;
 mod set;
+mod transfer;
+mod transfers;
 mod wanted;
 mod world;

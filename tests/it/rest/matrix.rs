@@ -81,6 +81,7 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         |scene| json!({"serial_number": scene.serial, "operation": "ipping", "target": "192.0.2.1"});
     let refresh: fn(&Scene) -> Value = |_| json!({"refresh": "Device."});
     let write: fn(&Scene) -> Value = |_| json!({"Device.X": "1"});
+    let upload: fn(&Scene) -> Value = |_| json!({"upload": "config"});
     let hook: fn(&Scene) -> Value = |_| json!({"url": "https://example.net/"});
     let rule = |role, subject, status, body| Rule { role, subject, status, body };
     BTreeMap::from([
@@ -99,6 +100,7 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Viewer, Single, 200, none)),
         ("POST /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, refresh)),
         ("PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, write)),
+        ("POST /api/v1/inventory_device_serial/{serial_number}/files/", rule(Operator, Single, 202, upload)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),

@@ -73,6 +73,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/api_token/
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
+    POST /api/v1/inventory_device_serial/{serial_number}/files/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
     POST /api/v1/inventory_device_serial_diags/
     POST /api/v1/inventory_device_serial_headless_operation/
@@ -178,7 +179,11 @@ async fn described_words_are_the_ones_in_use() {
     let words = |schema: &str| described["components"]["schemas"][schema]["enum"].clone();
     assert_eq!(words("RoleWord"), json!(["viewer", "operator", "admin"]));
     assert_eq!(words("StatusWord"), json!(["scheduled", "in_progress", "completed", "failed", "expired", "canceled"]));
-    assert_eq!(words("KindWord"), json!(["operation", "headless", "diag", "firmware", "configuration"]));
+    assert_eq!(
+        words("KindWord"),
+        json!(["operation", "headless", "diag", "firmware", "configuration", "transfer", "rpc", "health"])
+    );
+    assert_eq!(words("FileLoginWord"), json!(["none", "basic", "digest"]));
     assert_eq!(words("OperationWord"), json!(["reboot", "factory", "device_factory", "sync", "reconf"]));
     assert_eq!(words("HeadlessWord"), json!(["get", "set", "add.obj", "del.obj"]));
 }
@@ -206,8 +211,8 @@ async fn every_described_field_is_read() {
         ("OrganizationFields", "PATCH", record(ORGANIZATIONS, 1), 3),
         ("LocationCreate", "POST", LOCATIONS.to_owned(), 7),
         ("LocationFields", "PUT", record(LOCATIONS, 1), 6),
-        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 13),
-        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 12),
+        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 14),
+        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 13),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
         ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 1),
     ] {

@@ -136,7 +136,8 @@ impl Test {
             };
         };
         let ty = self.seen.ty(&path).unwrap_or(input.ty);
-        if input.need == Need::IfOther && (self.form.dropped.contains(&input.leaf) || ty.same_value(present, &input.value))
+        if input.need == Need::IfOther
+            && (self.form.dropped.contains(&input.leaf) || ty.same_value(present, &input.value))
         {
             return Ok(None);
         }

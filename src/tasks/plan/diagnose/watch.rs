@@ -41,7 +41,9 @@ impl Test {
         let Some(site) = &self.site else { return faults::fail(faults::own("the test has no object")) };
         self.stage = Stage::Poll;
         Step::Call {
-            request: Request::GetParameterValues(GetParameterValues { names: vec![Cow::Owned(site.state.to_string())] }),
+            request: Request::GetParameterValues(GetParameterValues {
+                names: vec![Cow::Owned(site.state.to_string())],
+            }),
             save: Save::NotNeeded,
         }
     }

@@ -13,6 +13,8 @@ use crate::cwmp::message::{Fault, ParameterFault, Request, Response};
 use crate::cwmp::session::Answer;
 use crate::types::value::XsdType;
 
+use super::transfers::Transfers;
+
 /// What goes wrong with one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Twist {
@@ -102,6 +104,8 @@ pub(super) struct Device {
     pub(super) attributes: BTreeMap<String, u8>,
     /// Whose notification cannot be changed.
     pub(super) unnotifiable: BTreeSet<String>,
+    /// Transfers that it makes, and how it goes about them.
+    pub(super) transfers: Transfers,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -214,6 +218,12 @@ impl Device {
                 self.restarts += 1;
                 Ok(Response::FactoryReset)
             }
+            Request::Download(_)
+            | Request::ScheduleDownload(_)
+            | Request::Upload(_)
+            | Request::GetRpcMethods
+            | Request::GetAllQueuedTransfers
+            | Request::GetQueuedTransfers => self.transfers.serve(request),
             Request::GetParameterAttributes(read) => self.get_attributes(&read.names),
             Request::SetParameterAttributes(write) => self.set_attributes(write),
             other => panic!("no procedure calls {other:?}"),
