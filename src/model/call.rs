@@ -237,11 +237,7 @@ pub struct RpcMethods {
 impl RpcMethods {
     /// What a device says that it has. `None` when that cannot be right: a list without `GetParameterValues` is empty, cut
     /// off, or the list of an ACS.
-    pub fn read<'n>(
-        names: impl IntoIterator<Item = &'n str>,
-        software_version: &str,
-        at: Timestamp,
-    ) -> Option<Self> {
+    pub fn read<'n>(names: impl IntoIterator<Item = &'n str>, software_version: &str, at: Timestamp) -> Option<Self> {
         let (mut standard, mut vendor) = (0, Vec::new());
         for name in names {
             // Some send the element's name, with its prefix.

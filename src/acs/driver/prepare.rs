@@ -96,11 +96,7 @@ impl Inner {
     }
 
     /// What is known of a subtree, or of all: what a discovery does not find there any more is forgotten.
-    async fn known_below(
-        &self,
-        live: &Live,
-        below: Option<&ObjectPath>,
-    ) -> Result<Vec<Option<Parameter>>, StoreError> {
+    async fn known_below(&self, live: &Live, below: Option<&ObjectPath>) -> Result<Vec<Option<Parameter>>, StoreError> {
         let query = ParameterQuery { prefix: below.map_or("", ObjectPath::as_str), search: "" };
         let all = Page { offset: 0, limit: u32::MAX };
         let known = self.services.store.parameters(live.device, query, all).await?;

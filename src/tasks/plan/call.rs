@@ -150,9 +150,7 @@ impl Single {
                 let vouchers = vouchers.iter().cloned().map(Cow::Owned).collect();
                 Request::SetVouchers(SetVouchers { vouchers })
             }
-            Call::GetOptions { name } => {
-                Request::GetOptions(GetOptions { option_name: Cow::Owned(name.clone()) })
-            }
+            Call::GetOptions { name } => Request::GetOptions(GetOptions { option_name: Cow::Owned(name.clone()) }),
         };
         self.stage = Stage::Called;
         if call.only_reads() {
@@ -361,10 +359,8 @@ fn informed_by(sent: Timestamp, delay_secs: u32, cx: &Context<'_>) -> Timestamp 
 
 /// Waits for what the call brings about. One that the device has confirmed is over when that does not come.
 fn wait(transaction: &mut Transaction, cx: &Context<'_>, call: &Call, sent: Timestamp) -> Step {
-    let confirmed = matches!(
-        transaction.progress.stage.as_deref(),
-        Some(Saved::Call(CallProgress { confirmed_at: Some(_) }))
-    );
+    let confirmed =
+        matches!(transaction.progress.stage.as_deref(), Some(Saved::Call(CallProgress { confirmed_at: Some(_) })));
     let (reason, until, is_last) = match call {
         Call::ScheduleInform { delay_secs } => {
             (WaitReason::ScheduledInform, informed_by(sent, *delay_secs, cx), confirmed)

@@ -27,7 +27,7 @@ use super::faults::{self, Trouble};
 use super::{Context, Desk, Ending, Save, Step};
 
 /// Calls of one session; then others have their turn.
-const CALLS_PER_SESSION: u32 = 500;
+const CALLS_PER_SESSION: u32 = 400;
 /// Calls between two savings of how far it has come.
 const CALLS_PER_SAVE: u32 = 32;
 /// Names between two savings.
@@ -98,7 +98,12 @@ impl Discover {
                 return self.ask(object, Reach::Level, desk, Save::NotNeeded);
             }
             if depth(&object) == 1 {
-                return self.no_root(object, desk, cx, Trouble::Fault(faults::own("the device lists nothing below it")));
+                return self.no_root(
+                    object,
+                    desk,
+                    cx,
+                    Trouble::Fault(faults::own("the device lists nothing below it")),
+                );
             }
         }
         let whole = self.take_in(&object, reach, &listing, desk);
@@ -133,8 +138,7 @@ impl Discover {
 
     fn ask(&mut self, object: Box<str>, reach: Reach, desk: &mut Desk<'_>, save: Save) -> Step {
         let path = Cow::Owned(object.to_string());
-        let request =
-            Request::GetParameterNames(GetParameterNames { path, next_level: reach == Reach::Level });
+        let request = Request::GetParameterNames(GetParameterNames { path, next_level: reach == Reach::Level });
         self.progress.asking.clone_from(&object);
         self.current = Some((object, reach));
         self.calls = self.calls.saturating_add(1);
@@ -233,7 +237,8 @@ impl Discover {
     fn no_root(&mut self, object: Box<str>, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
         let other = DataModel::InternetGatewayDevice.root();
         let anywhere = matches!(desk.transaction.work, Work::Discover { below: None });
-        if anywhere && cx.data_model == DataModel::Unknown && *object != *other && matches!(trouble, Trouble::Fault(_)) {
+        if anywhere && cx.data_model == DataModel::Unknown && *object != *other && matches!(trouble, Trouble::Fault(_))
+        {
             self.root = other.into();
             return self.ask(other.into(), Reach::Level, desk, Save::NotNeeded);
         }

@@ -66,13 +66,19 @@ impl Getter {
             }
             Answer::Fault(fault) => {
                 let Self { todo, read, .. } = self;
-                narrow(current, |(path, _)| path.as_str().to_owned(), fault, todo, |(path, index), fault| {
-                    let name = path.as_str().to_owned();
-                    if fault.code == CpeFaultCode::INVALID_NAME.0 {
-                        faults::forget(learned, &name);
-                    }
-                    read.push(Reading { index: *index, name, outcome: Err(fault) });
-                })
+                narrow(
+                    current,
+                    |(path, _)| path.as_str().to_owned(),
+                    fault,
+                    todo,
+                    |(path, index), fault| {
+                        let name = path.as_str().to_owned();
+                        if fault.code == CpeFaultCode::INVALID_NAME.0 {
+                            faults::forget(learned, &name);
+                        }
+                        read.push(Reading { index: *index, name, outcome: Err(fault) });
+                    },
+                )
             }
             Answer::Response(_) | Answer::Mismatch | Answer::Missing => Err(Trouble::of(answer)),
         }
@@ -269,7 +275,8 @@ impl Setter {
             Answer::Fault(fault) => {
                 let (changes, outcomes) = (&self.changes, &mut self.outcomes);
                 let change = |index: &u32| usize::try_from(*index).ok().and_then(|index| changes.get(index));
-                let name = |index: &u32| change(index).map(|change| change.path.as_str().to_owned()).unwrap_or_default();
+                let name =
+                    |index: &u32| change(index).map(|change| change.path.as_str().to_owned()).unwrap_or_default();
                 narrow(current, name, fault, &mut self.todo, |index, fault| {
                     outcomes.insert(*index, Err(fault));
                 })
@@ -278,9 +285,8 @@ impl Setter {
                 // The session goes on: the device is asked at once.
                 self.unanswered = true;
                 self.todo.push_front(current);
-                let names = self.todo.iter().flatten().filter_map(|index| {
-                    Some((self.change(*index)?.path.clone(), *index))
-                });
+                let names =
+                    self.todo.iter().flatten().filter_map(|index| Some((self.change(*index)?.path.clone(), *index)));
                 let names: Vec<Named> = names.collect();
                 self.reading = Some((Getter::new(names.into_iter(), self.batch), Reason::Unknown));
                 Ok(())

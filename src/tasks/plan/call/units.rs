@@ -15,7 +15,11 @@ use super::super::faults;
 const RESULTS_MAX: usize = 256;
 
 /// The call; an empty text is left out. There is one password for each operation.
-pub(super) fn request(operations: &[DuChange], passwords: &[String], command_key: Text<'static>) -> ChangeDuState<'static> {
+pub(super) fn request(
+    operations: &[DuChange],
+    passwords: &[String],
+    command_key: Text<'static>,
+) -> ChangeDuState<'static> {
     let given = |text: &str| (!text.is_empty()).then(|| Text::Owned(text.to_owned()));
     let no_password = String::new();
     let operations = operations.iter().enumerate().map(|(at, change)| {
