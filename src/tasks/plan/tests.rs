@@ -1,8 +1,10 @@
 //! Each procedure against a scripted device.
 
+mod call;
 mod configure;
 mod device;
 mod diagnose;
+mod discover;
 mod get;
 mod interleavings;
 mod restart;
