@@ -9,10 +9,12 @@ mod catalogue;
 mod configuration;
 pub mod device;
 mod device_type;
+mod diagnostic_entry;
 pub mod error;
 pub mod event;
 pub mod headless;
 pub mod health;
+mod history;
 mod location;
 pub mod openapi;
 pub mod operation;
@@ -50,6 +52,7 @@ use crate::devices::inventory::Inventory;
 use crate::devices::keeper::Keeper;
 use crate::devices::presence::Presence;
 use crate::files::Files;
+use crate::health::Health;
 use crate::store::Store;
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
@@ -82,6 +85,8 @@ pub struct Services {
     pub sealer: Arc<Sealer>,
     /// Keeps files.
     pub files: Arc<Files>,
+    /// Checks devices.
+    pub device_health: Arc<Health>,
     /// What `/metrics` renders.
     pub metrics: Metrics,
     /// Cancelled when acsd begins to stop: `/readyz` then says so, and balancers send no more.

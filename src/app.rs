@@ -31,6 +31,7 @@ use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
 use crate::files::Files;
+use crate::health::Health;
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
@@ -132,6 +133,7 @@ struct Parts {
     keeper: Arc<Keeper>,
     webhooks: Arc<Webhooks>,
     files: Arc<Files>,
+    health: Arc<Health>,
 }
 
 impl Daemon {
@@ -279,6 +281,8 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
     let files = Arc::new(Files::new(Arc::clone(&store), Arc::clone(&clock)));
+    let queue = Arc::new(queue);
+    let health = Health::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&clock), config.health.clone());
     Parts {
         store,
         webhooks: Arc::new(webhooks),
@@ -287,10 +291,11 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         presence,
         waker,
         wake_queue,
-        queue: Arc::new(queue),
+        queue,
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
         files,
+        health: Arc::new(health),
     }
 }
 
@@ -317,6 +322,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         expiry: Arc::clone(&parts.expiry),
         sealer: Arc::clone(&parts.sealer),
         files: Arc::clone(&parts.files),
+        health: Arc::clone(&parts.health),
     };
     let driver_config = DriverConfig {
         decode: Limits { parameters: cwmp.max_parameters, depth: cwmp.max_xml_depth, ..Limits::default() },
@@ -352,6 +358,7 @@ fn spawn_api(
         clock: Arc::clone(&parts.clock),
         sealer: Arc::clone(&parts.sealer),
         files: Arc::clone(&parts.files),
+        device_health: Arc::clone(&parts.health),
         metrics,
         draining: shutdown.clone(),
     };
@@ -400,7 +407,12 @@ fn spawn_events(loops: &mut JoinSet<&'static str>, config: &Config, parts: &Part
 }
 
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
-    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, .. } = parts;
+    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, health, .. } = parts;
+    let checking = health.run(shutdown.clone());
+    loops.spawn(async move {
+        checking.await;
+        "the health checks"
+    });
     let tools = keeper::Tools { store: Arc::clone(&store), queue: Arc::clone(&queue), clock };
     let keeping = keeper.run(tools, shutdown.clone());
     loops.spawn(async move {

@@ -20,6 +20,7 @@ use crate::connreq::wake::WakeConfig;
 use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::SessionLimits;
 use crate::events::EventsConfig;
+use crate::health::HealthConfig;
 use crate::tasks::plan::PlanLimits;
 use crate::types::secret::Secret;
 use crate::webhooks::WebhooksConfig;
@@ -47,6 +48,8 @@ pub struct Config {
     pub transactions: Transactions,
     /// The event log and the audit trail.
     pub events: EventsConfig,
+    /// Diagnostic entries, health checks, values over time.
+    pub health: HealthConfig,
     /// Pushing events.
     pub webhooks: WebhooksConfig,
     /// What is recorded of devices that are being looked into.
@@ -291,6 +294,7 @@ impl Default for Config {
             connection_request: ConnectionRequest::default(),
             transactions: Transactions::default(),
             events: EventsConfig::default(),
+            health: HealthConfig::default(),
             webhooks: WebhooksConfig::default(),
             traces: TraceConfig::default(),
             sled: Sled::default(),

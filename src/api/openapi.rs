@@ -32,6 +32,7 @@ pub(super) use self::complete::complete;
         (name = "headless operations", description = "Reading and writing parameters and objects"),
         (name = "parameters", description = "What is known of a device's data model"),
         (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
+        (name = "diagnostic entries", description = "Health checks, maintenance records, issue reports of devices"),
         (name = "transactions", description = "Everything that was scheduled"),
         (name = "tokens", description = "Who may use this API"),
         (name = "events", description = "What happened, and who is told"),

@@ -40,6 +40,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Config {
             "connection_request" => set_section(&mut config.connection_request, value),
             "transactions" => set_section(&mut config.transactions, value),
             "events" => set_section(&mut config.events, value),
+            "health" => set_section(&mut config.health, value),
             "webhooks" => set_section(&mut config.webhooks, value),
             "traces" => set_section(&mut config.traces, value),
             "sled" => set_section(&mut config.sled, value),

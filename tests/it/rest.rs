@@ -4,6 +4,7 @@ mod command;
 mod conventions;
 mod devices;
 mod documented;
+mod entries;
 mod events;
 mod headless;
 mod import;

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::api::wanted::view::{AttributeView, ObjectView, WantedView, WriteView};
 use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, SoapPrefix};
-use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, TypeMatch};
+use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, Scale, TypeMatch};
 
 /// A kind of device.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +29,10 @@ pub(in crate::api) struct DeviceTypeView {
     emission: EmissionView,
     /// Whether the sessions of all its devices are traced.
     debug: bool,
+    /// How often the health of its devices is checked by itself, in seconds; null: only when asked.
+    health_interval: Option<u32>,
+    /// Numeric parameters whose values are kept over time, besides those of `health_parameters`.
+    history_parameters: Vec<String>,
     created: String,
 }
 
@@ -68,6 +72,10 @@ pub(in crate::api) struct HealthView {
     severity: String,
     code: String,
     message: String,
+    /// The value is shown as a percentage of this parameter.
+    share_of: Option<String>,
+    /// The value is what is free of this parameter: what is in use is shown, as a percentage.
+    used_of: Option<String>,
 }
 
 /// How envelopes for these devices are written; null: as configured.
@@ -111,6 +119,8 @@ impl DeviceTypeView {
             update_frequency: record.update_frequency,
             emission: EmissionView::of(record.emission),
             debug: record.debug,
+            health_interval: record.health_interval_secs,
+            history_parameters: record.history_parameters.iter().map(ToString::to_string).collect(),
             created: record.created.to_string(),
         }
     }
@@ -138,6 +148,8 @@ impl HealthView {
             severity: parameter.severity.clone(),
             code: parameter.code.clone(),
             message: parameter.message.clone(),
+            share_of: if let Scale::ShareOf(total) = &parameter.scale { Some(total.to_string()) } else { None },
+            used_of: if let Scale::UsedOf(total) = &parameter.scale { Some(total.to_string()) } else { None },
         }
     }
 }

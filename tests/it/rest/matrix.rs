@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::store::traces::trace;
 
 use super::support::{
-    ADMIN, Api, DEVICES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES, VIEWER, operations,
+    ADMIN, Api, DEVICES, ENTRIES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES, VIEWER,
+    operations,
 };
 
 /// What a route is about, and so what callers of other organizations are answered.
@@ -52,6 +53,8 @@ struct Scene {
     token: u64,
     webhook: u64,
     session: u64,
+    device: u32,
+    entry: String,
     number: usize,
 }
 
@@ -80,6 +83,8 @@ fn rules() -> BTreeMap<&'static str, Rule> {
     let refresh: fn(&Scene) -> Value = |_| json!({"refresh": "Device."});
     let write: fn(&Scene) -> Value = |_| json!({"Device.X": "1"});
     let hook: fn(&Scene) -> Value = |_| json!({"url": "https://example.net/"});
+    let entry: fn(&Scene) -> Value =
+        |scene| json!({"device_id": format!("device-{}", scene.device), "diagnostic_type": MARK});
     let rule = |role, subject, status, body| Rule { role, subject, status, body };
     BTreeMap::from([
         ("GET /api/v1/inventory_device_serial/", rule(Viewer, List, 200, none)),
@@ -100,6 +105,12 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/history/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_diags/", rule(Viewer, List, 200, none)),
+        ("POST /api/v1/inventory_device_diags/", rule(Operator, Single, 201, entry)),
+        ("GET /api/v1/inventory_device_diags/{id}/", rule(Viewer, Single, 200, none)),
+        ("PATCH /api/v1/inventory_device_diags/{id}/", rule(Operator, Single, 200, empty)),
+        ("DELETE /api/v1/inventory_device_diags/{id}/", rule(Operator, Single, 204, none)),
         ("PUT /api/v1/inventory_device_serial_operation/{serial_number}/", rule(Operator, Single, 200, order)),
         ("GET /api/v1/inventory_device_serial_headless_operation/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial_headless_operation/", rule(Operator, Single, 201, headless)),
@@ -195,6 +206,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
     api.store.append_event(booted).expect("recorded");
     let session = trace(1, TraceOutcome::Completed, MARK);
     let session = api.store.keep_trace(device.key, session, 9).await.expect("kept").expect("the device is there");
+    let entry = json!({"device_id": device.key.0, "diagnostic_type": MARK});
+    let entry = api.make(ENTRIES, entry).await;
     let id = |value: &Value| value["id"].as_u64().expect("an id");
     Scene {
         transaction: id(&ordered.expect(200, "ordered")),
@@ -205,6 +218,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
         token: id(&token),
         webhook: id(&webhook),
         session: session.0,
+        device: device.key.0,
+        entry: entry["id"].as_str().expect("an id").to_owned(),
         serial,
         number,
     }
@@ -212,6 +227,9 @@ async fn scene(api: &Api, number: usize) -> Scene {
 
 /// The path of a route with this scene's names in it.
 fn path_of(route: &str, scene: &Scene) -> String {
+    if route.ends_with("/history/") {
+        return format!("{}?path=Device.X", route.replace("{serial_number}", &scene.serial));
+    }
     let list = route.split('{').next().unwrap_or(route);
     let id = match list {
         TRANSACTIONS => scene.transaction,
@@ -221,6 +239,7 @@ fn path_of(route: &str, scene: &Scene) -> String {
         TOKENS => scene.token,
         WEBHOOKS => scene.webhook,
         DEVICES => scene.session,
+        ENTRIES => return route.replace("{id}", &scene.entry),
         _ => 0,
     };
     route.replace("{serial_number}", &scene.serial).replace("{id}", &id.to_string())
