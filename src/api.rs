@@ -10,10 +10,12 @@ mod configuration;
 pub mod device;
 mod device_type;
 pub mod diagnostic;
+mod diagnostic_entry;
 pub mod error;
 pub mod event;
 pub mod headless;
 pub mod health;
+mod history;
 mod ledger;
 mod location;
 pub mod openapi;
@@ -54,6 +56,7 @@ use crate::devices::inventory::Inventory;
 use crate::devices::keeper::Keeper;
 use crate::devices::presence::Presence;
 use crate::files::Files;
+use crate::health::Health;
 use crate::store::Store;
 use crate::tasks::queue::Queue;
 use crate::telemetry::Metrics;
@@ -86,6 +89,8 @@ pub struct Services {
     pub sealer: Arc<Sealer>,
     /// Keeps files.
     pub files: Arc<Files>,
+    /// Checks devices.
+    pub device_health: Arc<Health>,
     /// What `/metrics` renders.
     pub metrics: Metrics,
     /// Cancelled when acsd begins to stop: `/readyz` then says so, and balancers send no more.

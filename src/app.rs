@@ -32,6 +32,7 @@ use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
 use crate::files::{Files, FilesError, Place};
+use crate::health::Health;
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
@@ -140,6 +141,7 @@ struct Parts {
     keeper: Arc<Keeper>,
     webhooks: Arc<Webhooks>,
     files: Arc<Files>,
+    health: Arc<Health>,
 }
 
 impl Daemon {
@@ -297,6 +299,8 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
     };
     let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone());
     let files = files.map_err(StartError::Files)?;
+    let queue = Arc::new(queue);
+    let health = Health::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&clock), config.health.clone());
     Ok(Parts {
         store,
         webhooks: Arc::new(webhooks),
@@ -305,10 +309,11 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
         presence,
         waker,
         wake_queue,
-        queue: Arc::new(queue),
+        queue,
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
         files: Arc::new(files),
+        health: Arc::new(health),
     })
 }
 
@@ -335,6 +340,7 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         expiry: Arc::clone(&parts.expiry),
         sealer: Arc::clone(&parts.sealer),
         files: Arc::clone(&parts.files),
+        health: Arc::clone(&parts.health),
     };
     let driver_config = DriverConfig {
         decode: Limits { parameters: cwmp.max_parameters, depth: cwmp.max_xml_depth, ..Limits::default() },
@@ -391,6 +397,7 @@ fn spawn_api(
         clock: Arc::clone(&parts.clock),
         sealer: Arc::clone(&parts.sealer),
         files: Arc::clone(&parts.files),
+        device_health: Arc::clone(&parts.health),
         metrics,
         draining: shutdown.clone(),
     };
@@ -439,7 +446,12 @@ fn spawn_events(loops: &mut JoinSet<&'static str>, config: &Config, parts: &Part
 }
 
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
-    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, .. } = parts;
+    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, health, .. } = parts;
+    let checking = health.run(shutdown.clone());
+    loops.spawn(async move {
+        checking.await;
+        "the health checks"
+    });
     let tools = keeper::Tools { store: Arc::clone(&store), queue: Arc::clone(&queue), clock };
     let keeping = keeper.run(tools, shutdown.clone());
     loops.spawn(async move {

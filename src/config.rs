@@ -21,6 +21,7 @@ use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::SessionLimits;
 use crate::events::EventsConfig;
 use crate::files::FilesConfig;
+use crate::health::HealthConfig;
 use crate::tasks::plan::PlanLimits;
 use crate::types::secret::Secret;
 use crate::webhooks::WebhooksConfig;
@@ -50,6 +51,8 @@ pub struct Config {
     pub files: FilesConfig,
     /// The event log and the audit trail.
     pub events: EventsConfig,
+    /// Diagnostic entries, health checks, values over time.
+    pub health: HealthConfig,
     /// Pushing events.
     pub webhooks: WebhooksConfig,
     /// What is recorded of devices that are being looked into.
@@ -298,6 +301,7 @@ impl Default for Config {
             transactions: Transactions::default(),
             files: FilesConfig::default(),
             events: EventsConfig::default(),
+            health: HealthConfig::default(),
             webhooks: WebhooksConfig::default(),
             traces: TraceConfig::default(),
             sled: Sled::default(),

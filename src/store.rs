@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod entries;
 pub mod events;
 mod index;
 mod key;
@@ -12,6 +13,7 @@ pub mod listing;
 pub mod memory;
 mod queue;
 mod record;
+pub mod series;
 pub mod sled;
 pub mod traces;
 mod tree;
@@ -19,6 +21,8 @@ mod tree;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Parameter, Profile, State, Status, TreePatch};
 use crate::model::inventory::LocationId;
@@ -30,8 +34,10 @@ use crate::types::time::Timestamp;
 
 use audit::AuditStore;
 use catalogue::CatalogueStore;
+use entries::EntryStore;
 use events::EventStore;
 use listing::{DeviceOrder, SearchWords};
+use series::SeriesStore;
 use traces::TraceStore;
 
 pub use self::sled::free_bytes;
@@ -99,7 +105,15 @@ pub enum Durability {
 
 /// Everything a store can do.
 pub trait Store:
-    DeviceStore + TransactionStore + TokenStore + CatalogueStore + EventStore + AuditStore + TraceStore
+    DeviceStore
+    + TransactionStore
+    + TokenStore
+    + CatalogueStore
+    + EventStore
+    + AuditStore
+    + TraceStore
+    + EntryStore
+    + SeriesStore
 {
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;
@@ -142,6 +156,9 @@ pub trait DeviceStore: Send + Sync {
 
     /// The device the API addresses by this serial.
     fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>>;
+
+    /// The device with this uuid.
+    fn by_uuid(&self, uuid: Uuid) -> StoreFuture<'_, Option<Device>>;
 
     /// The device with this key.
     fn device(&self, key: DeviceKey) -> StoreFuture<'_, Option<Device>>;

@@ -30,6 +30,7 @@ use crate::devices::onboard::Onboarding;
 use crate::devices::presence::Presence;
 use crate::events::{Refusals, Refused};
 use crate::files::Files;
+use crate::health::Health;
 use crate::model::device::Profile;
 use crate::model::event::RefusalReason;
 use crate::store::Store;
@@ -94,6 +95,8 @@ pub struct Services {
     pub sealer: Arc<crate::auth::seal::Sealer>,
     /// Gives links to files.
     pub files: Arc<Files>,
+    /// Checks devices, and keeps values over time.
+    pub health: Arc<Health>,
 }
 
 /// Answers the POSTs of all CPEs.

@@ -74,7 +74,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     })
 }
 
-fn parse(bytes: &[u8]) -> Result<JsonObject, ApiError> {
+/// Reads the object of a JSON text.
+///
+/// # Errors
+/// 400: what is wrong with it.
+pub(super) fn parse(bytes: &[u8]) -> Result<JsonObject, ApiError> {
     match serde_json::from_slice::<Value>(bytes) {
         Ok(Value::Object(object)) => Ok(JsonObject(object)),
         Ok(other) => {
@@ -94,6 +98,11 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+/// What is said of a field that has to be there.
+pub const REQUIRED: &str = "This field is required.";
+/// What is said of a field that nothing knows.
+pub const UNKNOWN: &str = "Unknown field.";
 
 /// Longest free text of one line, in characters.
 pub const LINE_MAX_CHARS: usize = 256;
@@ -154,7 +163,7 @@ impl Fields {
     /// Notes that a field which must be there is not, unless it was there and wrong.
     pub fn require<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.errors.has(field) {
-            self.errors.add(field, "This field is required.");
+            self.errors.add(field, REQUIRED);
         }
         value
     }
@@ -343,7 +352,7 @@ impl Fields {
     /// All that was wrong.
     pub fn finish(mut self, read_only: &[&str]) -> Result<(), FieldErrors> {
         for name in self.given.keys().filter(|name| !read_only.contains(&name.as_str())) {
-            self.errors.add(name, "Unknown field.");
+            self.errors.add(name, UNKNOWN);
         }
         self.errors.into_result()
     }

@@ -19,6 +19,15 @@ use crate::store::StoreError;
 pub enum ApiError {
     /// 400: everything that is wrong with the fields or the query parameters, at once.
     Fields(FieldErrors),
+    /// 422: the same, where an endpoint tells what is missing from what is wrong (rest-api.md 2.5).
+    Unprocessable(FieldErrors),
+    /// 500: what an administrator has to put right before this is possible.
+    Misconfigured {
+        /// For the client.
+        detail: String,
+        /// Of the request.
+        request_id: String,
+    },
     /// Any status with a sentence.
     Detail {
         /// 4xx.
@@ -114,6 +123,13 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
             Self::Fields(errors) => (StatusCode::BAD_REQUEST, Json(Value::Object(errors.0))).into_response(),
+            Self::Unprocessable(errors) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Json(Value::Object(errors.0))).into_response()
+            }
+            Self::Misconfigured { detail, request_id } => {
+                let body = json!({ "detail": detail, "request_id": request_id });
+                (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+            }
             Self::Detail { status, detail } => (status, Json(json!({ "detail": detail }))).into_response(),
             Self::InUse { detail, dependents } => {
                 let body = json!({ "detail": detail, "dependents": dependents.0 });
@@ -196,6 +212,20 @@ impl FieldErrors {
             self.0.insert(to.to_owned(), reasons);
         }
         self
+    }
+
+    /// Whether any reason, however deep, is one of these.
+    #[must_use]
+    pub fn has_reason(&self, reasons: &[&str]) -> bool {
+        fn any(value: &Value, reasons: &[&str]) -> bool {
+            match value {
+                Value::String(reason) => reasons.contains(&reason.as_str()),
+                Value::Array(items) => items.iter().any(|item| any(item, reasons)),
+                Value::Object(fields) => fields.values().any(|field| any(field, reasons)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => false,
+            }
+        }
+        self.0.values().any(|value| any(value, reasons))
     }
 
     /// The reasons by field.

@@ -34,6 +34,7 @@ pub(super) use self::complete::complete;
         (name = "files", description = "Files that devices send and fetch"),
         (name = "calls", description = "Single calls of CWMP"),
         (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
+        (name = "diagnostic entries", description = "Health checks, maintenance records, issue reports of devices"),
         (name = "transactions", description = "Everything that was scheduled"),
         (name = "tokens", description = "Who may use this API"),
         (name = "events", description = "What happened, and who is told"),

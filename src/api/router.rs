@@ -13,8 +13,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, configuration, device, device_type, diagnostic, event, headless, health, location, operation,
-    organization, parameter, rpc, session, shell, token, transaction, transfer, webhook,
+    ApiState, audit, configuration, device, device_type, diagnostic, diagnostic_entry, event, headless, health,
+    history, location, operation, organization, parameter, rpc, session, shell, token, transaction, transfer, webhook,
 };
 
 /// The facade as a service. Paths are served with their final slash and without it.
@@ -58,9 +58,12 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(rpc::show))
         .routes(routes!(session::list, session::clear))
         .routes(routes!(session::show))
+        .routes(routes!(history::list))
         .routes(routes!(operation::order))
         .routes(routes!(headless::list, headless::schedule))
         .routes(routes!(diagnostic::list, diagnostic::schedule))
+        .routes(routes!(diagnostic_entry::list, diagnostic_entry::create))
+        .routes(routes!(diagnostic_entry::show, diagnostic_entry::change, diagnostic_entry::remove))
         .routes(routes!(transaction::list))
         .routes(routes!(transaction::show, transaction::cancel))
         .routes(routes!(organization::list, organization::create))

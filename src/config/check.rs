@@ -1,6 +1,7 @@
 //! What cannot work, and what works but should be known.
 
 use crate::acs::gate::{AuthMode, OnboardingMode};
+use crate::health::HISTORY_POINTS_MAX;
 use crate::telemetry::{LogFormat, parse_filter};
 use crate::tls::ReloadableTls;
 use crate::webhooks::read_authorities;
@@ -42,6 +43,12 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("events.max", usize::try_from(config.events.max).unwrap_or(usize::MAX)),
         ("events.audit_retention_days", usize::try_from(config.events.audit_retention_days).unwrap_or(usize::MAX)),
         ("events.audit_max", usize::try_from(config.events.audit_max).unwrap_or(usize::MAX)),
+        ("health.entries_per_device", config.health.entries_per_device),
+        ("health.entry_retention_days", usize::try_from(config.health.entry_retention_days).unwrap_or(usize::MAX)),
+        ("health.checks_per_second", config.health.checks_per_second),
+        ("health.checks_at_once", config.health.checks_at_once),
+        ("health.history_retention_days", usize::try_from(config.health.history_retention_days).unwrap_or(usize::MAX)),
+        ("health.history_spacing_secs", usize::try_from(config.health.history_spacing_secs).unwrap_or(usize::MAX)),
         ("webhooks.timeout_secs", usize::try_from(config.webhooks.timeout_secs).unwrap_or(usize::MAX)),
         ("webhooks.lanes", config.webhooks.lanes),
         ("webhooks.retry_first_ms", usize::try_from(config.webhooks.retry_first_ms).unwrap_or(usize::MAX)),
@@ -62,6 +69,9 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         if entries > LOG_MAX {
             problem(place, format!("may be at most {LOG_MAX}"));
         }
+    }
+    if !(4..=HISTORY_POINTS_MAX).contains(&config.health.history_points) {
+        problem("health.history_points", format!("must be from 4 to {HISTORY_POINTS_MAX}"));
     }
     if cwmp.fallback_interval_secs == 0 {
         problem("cwmp.fallback_interval_secs", "must be at least 1".to_owned());

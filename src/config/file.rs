@@ -41,6 +41,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Config {
             "transactions" => set_section(&mut config.transactions, value),
             "files" => set_section(&mut config.files, value),
             "events" => set_section(&mut config.events, value),
+            "health" => set_section(&mut config.health, value),
             "webhooks" => set_section(&mut config.webhooks, value),
             "traces" => set_section(&mut config.traces, value),
             "sled" => set_section(&mut config.sled, value),

@@ -6,7 +6,7 @@ use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, EmissionFlags, SoapP
 use crate::types::path::{ObjectPath, ParameterPath};
 use crate::types::time::Timestamp;
 
-use super::device::{DEFAULT_TYPE, DeviceTypeId};
+use super::device::{DEFAULT_TYPE, DataModel, DeviceTypeId};
 use super::wanted::{WantedConfiguration, WantedParameter};
 
 /// A kind of device.
@@ -79,6 +79,57 @@ impl DeviceType {
         self.wanted.is_empty() && self.update_frequency.is_none() && self.location_parameters.is_empty()
     }
 
+    /// The health parameters of devices with this data model, as they can be used.
+    ///
+    /// # Errors
+    /// [`HealthFault`]: what an administrator has to put right in the type.
+    pub fn health_of(&self, model: DataModel) -> Result<Vec<&HealthParameter>, HealthFault> {
+        let device_type = || self.short_name.clone();
+        if self.health_parameters.is_empty() {
+            return Err(HealthFault::Nothing { device_type: device_type() });
+        }
+        let fits = |parameter: &&HealthParameter| {
+            let of = DataModel::of_path(parameter.path.as_str());
+            model == DataModel::Unknown || of == DataModel::Unknown || of == model
+        };
+        let found: Vec<&HealthParameter> = self.health_parameters.iter().filter(fits).collect();
+        if found.is_empty() {
+            return Err(HealthFault::OtherModel { device_type: device_type(), root: model.root() });
+        }
+        for (at, parameter) in found.iter().enumerate() {
+            let name = || parameter.name.clone();
+            let same = |other: &&HealthParameter| {
+                let model = |one: &HealthParameter| DataModel::of_path(one.path.as_str());
+                other.name == parameter.name && model(other) == model(parameter)
+            };
+            if found.iter().take(at).any(same) {
+                return Err(HealthFault::Twice { device_type: device_type(), name: name() });
+            }
+            if parameter.contradicts_itself() {
+                return Err(HealthFault::Contradiction { device_type: device_type(), name: name() });
+            }
+            if parameter.has_total_elsewhere() {
+                return Err(HealthFault::TotalElsewhere { device_type: device_type(), name: name() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether any values of its devices are kept over time.
+    #[must_use]
+    pub fn keeps_history(&self) -> bool {
+        !(self.history_parameters.is_empty() && self.health_parameters.is_empty())
+    }
+
+    /// Whether the values of a parameter are kept over time.
+    #[must_use]
+    pub fn keeps_history_of(&self, path: &str) -> bool {
+        let is_read = |parameter: &HealthParameter| {
+            parameter.path.as_str() == path || parameter.scale.total().is_some_and(|total| total.as_str() == path)
+        };
+        self.history_parameters.iter().any(|kept| kept.as_str() == path) || self.health_parameters.iter().any(is_read)
+    }
+
     /// Whether devices that were configured under `before` have to be looked at again: then the revision is to be raised.
     #[must_use]
     pub fn wants_other_than(&self, before: &Self) -> bool {
@@ -123,6 +174,89 @@ pub struct HealthParameter {
     pub code: String,
     /// Of the issue.
     pub message: String,
+    /// What the value is made into before it is shown and compared.
+    pub scale: Scale,
+}
+
+/// What a health parameter's value is made into.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Scale {
+    /// Shown as it is.
+    #[default]
+    Plain,
+    /// Percent of another parameter: `value / total * 100`.
+    ShareOf(ParameterPath),
+    /// What is free of another parameter, shown as the percentage in use: `100 - value / total * 100`.
+    UsedOf(ParameterPath),
+}
+
+impl Scale {
+    /// The parameter that the value is a part of.
+    #[must_use]
+    pub const fn total(&self) -> Option<&ParameterPath> {
+        match self {
+            Self::Plain => None,
+            Self::ShareOf(total) | Self::UsedOf(total) => Some(total),
+        }
+    }
+}
+
+/// Why a type's health parameters cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HealthFault {
+    /// There are none.
+    #[error("type {device_type} defines no health parameters")]
+    Nothing {
+        /// Its short name.
+        device_type: String,
+    },
+    /// There are some, but none of the device's data model.
+    #[error("type {device_type} defines no health parameters below {root}, where the device has its parameters")]
+    OtherModel {
+        /// Its short name.
+        device_type: String,
+        /// What the device's paths begin with.
+        root: &'static str,
+    },
+    /// Two of one data model have one name.
+    #[error("type {device_type} defines health parameter {name} twice")]
+    Twice {
+        /// Its short name.
+        device_type: String,
+        /// Of both.
+        name: String,
+    },
+    /// Every value would be alarming.
+    #[error("health parameter {name} of type {device_type}: no value lies between its thresholds")]
+    Contradiction {
+        /// Its short name.
+        device_type: String,
+        /// Of the parameter.
+        name: String,
+    },
+    /// The total is in another tree.
+    #[error("health parameter {name} of type {device_type} is part of a parameter of another data model")]
+    TotalElsewhere {
+        /// Its short name.
+        device_type: String,
+        /// Of the parameter.
+        name: String,
+    },
+}
+
+impl HealthParameter {
+    /// Whether no value lies between the thresholds.
+    #[must_use]
+    pub fn contradicts_itself(&self) -> bool {
+        matches!((self.warning_above, self.warning_below), (Some(above), Some(below)) if below >= above)
+    }
+
+    /// Whether the total is in another tree than the value.
+    #[must_use]
+    pub fn has_total_elsewhere(&self) -> bool {
+        let model = |path: &ParameterPath| DataModel::of_path(path.as_str());
+        self.scale.total().is_some_and(|total| model(total) != model(&self.path))
+    }
 }
 
 /// A vendor's own scan for Wi-Fi networks.

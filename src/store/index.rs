@@ -3,6 +3,7 @@
 mod arena;
 pub(super) mod device;
 mod dictionary;
+pub(super) mod entries;
 pub(super) mod keys;
 pub(super) mod ledger;
 pub(super) mod live;

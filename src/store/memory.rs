@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod devices;
+mod entries;
 mod logs;
 mod traces;
 mod transactions;
@@ -13,6 +14,7 @@ use roaring::RoaringBitmap;
 
 use crate::model::device::{Device, OrganizationId, Parameter, Profile, State, Status};
 use crate::model::event::{EventData, EventEntry};
+use crate::model::series::Series;
 use crate::model::token::{TokenId, TokenRecord};
 use crate::model::trace::SessionTrace;
 use crate::model::transaction::{Transaction, VariableResult};
@@ -65,6 +67,7 @@ struct Inner {
     newest_event: logs::Newest,
     audit: logs::AuditLog,
     last_trace: u64,
+    entries: entries::EntryTable,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,7 @@ struct Entry {
     tree: Vec<Parameter>,
     queue: QueueDocument,
     traces: Vec<SessionTrace>,
+    series: Series,
 }
 
 impl Entry {

@@ -39,12 +39,14 @@ mod committer;
 mod compact;
 mod database;
 mod devices;
+mod entries;
 mod health;
 mod load;
 mod logs;
 mod open;
 mod parameters;
 mod queues;
+mod series;
 mod stripe;
 #[cfg(target_os = "linux")]
 mod sync;
@@ -79,6 +81,7 @@ use super::{Figures, Store, StoreError, StoreFuture, record};
 use catalogue::Catalogues;
 use committer::Committer;
 use database::Database;
+use entries::Entries;
 use health::Health;
 use logs::Logs;
 use stripe::{Locks, Stripes};
@@ -171,6 +174,7 @@ struct Core {
     tree_locks: Locks,
     tokens: RwLock<TokenTable>,
     logs: Logs,
+    entries: Entries,
     disk_bytes: AtomicU64,
     /// Last, so that the folder is free only when sled has let go of it.
     _lock: File,

@@ -43,6 +43,10 @@ pub const TRANSACTIONS_SCHEDULED: &str = "acsd_transactions_scheduled_total";
 pub const TRANSACTIONS_ENDED: &str = "acsd_transactions_ended_total";
 /// Tries to deliver an event to a webhook, by `result` (`delivered`, `status`, `timeout`, `connection`, `tls`).
 pub const WEBHOOK_DELIVERIES: &str = "acsd_webhook_deliveries_total";
+/// Health checks that the timer has begun.
+pub const HEALTH_CHECKS: &str = "acsd_health_checks_total";
+/// Sessions whose values were not kept over time because the writer was behind.
+pub const HISTORY_DROPPED: &str = "acsd_history_dropped_total";
 /// Clients that read the event stream now.
 pub const EVENT_STREAMS: &str = "acsd_event_streams";
 /// Sessions open now.
@@ -65,7 +69,7 @@ pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 20] = [
+pub const COUNTERS: [(&str, &str); 22] = [
     (FILE_TRANSFERS, "File transfers of CPEs that ended, by direction and result"),
     (FILE_BYTES, "Bytes of files sent to and received from CPEs, by direction"),
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
@@ -85,6 +89,8 @@ pub const COUNTERS: [(&str, &str); 20] = [
     (TRANSACTIONS_ENDED, "Transactions ended, by operation and final status"),
     (FLUSHES, "Flushes of the store"),
     (EVENTS, "Entries of the event log, by kind"),
+    (HEALTH_CHECKS, "Health checks begun by the timer"),
+    (HISTORY_DROPPED, "Sessions whose values were not kept over time because the writer was behind"),
     (WEBHOOK_DELIVERIES, "Tries to deliver an event to a webhook, by result"),
 ];
 

@@ -20,6 +20,7 @@ const TOP: [&str; 14] = [
     "transactions",
     "files",
     "events",
+    "health",
     "webhooks",
     "traces",
     "sled",

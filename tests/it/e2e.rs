@@ -3,6 +3,7 @@
 
 mod configuration;
 mod habits;
+mod health;
 mod ipv6;
 mod process;
 mod rpc;

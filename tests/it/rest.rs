@@ -5,6 +5,7 @@ mod conventions;
 mod devices;
 mod diagnostics;
 mod documented;
+mod entries;
 mod events;
 mod headless;
 mod import;

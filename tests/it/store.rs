@@ -4,12 +4,14 @@ mod catalogues;
 mod damage;
 mod devices;
 mod embedded;
+mod entries;
 mod kill;
 mod lists;
 mod logs;
 mod parameters;
 #[cfg(target_os = "linux")]
 mod powercut;
+mod series;
 pub(crate) mod support;
 pub(crate) mod traces;
 mod transactions;
@@ -55,6 +57,15 @@ macro_rules! battery {
                 removal_takes_everything,
                 tokens_are_kept_found_and_revoked,
                 figures_follow;
+            entries:
+                entries_are_numbered_filtered_and_paged,
+                searches_find_texts_and_devices,
+                entries_change_with_their_events,
+                a_device_has_one_health_check_to_begin_with,
+                the_oldest_entries_make_room,
+                old_entries_are_dropped_in_steps,
+                entries_go_with_their_device,
+                devices_are_found_by_uuid;
             lists:
                 words_are_found_wherever_they_stand,
                 lists_are_ordered_by_every_field,
@@ -72,6 +83,10 @@ macro_rules! battery {
                 a_bootstrap_forgets_the_tree,
                 subtrees_are_searched_and_paged,
                 large_trees_are_kept;
+            series:
+                values_are_kept_and_cut_to_spans,
+                long_series_are_kept,
+                series_go_with_their_device;
             traces:
                 sessions_are_kept_listed_and_trimmed,
                 refusals_alone_push_nothing_out,

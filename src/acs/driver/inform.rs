@@ -15,9 +15,10 @@ use crate::cwmp::session::{Action, Outcome, Session};
 use crate::devices::classify;
 use crate::devices::keeper::upkeep::{Occasion, Wake, type_of};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
+use crate::health::Learned;
 use crate::model::device::{Device, Profile};
 use crate::model::event::RefusalReason;
-use crate::model::learn::{InformFacts, Learned, ResetOrder};
+use crate::model::learn::{InformFacts, Learned as Lessons, ResetOrder};
 use crate::tasks::plan::news::News;
 use crate::telemetry::names;
 use crate::types::event::EventCode;
@@ -77,11 +78,22 @@ impl Inner {
         let opened_by = admitted.1;
         match self.begin(post, &envelope, inform, &identity, admitted, session.version(), now).await {
             Ok(device) => {
+                self.heed(&device, inform, now);
                 let body = Self::encode(&header, &Body::Response(Response::Inform), session.emission());
                 self.establish(post, (device, opened_by), (unopened, flags), body).await
             }
             Err(error) if error.is_passing() => self.postpone(identity, unopened, &envelope, &error, now),
             Err(error) => Self::unavailable(&error),
+        }
+    }
+
+    /// Sees to the device's health: a look-up of its type, and no more where that asks for nothing.
+    fn heed(&self, device: &Device, inform: &Inform<'_>, now: Timestamp) {
+        let Some(device_type) = self.services.store.device_types().of(device.profile.device_type) else { return };
+        let learned = inform.parameters.iter().map(|one| Learned { path: &one.name, value: &one.value });
+        self.services.health.learn(device.key, &device_type, learned, now);
+        if let Some(interval) = device_type.health_interval_secs {
+            self.services.health.expect(device.key, interval);
         }
     }
 
@@ -327,7 +339,7 @@ impl Inner {
     async fn keep_configured(
         &self,
         mut device: Device,
-        learned: &Learned,
+        learned: &Lessons,
         now: Timestamp,
     ) -> Result<Device, OnboardError> {
         if learned.first_contact || learned.software_was.is_some() {
@@ -413,7 +425,7 @@ fn has_own_login(device: &Device) -> bool {
 }
 
 /// What an operator would want to read in the log.
-fn report(device: &Caller, learned: &Learned) {
+fn report(device: &Caller, learned: &Lessons) {
     let key = device.key;
     if learned.bootstrap_loop {
         tracing::warn!(device.id = %key, "device {key} bootstraps again and again: this one counts as a boot");

@@ -5,6 +5,7 @@ use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
 use crate::devices::keeper::upkeep::{Occasion, Wake, Written};
 use crate::events;
+use crate::health::Learned;
 use crate::model::call::{Call, RpcMethods};
 use crate::model::device::{DataModel, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
@@ -115,6 +116,7 @@ impl Inner {
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
                 note_methods(live, &running);
+                self.keep_history(live, &running, now);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -124,6 +126,7 @@ impl Inner {
             Step::End(_) => {
                 let mut running = live.running.take()?;
                 note_methods(live, &running);
+                self.keep_history(live, &running, now);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 let brought = Brought { wanted: live.wanted.take(), login: live.wanted_login.take() };
                 self.settle(running, brought, now).await;
@@ -166,6 +169,15 @@ impl Inner {
             return saved;
         }
         store.save(&running.transaction).await
+    }
+
+    /// Has those numbers kept over time, among what a procedure learned, that the type asks for.
+    fn keep_history(&self, live: &Live, running: &Running, now: Timestamp) {
+        let values = running.learned.learn.iter().filter_map(|learned| {
+            let (value, _) = learned.value.as_ref()?;
+            Some(Learned { path: &learned.path, value })
+        });
+        self.services.health.learn(live.device, &live.device_type, values, now);
     }
 
     /// Takes what a procedure learned into the parameter tree. Repeated by the device, so not waited for. `noted` is the

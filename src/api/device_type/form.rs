@@ -15,7 +15,7 @@ use crate::api::words::{FileLoginWord, not_a_choice};
 use crate::auth::seal::{SealError, Sealer};
 use crate::model::device::DataModel;
 use crate::model::device_type::{
-    DeviceType, EmissionOverrides, FileLogin, HealthParameter, NeighborScan, Pattern, TypeMatch,
+    DeviceType, EmissionOverrides, FileLogin, HealthParameter, NeighborScan, Pattern, Scale, TypeMatch,
 };
 use crate::model::wanted::{WantedConfiguration, WantedParameter};
 use crate::types::path::{ObjectPath, ParameterPath};
@@ -80,6 +80,12 @@ pub(super) struct DeviceTypeSchema {
     debug: Option<bool>,
     /// How its devices scan for Wi-Fi networks, where they do it another way than TR-181 has it.
     neighbor_scan: Option<NeighborScanSchema>,
+    /// Has the health of its devices checked by itself, every so many seconds; null: only when asked.
+    #[schema(minimum = 60, maximum = 31_536_000)]
+    health_interval: Option<u32>,
+    /// Numeric parameters whose values are kept over time, besides those of `health_parameters`.
+    #[schema(nullable = false, max_items = 64)]
+    history_parameters: Option<Vec<Line>>,
 }
 
 /// Which devices get this type at first contact: patterns in which `*` stands for anything. All that are given must fit.
@@ -120,6 +126,12 @@ pub(super) struct HealthSchema {
     /// Of the issue.
     #[schema(nullable = false, max_length = 8192)]
     message: Option<String>,
+    /// Shows the value as a percentage of this parameter.
+    #[schema(max_length = 256)]
+    share_of: Option<String>,
+    /// The value is what is free of this parameter: shows what is in use, as a percentage. Not together with `share_of`.
+    #[schema(max_length = 256)]
+    used_of: Option<String>,
 }
 
 /// How envelopes for these devices are written; absent or null: as configured.
@@ -190,6 +202,11 @@ pub(super) struct DeviceTypeCreateSchema {
     fields: DeviceTypeSchema,
 }
 
+/// How often checks may be asked for, in seconds.
+const HEALTH_INTERVAL_SECS: std::ops::RangeInclusive<u32> = 60..=31_536_000;
+/// Most health parameters, and most parameters whose values are kept besides.
+const PARAMETERS_MAX: usize = 64;
+
 /// Checked values.
 #[expect(clippy::option_option, reason = "absent and null are different things")]
 pub(super) struct DeviceTypePatch {
@@ -205,6 +222,8 @@ pub(super) struct DeviceTypePatch {
     file_login: Option<FileLogin>,
     debug: Option<bool>,
     neighbor_scan: Option<Option<NeighborScan>>,
+    health_interval: Option<Option<u32>>,
+    history_parameters: Option<Vec<ParameterPath>>,
 }
 
 impl DeviceTypePatch {
@@ -232,6 +251,8 @@ impl DeviceTypePatch {
         set(&mut record.file_login, self.file_login);
         set(&mut record.debug, self.debug);
         set(&mut record.neighbor_scan, self.neighbor_scan);
+        set(&mut record.health_interval_secs, self.health_interval);
+        set(&mut record.history_parameters, self.history_parameters);
     }
 }
 
@@ -254,6 +275,8 @@ pub(super) fn read(
     let file_login = fields.parsed("file_login", FileLoginWord::parse);
     let debug = fields.boolean("debug");
     let neighbor_scan = fields.nullable("neighbor_scan", read_neighbor_scan);
+    let health_interval = fields.nullable("health_interval", |fields, name| fields.integer(name, HEALTH_INTERVAL_SECS));
+    let history_parameters = read_history_parameters(&mut fields);
     fields.finish(read_only(write))?;
     let WantedConfiguration { parameters, attributes, objects } = WantedConfiguration::default();
     let wanted = WantedPatch {
@@ -274,6 +297,8 @@ pub(super) fn read(
         file_login: write.or_default(file_login, FileLogin::default),
         debug: write.or_default(debug, || false),
         neighbor_scan: write.or_default(neighbor_scan, || None),
+        health_interval: write.or_default(health_interval, || None),
+        history_parameters: write.or_default(history_parameters, Vec::new),
     })
 }
 
@@ -358,12 +383,21 @@ fn read_health_parameters(fields: &mut Fields) -> Option<Vec<HealthParameter>> {
     let mut seen = std::collections::HashSet::new();
     let repeated = |one: &HealthParameter| {
         // The same thing may stand elsewhere in the other data model.
-        if seen.insert((one.name.clone(), DataModel::of_path(one.path.as_str()))) {
-            FieldErrors::default()
-        } else {
+        if !seen.insert((one.name.clone(), DataModel::of_path(one.path.as_str()))) {
             FieldErrors::one("name", "Is given twice.")
+        } else if one.contradicts_itself() {
+            FieldErrors::one("warning_below", "Must be less than warning_above.")
+        } else if one.has_total_elsewhere() {
+            let field = if matches!(one.scale, Scale::UsedOf(_)) { "used_of" } else { "share_of" };
+            FieldErrors::one(field, "Must be of the same data model as the path.")
+        } else {
+            FieldErrors::default()
         }
     };
+    if parameters.len() > PARAMETERS_MAX {
+        fields.error("health_parameters", format!("Ensure this field has no more than {PARAMETERS_MAX} elements."));
+        return None;
+    }
     let errors: Vec<FieldErrors> = parameters.iter().map(repeated).collect();
     let is_unique = errors.iter().all(FieldErrors::is_empty);
     fields.element_errors("health_parameters", errors);
@@ -380,6 +414,10 @@ fn read_health_parameter(mut element: Fields) -> Result<HealthParameter, FieldEr
     let severity = element.filled_line("severity");
     let code = element.text("code", LINE_MAX_CHARS);
     let message = element.text("message", TEXT_MAX_CHARS);
+    let scale = read_scale(&mut element);
+    if path.as_ref().is_some_and(ParameterPath::hides_its_value) {
+        element.error("path", "Is a secret, which no health check may show.");
+    }
     element.finish(&[])?;
     let (Some(name), Some(path)) = (name, path) else {
         // Unreachable: what is missing has been an error above.
@@ -387,6 +425,7 @@ fn read_health_parameter(mut element: Fields) -> Result<HealthParameter, FieldEr
     };
     let made = || name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     Ok(HealthParameter {
+        scale,
         code: code.filter(|code| !code.is_empty()).unwrap_or_else(made),
         severity: severity.unwrap_or_else(|| "medium".to_owned()),
         message: message.unwrap_or_default(),
@@ -395,6 +434,45 @@ fn read_health_parameter(mut element: Fields) -> Result<HealthParameter, FieldEr
         warning_above,
         warning_below,
     })
+}
+
+fn read_scale(element: &mut Fields) -> Scale {
+    let mut total = |field: &str| {
+        let path = |fields: &mut Fields, field: &str| fields.parsed(field, parse_path);
+        element.nullable(field, path).flatten()
+    };
+    match (total("share_of"), total("used_of")) {
+        (None, None) => Scale::Plain,
+        (Some(total), None) => Scale::ShareOf(total),
+        (None, Some(total)) => Scale::UsedOf(total),
+        (Some(_), Some(_)) => {
+            element.error("used_of", "Cannot be given together with share_of.");
+            Scale::Plain
+        }
+    }
+}
+
+fn read_history_parameters(fields: &mut Fields) -> Option<Vec<ParameterPath>> {
+    const FIELD: &str = "history_parameters";
+    let mut paths: Vec<ParameterPath> = Vec::new();
+    for text in fields.lines(FIELD, PARAMETERS_MAX)? {
+        match parse_path(&text) {
+            Ok(path) if path.hides_its_value() => {
+                fields.error(FIELD, format!("{path} is a secret, of which no values are kept."));
+                return None;
+            }
+            Ok(path) if paths.contains(&path) => {
+                fields.error(FIELD, format!("{path} is given twice."));
+                return None;
+            }
+            Ok(path) => paths.push(path),
+            Err(reason) => {
+                fields.error(FIELD, sentence(&format!("the path {text} {reason}")));
+                return None;
+            }
+        }
+    }
+    Some(paths)
 }
 
 /// Null, a path, or a list of paths of which no two are of one data model.

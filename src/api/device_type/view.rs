@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use crate::api::wanted::view::{AttributeView, ObjectView, WantedView, WriteView};
 use crate::api::words::FileLoginWord;
 use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, SoapPrefix};
-use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, NeighborScan, Pattern, TypeMatch};
+use crate::model::device_type::{
+    DeviceType, EmissionOverrides, HealthParameter, NeighborScan, Pattern, Scale, TypeMatch,
+};
 
 /// A kind of device.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +38,10 @@ pub(in crate::api) struct DeviceTypeView {
     debug: bool,
     /// How its devices scan for Wi-Fi networks, where they do it another way than TR-181 has it.
     neighbor_scan: Option<NeighborScanView>,
+    /// How often the health of its devices is checked by itself, in seconds; null: only when asked.
+    health_interval: Option<u32>,
+    /// Numeric parameters whose values are kept over time, besides those of `health_parameters`.
+    history_parameters: Vec<String>,
     created: String,
 }
 
@@ -93,6 +99,10 @@ pub(in crate::api) struct HealthView {
     severity: String,
     code: String,
     message: String,
+    /// The value is shown as a percentage of this parameter.
+    share_of: Option<String>,
+    /// The value is what is free of this parameter: what is in use is shown, as a percentage.
+    used_of: Option<String>,
 }
 
 /// How envelopes for these devices are written; null: as configured.
@@ -138,6 +148,8 @@ impl DeviceTypeView {
             file_login: record.file_login.into(),
             debug: record.debug,
             neighbor_scan: record.neighbor_scan.as_ref().map(NeighborScanView::of),
+            health_interval: record.health_interval_secs,
+            history_parameters: record.history_parameters.iter().map(ToString::to_string).collect(),
             created: record.created.to_string(),
         }
     }
@@ -165,6 +177,8 @@ impl HealthView {
             severity: parameter.severity.clone(),
             code: parameter.code.clone(),
             message: parameter.message.clone(),
+            share_of: if let Scale::ShareOf(total) = &parameter.scale { Some(total.to_string()) } else { None },
+            used_of: if let Scale::UsedOf(total) = &parameter.scale { Some(total.to_string()) } else { None },
         }
     }
 }

@@ -3,12 +3,13 @@
 //! What every Inform changes, when it was, is one store to memory under the lock of a reader. Everything else is written
 //! only when it has become something else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
+use uuid::Uuid;
 
 use crate::model::device::{DeviceTypeId, OrganizationId, Profile, State, Status};
 use crate::model::inventory::LocationId;
@@ -38,6 +39,8 @@ pub(in crate::store) struct DeviceIndex {
     segments: BTreeMap<u32, Arc<Segment>>,
     identities: NameMap,
     serials: NameMap,
+    /// How a uuid begins, which is by chance, and the device.
+    uuids: BTreeSet<(u32, u32)>,
     hasher: RandomState,
 }
 
@@ -114,6 +117,7 @@ impl DeviceIndex {
         self.enlist(key, profile);
         let serial = self.hash(profile.serial_number.as_str());
         self.serials.insert(serial, key);
+        self.uuids.insert((start_of(profile.uuid), key.0));
     }
 
     /// Takes a device out of every list; its names stay taken until [`forget`](Self::forget).
@@ -137,10 +141,11 @@ impl DeviceIndex {
     }
 
     /// Frees the names of a device that is gone.
-    pub(in crate::store) fn forget(&mut self, key: DeviceKey, identity: Option<&DeviceIdentity>, serial: &str) {
+    pub(in crate::store) fn forget(&mut self, key: DeviceKey, identity: Option<&DeviceIdentity>, profile: &Profile) {
         self.hide(key);
-        let hash = self.hash(serial);
+        let hash = self.hash(profile.serial_number.as_str());
         self.serials.remove(hash, key);
+        self.uuids.remove(&(start_of(profile.uuid), key.0));
         self.set_identity(key, identity, None);
     }
 
@@ -255,6 +260,12 @@ impl DeviceIndex {
         self.serials.candidates(self.hash(serial)).collect()
     }
 
+    /// Which devices may have this uuid.
+    pub(in crate::store) fn by_uuid(&self, uuid: Uuid) -> Candidates {
+        let start = start_of(uuid);
+        self.uuids.range((start, 0)..=(start, u32::MAX)).map(|(_, key)| DeviceKey(*key)).collect()
+    }
+
     /// All devices of these organizations.
     pub(in crate::store) fn visible(&self, organizations: &[OrganizationId]) -> RoaringBitmap {
         organizations
@@ -325,6 +336,10 @@ impl DeviceIndex {
     fn hash<T: Hash + ?Sized>(&self, name: &T) -> u64 {
         self.hasher.hash_one(name)
     }
+}
+
+fn start_of(uuid: Uuid) -> u32 {
+    uuid.as_fields().0
 }
 
 /// Takes a device out of a list, and the list away when it is empty.

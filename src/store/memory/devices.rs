@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 
+use uuid::Uuid;
+
 use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
 use crate::model::event::{self, EventData};
 use crate::model::learn::{InformFacts, Learned};
+use crate::model::series::Series;
 use crate::store::listing::{DeviceOrder, OrderBy, OrderField, fold};
 use crate::store::queue::QueueDocument;
 use crate::store::{
@@ -36,7 +39,14 @@ impl Inner {
             return Err(RegisterError::KeyTaken { key: key.unwrap_or(DeviceKey(u32::MAX)) });
         };
         let state = State { identity, ..State::unseen(profile.created) };
-        let entry = Entry { profile, state, tree: Vec::new(), queue: QueueDocument::default(), traces: Vec::new() };
+        let entry = Entry {
+            profile,
+            state,
+            tree: Vec::new(),
+            queue: QueueDocument::default(),
+            traces: Vec::new(),
+            series: Series::default(),
+        };
         let device = entry.device(key);
         self.devices.insert(key, entry);
         Ok(device)
@@ -71,7 +81,7 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
         && filter.location.is_none_or(|wanted| profile.location == Some(wanted))
 }
 
-fn has_word(entry: &Entry, word: &str) -> bool {
+pub(super) fn has_word(entry: &Entry, word: &str) -> bool {
     let profile = &entry.profile;
     let address = entry.state.address.map(|address| address.to_canonical().to_string()).unwrap_or_default();
     let fields =
@@ -128,6 +138,10 @@ impl DeviceStore for MemoryStore {
 
     fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>> {
         ready(self.step(|inner| inner.position(|entry| entry.profile.serial_number.as_str() == serial)))
+    }
+
+    fn by_uuid(&self, uuid: Uuid) -> StoreFuture<'_, Option<Device>> {
+        ready(self.step(|inner| inner.position(|entry| entry.profile.uuid == uuid)))
     }
 
     fn device(&self, key: DeviceKey) -> StoreFuture<'_, Option<Device>> {
@@ -213,6 +227,7 @@ impl DeviceStore for MemoryStore {
             inner.keys.retire(key);
             inner.live.remove(key);
             inner.ended.retain(|_, (transaction, _)| transaction.device != key);
+            inner.entries.forget(key);
             true
         }))
     }

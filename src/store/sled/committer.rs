@@ -328,9 +328,10 @@ fn delete(core: &Core, key: DeviceKey, floor: &KeyFloor) -> Result<Records, Stor
 
 /// Deletes all that belongs to a device.
 pub(super) fn purge(core: &Core, key: DeviceKey, transactions: &[TransactionId]) -> Result<(), StoreError> {
-    for table in [Table::Profiles, Table::Devices, Table::Queues, Table::Parameters, Table::Traces] {
+    for table in [Table::Profiles, Table::Devices, Table::Queues, Table::Parameters, Table::Traces, Table::Series] {
         core.database.purge(table, &key::device(key))?;
     }
+    core.purge_entries(key)?;
     for id in transactions {
         core.database.purge(Table::History, &key::transaction(*id))?;
         core.database.purge(Table::Results, &key::transaction(*id))?;
@@ -344,7 +345,7 @@ fn publish_removal(core: &Core, key: DeviceKey, (state, profile): Records) -> Re
     core.stripes.lock(key).forget(key);
     if let Some(profile) = profile {
         let identity = state.and_then(|state| state.identity);
-        core.devices.write().forget(key, identity.as_ref(), profile.serial_number.as_str());
+        core.devices.write().forget(key, identity.as_ref(), &profile);
     }
     core.database.remove(Table::Gone, &key::device(key)).map(drop)
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::model::device::{Device, Parameter, Profile, State, Status, TreePatch};
 use crate::model::event::{self, EventData, EventEntry};
 use crate::model::learn::{InformFacts, Learned};
@@ -60,6 +62,16 @@ impl Core {
                 && let Some(state) = self.state(key)?
             {
                 return Ok(Some(Device { key, profile, state }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn by_uuid(&self, uuid: Uuid) -> Result<Option<Device>, StoreError> {
+        let candidates = self.devices.read().by_uuid(uuid);
+        for key in candidates {
+            if let Some(device) = self.device(key)?.filter(|device| device.profile.uuid == uuid) {
+                return Ok(Some(device));
             }
         }
         Ok(None)
@@ -205,7 +217,7 @@ impl Core {
     }
 
     /// Taken when the scan begins: one that waits for its turn would keep segments from being changed in place.
-    fn selection(&self, filter: &DeviceFilter) -> Selection {
+    pub(super) fn selection(&self, filter: &DeviceFilter) -> Selection {
         self.devices.read().select(filter)
     }
 
@@ -262,6 +274,10 @@ impl DeviceStore for SledStore {
 
     fn by_serial<'a>(&'a self, serial: &'a str) -> StoreFuture<'a, Option<Device>> {
         Box::pin(async move { self.core.by_serial(serial) })
+    }
+
+    fn by_uuid(&self, uuid: Uuid) -> StoreFuture<'_, Option<Device>> {
+        Box::pin(async move { self.core.by_uuid(uuid) })
     }
 
     fn device(&self, key: DeviceKey) -> StoreFuture<'_, Option<Device>> {

@@ -21,6 +21,7 @@ use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
 use super::database::Database;
+use super::entries::Entries;
 use super::health::Health;
 use super::logs::Logs;
 use super::stripe::Striped;
@@ -50,6 +51,7 @@ pub(super) fn load(
     })?;
     database.resume_live_bytes()?;
     let logs = Logs::load(&database)?;
+    let entries = Entries::load(&database)?;
     let mut core = Core {
         config,
         database,
@@ -63,11 +65,13 @@ pub(super) fn load(
         tree_locks: Striped::default(),
         tokens: RwLock::new(tokens),
         logs,
+        entries,
         disk_bytes: AtomicU64::new(0),
         _lock: lock,
     };
     core.load_history()?;
     core.load_devices()?;
+    core.purge_stray_entries()?;
     core.load_queues(now)?;
     core.resume_numbers()?;
     core.database.flush()?;

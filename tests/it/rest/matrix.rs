@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::store::traces::trace;
 
 use super::support::{
-    ADMIN, Api, DEVICES, DIAGNOSTICS, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES, VIEWER, operations,
+    ADMIN, Api, DEVICES, DIAGNOSTICS, ENTRIES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES,
+    VIEWER, operations,
 };
 
 /// What a route is about, and so what callers of other organizations are answered.
@@ -53,6 +54,8 @@ struct Scene {
     webhook: u64,
     session: u64,
     rpc: u64,
+    device: u32,
+    entry: String,
     number: usize,
 }
 
@@ -85,6 +88,8 @@ fn rules() -> BTreeMap<&'static str, Rule> {
     let upload: fn(&Scene) -> Value = |_| json!({"upload": "config"});
     let call: fn(&Scene) -> Value = |_| json!({"method": "GetRPCMethods"});
     let hook: fn(&Scene) -> Value = |_| json!({"url": "https://example.net/"});
+    let entry: fn(&Scene) -> Value =
+        |scene| json!({"device_id": format!("device-{}", scene.device), "diagnostic_type": MARK});
     let rule = |role, subject, status, body| Rule { role, subject, status, body };
     BTreeMap::from([
         ("GET /api/v1/inventory_device_serial/", rule(Viewer, List, 200, none)),
@@ -110,6 +115,12 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/history/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_diags/", rule(Viewer, List, 200, none)),
+        ("POST /api/v1/inventory_device_diags/", rule(Operator, Single, 201, entry)),
+        ("GET /api/v1/inventory_device_diags/{id}/", rule(Viewer, Single, 200, none)),
+        ("PATCH /api/v1/inventory_device_diags/{id}/", rule(Operator, Single, 200, empty)),
+        ("DELETE /api/v1/inventory_device_diags/{id}/", rule(Operator, Single, 204, none)),
         ("PUT /api/v1/inventory_device_serial_operation/{serial_number}/", rule(Operator, Single, 200, order)),
         ("GET /api/v1/inventory_device_serial_headless_operation/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial_headless_operation/", rule(Operator, Single, 201, headless)),
@@ -210,6 +221,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
     let session = api.store.keep_trace(device.key, session, 9).await.expect("kept").expect("the device is there");
     let call = json!({"method": "GetRPCMethods"});
     let rpc = api.call_as(ADMIN, "POST", &format!("{DEVICES}{serial}/rpc/"), call).await.expect(202, "a call");
+    let entry = json!({"device_id": device.key.0, "diagnostic_type": MARK});
+    let entry = api.make(ENTRIES, entry).await;
     let id = |value: &Value| value["id"].as_u64().expect("an id");
     Scene {
         rpc: id(&rpc),
@@ -221,6 +234,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
         token: id(&token),
         webhook: id(&webhook),
         session: session.0,
+        device: device.key.0,
+        entry: entry["id"].as_str().expect("an id").to_owned(),
         serial,
         number,
     }
@@ -228,6 +243,9 @@ async fn scene(api: &Api, number: usize) -> Scene {
 
 /// The path of a route with this scene's names in it.
 fn path_of(route: &str, scene: &Scene) -> String {
+    if route.ends_with("/history/") {
+        return format!("{}?path=Device.X", route.replace("{serial_number}", &scene.serial));
+    }
     let list = route.split('{').next().unwrap_or(route);
     let id = match list {
         TRANSACTIONS => scene.transaction,
@@ -238,6 +256,7 @@ fn path_of(route: &str, scene: &Scene) -> String {
         WEBHOOKS => scene.webhook,
         DEVICES if route.contains("/rpc/") => scene.rpc,
         DEVICES => scene.session,
+        ENTRIES => return route.replace("{id}", &scene.entry),
         _ => 0,
     };
     route.replace("{serial_number}", &scene.serial).replace("{id}", &id.to_string())

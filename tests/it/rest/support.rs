@@ -14,6 +14,7 @@ use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
 use acsd::cwmp::version::{CwmpVersion, Namespace};
 use acsd::devices::presence::Presence;
 use acsd::files::Files;
+use acsd::health::{Health, HealthConfig};
 use acsd::model::device::{Device, OrganizationId};
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::model::token::{Role, TokenId, TokenRecord};
@@ -51,6 +52,7 @@ pub(super) const LOCATIONS: &str = "/api/v1/inventory_location/";
 pub(super) const TOKENS: &str = "/api/v1/api_token/";
 pub(super) const HEADLESS: &str = "/api/v1/inventory_device_serial_headless_operation/";
 pub(super) const DIAGNOSTICS: &str = "/api/v1/inventory_device_serial_diags/";
+pub(super) const ENTRIES: &str = "/api/v1/inventory_device_diags/";
 pub(super) const TRANSACTIONS: &str = "/api/v1/transaction/";
 
 pub(super) fn operations(serial: &str) -> String {
@@ -166,6 +168,8 @@ impl Api {
             sealer.clone(),
             WebhooksConfig { max: 10_000, ..WebhooksConfig::default() },
         ));
+        let health = Health::new(store.clone(), queue.clone(), clock.clone(), HealthConfig::default());
+        let health = Arc::new(health);
         let services = Services {
             store: store.clone(),
             queue: queue.clone(),
@@ -176,6 +180,7 @@ impl Api {
             clock: clock.clone(),
             files: Arc::new(Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder")),
             sealer,
+            device_health: health,
             metrics: Metrics::detached().expect("metrics"),
             draining: draining.clone(),
         };

@@ -21,7 +21,8 @@ fn full() -> Value {
         "device_factory": [{"path": "Device.X.Reset", "value": "true", "value_type": "boolean"}],
         "health_parameters": [{
             "name": "cpu_usage", "path": "Device.DeviceInfo.ProcessStatus.CPUUsage", "warning_above": 80.0,
-            "warning_below": null, "severity": "high", "code": "CPU_HIGH", "message": "The CPU is busy"
+            "warning_below": null, "severity": "high", "code": "CPU_HIGH", "message": "The CPU is busy",
+            "share_of": null, "used_of": "Device.X.Total"
         }],
         "location_parameter": "Device.DeviceInfo.X_Location",
         "update_frequency": 600,
@@ -30,7 +31,9 @@ fn full() -> Value {
             "encoding_style": null, "boolean_form": "word"
         },
         "file_login": "digest",
-        "debug": true
+        "debug": true,
+        "health_interval": 3600,
+        "history_parameters": ["Device.WiFi.Radio.1.Channel"]
     })
 }
 
@@ -50,6 +53,8 @@ async fn a_type_is_kept_as_it_was_given() {
         ("location_parameter", Value::Null),
         ("update_frequency", Value::Null),
         ("debug", json!(false)),
+        ("health_interval", Value::Null),
+        ("history_parameters", json!([])),
     ] {
         assert_eq!(bare[name], value, "{name}");
     }

@@ -290,6 +290,18 @@ async fn count_syncs(folder: &Path) {
     synced!(store.enqueue(key, work(acsd::model::transaction::Work::Reboot), acsd::store::Merge::Never, secs(8)));
     synced!(store.claim(key, &[], secs(9))).unwrap();
     synced!(store.add_audit(super::logs::audit_entry(1, 1, acsd::model::audit::AuditResource::Token, None)));
+    let entry =
+        synced!(store.add_entry(key, Box::new(|id| super::entries::entry(id, key, "maintenance", 9)), 9)).unwrap();
+    let change = |entry: &mut acsd::model::entry::DiagnosticEntry| entry.head.status = "done".to_owned();
+    synced!(store.edit_entry(
+        entry.id,
+        Box::new(move |entry| {
+            change(entry);
+            Vec::new()
+        })
+    ));
+    synced!(store.health_check(key, Box::new(|id| super::entries::entry(id, key, "health_check", 9)), 9));
+    synced!(store.remove_entry(entry.id));
     synced!(store.remove(key));
 
     // Nobody sees a change before it is on the disk.

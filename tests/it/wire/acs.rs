@@ -18,6 +18,7 @@ use acsd::devices::expiry::Expiry;
 use acsd::devices::onboard::{HandOut, Onboarding};
 use acsd::devices::presence::Presence;
 use acsd::files::Files;
+use acsd::health::{Health, HealthConfig};
 use acsd::simulator::{Autonomy, CpeConfig};
 use acsd::store::Store;
 use acsd::store::memory::{MemoryConfig, MemoryStore};
@@ -77,16 +78,19 @@ pub(super) fn serve(
     let digest = DigestServer::new([1; 32], "acsd", Duration::from_mins(5));
     let gate = Gate::new(AuthMode::None, OnboardingMode::Open, digest, "acsd", None, Arc::clone(&sealer), 20);
     let files = Arc::new(Files::temporary(Arc::clone(&kept), Arc::clone(&clock), &sealer).unwrap());
+    let queue = Arc::new(queue);
+    let health = Health::new(Arc::clone(&kept), Arc::clone(&queue), Arc::clone(&clock), HealthConfig::default());
     let services = Services {
         store: kept,
         clock,
-        queue: Arc::new(queue),
+        queue,
         presence,
         waker,
         onboarding: Arc::new(onboarding),
         expiry: Arc::new(expiry),
         sealer,
         files,
+        health: Arc::new(health),
     };
     let config = DriverConfig {
         decode: Limits::default(),

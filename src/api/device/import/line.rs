@@ -63,7 +63,8 @@ pub(super) enum Outcome {
 impl From<ApiError> for Outcome {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::Fields(errors) => Self::Refused(errors),
+            ApiError::Fields(errors) | ApiError::Unprocessable(errors) => Self::Refused(errors),
+            ApiError::Misconfigured { detail, .. } => Self::Refused(FieldErrors::one(WHOLE, detail)),
             ApiError::Detail { status, detail } if status == http::StatusCode::FORBIDDEN => {
                 Self::Refused(FieldErrors::one("organization_id", detail))
             }
