@@ -13,8 +13,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, configuration, device, device_type, diagnostic, event, headless, health, location, operation, organization,
-    parameter, session, shell, token, transaction, webhook,
+    ApiState, audit, configuration, device, device_type, diagnostic, event, headless, health, location, operation,
+    organization, parameter, session, shell, token, transaction, webhook,
 };
 
 /// The facade as a service. Paths are served with their final slash and without it.

@@ -316,7 +316,12 @@ mod tests {
 
     #[test]
     fn odd_channels_do_no_harm() {
-        let odd = [low(0, -35), low(14, -35), one(Band::Ghz5, 7, Width::Mhz80, -35), one(Band::Ghz6, u32::MAX, Width::Mhz20, -35)];
+        let odd = [
+            low(0, -35),
+            low(14, -35),
+            one(Band::Ghz5, 7, Width::Mhz80, -35),
+            one(Band::Ghz6, u32::MAX, Width::Mhz20, -35),
+        ];
         for band in [Band::Ghz2, Band::Ghz5, Band::Ghz6] {
             assert!(!utilization(band, &odd).is_empty());
         }
@@ -324,10 +329,22 @@ mod tests {
 
     #[test]
     fn widths_and_bands_are_read_leniently() {
-        for (text, want) in [("20MHz", Width::Mhz20), ("80+80MHz", Width::Mhz160), ("320MHz-2", Width::Mhz320), ("Auto", Width::Mhz20), ("40", Width::Mhz40)] {
+        for (text, want) in [
+            ("20MHz", Width::Mhz20),
+            ("80+80MHz", Width::Mhz160),
+            ("320MHz-2", Width::Mhz320),
+            ("Auto", Width::Mhz20),
+            ("40", Width::Mhz40),
+        ] {
             assert_eq!(Width::parse(text), want, "{text}");
         }
-        for (text, want) in [("2.4GHz", Some(Band::Ghz2)), ("2.4 ghz", Some(Band::Ghz2)), ("5G", Some(Band::Ghz5)), ("all", None), ("", None)] {
+        for (text, want) in [
+            ("2.4GHz", Some(Band::Ghz2)),
+            ("2.4 ghz", Some(Band::Ghz2)),
+            ("5G", Some(Band::Ghz5)),
+            ("all", None),
+            ("", None),
+        ] {
             assert_eq!(Band::parse(text), want, "{text}");
         }
     }

@@ -52,12 +52,8 @@ pub enum Need {
 #[must_use]
 pub fn inputs(order: &DiagnosticOrder, interface: Option<&str>) -> Vec<Input> {
     let text = |leaf, value: &str, need| Input { leaf, value: value.to_owned(), ty: XsdType::String, need };
-    let number = |leaf, value: u64| Input {
-        leaf,
-        value: value.to_string(),
-        ty: XsdType::UnsignedInt,
-        need: Need::Always,
-    };
+    let number =
+        |leaf, value: u64| Input { leaf, value: value.to_string(), ty: XsdType::UnsignedInt, need: Need::Always };
     let unasked = |leaf, value: &str, ty| Input { leaf, value: value.to_owned(), ty, need: Need::IfOther };
     let count = |default| number("NumberOfRepetitions", order.count.unwrap_or(default).into());
     let size = |default| number("DataBlockSize", order.size.unwrap_or(default).into());
@@ -99,7 +95,9 @@ pub fn inputs(order: &DiagnosticOrder, interface: Option<&str>) -> Vec<Input> {
     match order.kind {
         DiagnosticKind::Download | DiagnosticKind::Upload => all.extend(transfer()),
         DiagnosticKind::DnsLookup => all.push(unasked("DNSServer", "", XsdType::String)),
-        DiagnosticKind::IpPing | DiagnosticKind::UdpEcho | DiagnosticKind::Traceroute => all.extend([dscp(), version()]),
+        DiagnosticKind::IpPing | DiagnosticKind::UdpEcho | DiagnosticKind::Traceroute => {
+            all.extend([dscp(), version()]);
+        }
         DiagnosticKind::WifiNeighbor => {}
     }
     all.insert(0, interface);

@@ -60,7 +60,9 @@ pub const fn reads(model: DataModel, wish: &Wish, round: usize) -> &'static [&'s
     match (model, wish, round) {
         (_, Wish::Path(_), _) | (_, _, ROUNDS..) => &[],
         (DataModel::InternetGatewayDevice, Wish::Wan, 0) => &[DEFAULT_CONNECTION],
-        (DataModel::InternetGatewayDevice, Wish::Wan, _) | (DataModel::InternetGatewayDevice, Wish::Named(_), 0) => &[WANS],
+        (DataModel::InternetGatewayDevice, Wish::Wan, _) | (DataModel::InternetGatewayDevice, Wish::Named(_), 0) => {
+            &[WANS]
+        }
         (DataModel::InternetGatewayDevice, Wish::Lan, 0) => &[LAN_ADDRESSES],
         (DataModel::InternetGatewayDevice, Wish::Lan | Wish::Named(_), _) => &[],
         (DataModel::Device | DataModel::Unknown, Wish::Named(_), 0) => &[IP],
@@ -82,9 +84,11 @@ pub fn resolve(model: DataModel, wish: &Wish, values: &BTreeMap<&str, &str>) -> 
         (DataModel::InternetGatewayDevice, Wish::Lan) => {
             tree.objects(LAN_ADDRESSES, 1).into_iter().next().map(|object| bare(&object).to_owned())
         }
-        (DataModel::InternetGatewayDevice, Wish::Named(name)) => {
-            tree.connections().into_iter().find(|object| tree.is(object, "Name", name)).map(|object| bare(&object).to_owned())
-        }
+        (DataModel::InternetGatewayDevice, Wish::Named(name)) => tree
+            .connections()
+            .into_iter()
+            .find(|object| tree.is(object, "Name", name))
+            .map(|object| bare(&object).to_owned()),
         (DataModel::Device | DataModel::Unknown, Wish::Named(name)) => tree.called(name),
         (DataModel::Device | DataModel::Unknown, Wish::Wan) => {
             tree.called("wan").or_else(|| tree.default_route()).or_else(|| tree.towards(Side::Wan))
@@ -147,7 +151,10 @@ impl Tree<'_> {
         let mut defaults = routes.iter().filter(|route| {
             let is_default = matches!(self.value(route, "DestIPAddress"), "" | "0.0.0.0");
             let is_off = crate::types::value::parse_boolean(self.value(route, "Enable")) == Some(false);
-            route.contains(".IPv4Forwarding.") && is_default && !is_off && self.value(route, "Interface").starts_with(IP)
+            route.contains(".IPv4Forwarding.")
+                && is_default
+                && !is_off
+                && self.value(route, "Interface").starts_with(IP)
         });
         defaults.next().map(|route| bare(self.value(route, "Interface")).to_owned())
     }

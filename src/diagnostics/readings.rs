@@ -25,7 +25,12 @@ impl<'r> Readings<'r> {
     /// What the device said of a parameter of the object; the last if it said it twice.
     pub(super) fn text(&self, leaf: &str) -> Option<&'r str> {
         let is = |path: &str| path.strip_prefix(self.object).is_some_and(|rest| rest == leaf);
-        self.results.iter().rev().find(|result| is(&result.path)).and_then(|result| result.value.as_deref()).map(str::trim)
+        self.results
+            .iter()
+            .rev()
+            .find(|result| is(&result.path))
+            .and_then(|result| result.value.as_deref())
+            .map(str::trim)
     }
 
     /// The first of these parameters that has a number.

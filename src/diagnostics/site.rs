@@ -6,6 +6,9 @@ use crate::model::diagnostic::{DiagnosticKind, DiagnosticOrder};
 
 use super::inputs::inputs;
 
+/// Where TR-181 has most tests, and what it says of them.
+const PARENT: &str = "Device.IP.Diagnostics.";
+
 /// An object with which a test is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
@@ -45,7 +48,8 @@ impl Site {
     /// Whether the data model has a word to call the test off with: TR-181 alone, from 2.13 on.
     #[must_use]
     pub fn may_be_canceled(&self) -> bool {
-        self.scan.is_none() && ["Device.IP.", "Device.DNS.", "Device.WiFi."].iter().any(|at| self.object.starts_with(at))
+        self.scan.is_none()
+            && ["Device.IP.", "Device.DNS.", "Device.WiFi."].iter().any(|at| self.object.starts_with(at))
     }
 
     /// What is read besides the object itself once the test has ended: a table that lies elsewhere.
@@ -83,7 +87,6 @@ impl Site {
             DiagnosticKind::UdpEcho => "UDPEchoDiagnostics",
             DiagnosticKind::DnsLookup | DiagnosticKind::WifiNeighbor => return Vec::new(),
         };
-        const PARENT: &str = "Device.IP.Diagnostics.";
         if !self.object.starts_with(PARENT) {
             return Vec::new();
         }

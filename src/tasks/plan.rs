@@ -203,6 +203,10 @@ pub struct PlanLimits {
     pub restart: Duration,
     /// How long a file transfer may take, in all.
     pub transfer: Duration,
+    /// What a test gets on top of its expected duration before a device that has not reported is asked.
+    pub test_margin: Duration,
+    /// What a test gets on top of its longest duration before it is given up.
+    pub test_patience: Duration,
 }
 
 impl Default for PlanLimits {
@@ -214,6 +218,8 @@ impl Default for PlanLimits {
             backoff_max: Duration::from_hours(1),
             restart: Duration::from_mins(15),
             transfer: Duration::from_hours(1),
+            test_margin: Duration::from_mins(1),
+            test_patience: Duration::from_mins(5),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! sends in these tests is checked against the schema of its version.
 
 mod configuration;
+mod diagnostics;
 mod habits;
 mod ipv6;
 mod process;

@@ -179,7 +179,11 @@ fn check_url(target: &str) -> Result<(), &'static str> {
     if url.host().is_none_or(str::is_empty) {
         return Err(WRONG);
     }
-    if target.chars().count() > TARGET_MAX_CHARS { Err("Ensure this field has no more than 256 characters.") } else { Ok(()) }
+    if target.chars().count() > TARGET_MAX_CHARS {
+        Err("Ensure this field has no more than 256 characters.")
+    } else {
+        Ok(())
+    }
 }
 
 fn check_host(target: &str) -> Result<(), &'static str> {
@@ -242,7 +246,8 @@ mod tests {
             };
             for field in all {
                 let value = if field == "interface" { json!("wan") } else { json!(1) };
-                let mut body = json!({"serial_number": "S", "operation": kind.as_str(), "target": target, field: value});
+                let mut body =
+                    json!({"serial_number": "S", "operation": kind.as_str(), "target": target, field: value});
                 let read = read_json(&body);
                 assert_eq!(read.is_ok(), takes(kind).contains(&field), "{kind:?} {field}: {read:?}");
                 if let Err(errors) = read {

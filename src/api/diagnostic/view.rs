@@ -9,7 +9,10 @@ use super::PREFIX;
 use crate::api::ledger::Entry;
 use crate::api::transaction::FaultView;
 use crate::api::words::{DiagnosticWord, StatusWord};
-use crate::diagnostics::findings::{Echo, Findings, Hop, Lookup, Lookups, Network, Route, Scan, Speed, error_state, findings};
+use crate::diagnostics::channels::Band;
+use crate::diagnostics::findings::{
+    Echo, Findings, Hop, Lookup, Lookups, Network, Route, Scan, Speed, error_state, findings,
+};
 use crate::model::diagnostic::{DiagnosticOrder, UploadSize};
 use crate::model::procedure::{Stage, TestProgress};
 use crate::model::transaction::{Transaction, TransactionStatus, Work};
@@ -443,7 +446,7 @@ impl ScanView {
             ssid: network.ssid,
             bssid: network.bssid,
             channel: network.channel,
-            band: network.band.map(|band| band.as_str()),
+            band: network.band.map(Band::as_str),
             bandwidth: network.bandwidth,
             signal_dbm: network.signal_dbm,
             security: network.security,
@@ -454,7 +457,10 @@ impl ScanView {
             strongest_signal_dbm,
             channel_utilization: utilization,
             recommended_channel: recommended,
-            recommended_channels: recommended_by_band.into_iter().map(|(band, channel)| (band.as_str(), channel)).collect(),
+            recommended_channels: recommended_by_band
+                .into_iter()
+                .map(|(band, channel)| (band.as_str(), channel))
+                .collect(),
             networks: networks.into_iter().map(network).collect(),
             success,
         }

@@ -91,8 +91,12 @@ pub(super) fn scan(readings: Readings<'_>, vendor: Option<&NeighborScan>, target
         }
         (Target::Radio(_), None) | (Target::All, _) => true,
     };
-    let networks: Vec<Network> =
-        rows.iter().map(|row| (row, network(row, column))).filter(|(row, one)| is_wanted(row, one)).map(|(_, one)| one).collect();
+    let networks: Vec<Network> = rows
+        .iter()
+        .map(|row| (row, network(row, column)))
+        .filter(|(row, one)| is_wanted(row, one))
+        .map(|(_, one)| one)
+        .collect();
     let neighbors: Vec<Neighbor> = networks.iter().filter_map(neighbor).collect();
     let mut bands: Vec<Band> = match target {
         Target::Band(band) => vec![band],
@@ -106,8 +110,7 @@ pub(super) fn scan(readings: Readings<'_>, vendor: Option<&NeighborScan>, target
         bands.push(neighbors.first().map_or(Band::Ghz2, |neighbor| neighbor.band));
     }
     let used: BTreeMap<u32, u32> = bands.iter().flat_map(|band| utilization(*band, &neighbors)).collect();
-    let recommended_by_band: BTreeMap<Band, u32> =
-        bands.iter().map(|band| (*band, recommend(*band, &used))).collect();
+    let recommended_by_band: BTreeMap<Band, u32> = bands.iter().map(|band| (*band, recommend(*band, &used))).collect();
     // Of several bands the one with the quietest channel; the lower one when they are equal.
     let share = |channel: &u32| used.get(channel).copied().unwrap_or(0);
     let recommended = recommended_by_band.values().copied().min_by_key(share);
@@ -118,7 +121,8 @@ pub(super) fn scan(readings: Readings<'_>, vendor: Option<&NeighborScan>, target
 fn radio_path(readings: Readings<'_>, name: &str) -> String {
     const RADIOS: &str = "Device.WiFi.Radio.";
     let is = |value: Option<&str>| value.is_some_and(|value| value.eq_ignore_ascii_case(name));
-    let named = readings.numbered_rows(RADIOS).into_iter().find(|(_, row)| is(row.text(&["Name"])) || is(row.text(&["Alias"])));
+    let named =
+        readings.numbered_rows(RADIOS).into_iter().find(|(_, row)| is(row.text(&["Name"])) || is(row.text(&["Alias"])));
     named.map_or_else(|| name.to_owned(), |(instance, _)| format!("{RADIOS}{instance}"))
 }
 
@@ -178,7 +182,8 @@ mod tests {
 
     #[test]
     fn targets_choose_what_is_told() {
-        let table = [("all", 2), ("2.4GHz", 1), ("5ghz", 1), ("6GHz", 0), ("Device.WiFi.Radio.2.", 1), ("WL1", 1), ("wl7", 0)];
+        let table =
+            [("all", 2), ("2.4GHz", 1), ("5ghz", 1), ("6GHz", 0), ("Device.WiFi.Radio.2.", 1), ("WL1", 1), ("wl7", 0)];
         for (target, want) in table {
             assert_eq!(of(target).networks.len(), want, "{target}");
         }

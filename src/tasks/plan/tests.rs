@@ -1,8 +1,8 @@
 //! Each procedure against a scripted device.
 
 mod configure;
-mod diagnose;
 mod device;
+mod diagnose;
 mod get;
 mod interleavings;
 mod restart;

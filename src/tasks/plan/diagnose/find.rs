@@ -57,7 +57,6 @@ impl Test {
             Way::Listed => Pace::Levels,
         };
         let reader = Reader::of_paths(&paths, pace, cx.limits.batch);
-        tracing::trace!(object = %site.object, ?way, "looking for a test");
         self.call(reader, |reader| Stage::Look { reader, way })
     }
 

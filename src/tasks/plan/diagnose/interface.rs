@@ -42,7 +42,8 @@ impl Test {
         round: usize,
     ) -> Step {
         self.seen.take(results);
-        let values: BTreeMap<&str, &str> = self.seen.0.iter().map(|(path, (value, _))| (&**path, value.as_str())).collect();
+        let values: BTreeMap<&str, &str> =
+            self.seen.0.iter().map(|(path, (value, _))| (&**path, value.as_str())).collect();
         let Some(path) = resolve(self.model(), &wish, &values) else {
             return self.read_interfaces(desk, cx, wish, round + 1);
         };

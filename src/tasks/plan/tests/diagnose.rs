@@ -122,10 +122,12 @@ fn written(world: &World) -> Vec<String> {
 fn a_test_is_found_started_awaited_and_read() {
     let mut world = started(pinger(), ping());
     let methods = world.device.methods();
-    let want = ["GetParameterNames", "GetParameterValues", "GetParameterNames", "SetParameterValues", "GetParameterValues"];
+    let want =
+        ["GetParameterNames", "GetParameterValues", "GetParameterNames", "SetParameterValues", "GetParameterValues"];
     assert_eq!(methods, want, "the object, its inputs, whether it can; the start; whether it is done already");
     // Nobody asked for an interface or a DSCP: they are as they are to be.
-    let inputs = ["Host=8.8.8.8", "NumberOfRepetitions=5", "Timeout=1000", "DataBlockSize=64", "DiagnosticsState=Requested"];
+    let inputs =
+        ["Host=8.8.8.8", "NumberOfRepetitions=5", "Timeout=1000", "DataBlockSize=64", "DiagnosticsState=Requested"];
     assert_eq!(written(&world), inputs);
     // 5 × (1 + 1) s, and 60 s; three calls went by.
     assert!((60..=70).contains(&waits(&world)), "{}", waits(&world));
@@ -180,7 +182,11 @@ fn a_test_that_the_model_lacks_fails_at_once() {
     let mut gateway = World::new(none(), work(order(DiagnosticKind::WifiNeighbor, "all")));
     gateway.data_model = DataModel::InternetGatewayDevice;
     gateway.session();
-    assert!(gateway.fault().message.contains("the data model InternetGatewayDevice has no object"), "{:?}", gateway.fault());
+    assert!(
+        gateway.fault().message.contains("the data model InternetGatewayDevice has no object"),
+        "{:?}",
+        gateway.fault()
+    );
     assert!(gateway.device.calls.is_empty());
 }
 
@@ -278,7 +284,9 @@ fn a_device_that_is_done_within_the_session_is_read_there() {
 fn results_of_an_earlier_run_are_not_taken() {
     let same = || {
         let mut device = pinger();
-        for (leaf, value) in [("Host", "8.8.8.8"), ("NumberOfRepetitions", "5"), ("Timeout", "1000"), ("DataBlockSize", "64")] {
+        for (leaf, value) in
+            [("Host", "8.8.8.8"), ("NumberOfRepetitions", "5"), ("Timeout", "1000"), ("DataBlockSize", "64")]
+        {
             if let Some((present, _)) = device.parameters.get_mut(&format!("{PING}{leaf}")) {
                 *present = value.to_owned();
             }
@@ -309,7 +317,9 @@ fn results_of_an_earlier_run_are_not_taken() {
 
 #[test]
 fn error_states_end_the_test_as_such() {
-    for word in ["Error_CannotResolveHostName", "Error_NoRouteToHost", "Error_Internal", "Error_Other", "Error", "error_Odd"] {
+    for word in
+        ["Error_CannotResolveHostName", "Error_NoRouteToHost", "Error_Internal", "Error_Other", "Error", "error_Odd"]
+    {
         let mut world = started(pinger(), ping());
         state(&mut world, word);
         world.inform(&DONE);
@@ -328,12 +338,20 @@ fn hops_are_kept_when_there_were_too_many() {
         &[("DiagnosticsState", "None"), ("Interface", ""), ("Host", "")],
         &[("NumberOfTries", "1"), ("Timeout", "1"), ("DataBlockSize", "1"), ("DSCP", "0"), ("MaxHopCount", "1")],
     );
-    let mut world = World::new(device, work(DiagnosticOrder { max_hops: Some(4), ..order(DiagnosticKind::Traceroute, "h") }));
+    let mut world =
+        World::new(device, work(DiagnosticOrder { max_hops: Some(4), ..order(DiagnosticKind::Traceroute, "h") }));
     world.data_model = DataModel::InternetGatewayDevice;
     world.session();
     assert_eq!(
         written(&world),
-        ["Host=h", "NumberOfTries=3", "Timeout=2000", "DataBlockSize=38", "MaxHopCount=4", "DiagnosticsState=Requested"]
+        [
+            "Host=h",
+            "NumberOfTries=3",
+            "Timeout=2000",
+            "DataBlockSize=38",
+            "MaxHopCount=4",
+            "DiagnosticsState=Requested"
+        ]
     );
     set(&mut world, &format!("{trace}DiagnosticsState"), "Error_MaxHopCountExceeded");
     set(&mut world, &format!("{trace}RouteHops.1.HopHost"), "10.0.0.1");
@@ -558,8 +576,7 @@ fn a_vendor_s_scan_is_made_as_the_type_describes_it() {
 #[test]
 fn values_that_do_not_fit_the_device_are_not_sent() {
     let upload = "InternetGatewayDevice.UploadDiagnostics.";
-    let device =
-        device_at(upload, &[("DiagnosticsState", "None"), ("UploadURL", "")], &[("TestFileLength", "0")]);
+    let device = device_at(upload, &[("DiagnosticsState", "None"), ("UploadURL", "")], &[("TestFileLength", "0")]);
     let order = DiagnosticOrder {
         upload_size: Some(crate::model::diagnostic::UploadSize::Number(8192)),
         ..order(DiagnosticKind::Upload, "http://h/")
