@@ -49,13 +49,13 @@ fn durations(order: &DiagnosticOrder) -> (Duration, Duration) {
     let count = |default: u32| u64::from(order.count.unwrap_or(default));
     let both = |span| (span, span);
     match order.kind {
-        DiagnosticKind::IpPing => both(secs(count(COUNT) * (timeout(TIMEOUT_SECS) + 1))),
-        DiagnosticKind::UdpEcho => both(secs(count(COUNT) * (timeout(TIMEOUT_SECS) + 2))),
+        DiagnosticKind::IpPing => both(secs(count(COUNT).saturating_mul(timeout(TIMEOUT_SECS) + 1))),
+        DiagnosticKind::UdpEcho => both(secs(count(COUNT).saturating_mul(timeout(TIMEOUT_SECS) + 2))),
         DiagnosticKind::Traceroute => {
             let hops = u64::from(order.max_hops.unwrap_or(MAX_HOPS));
-            both(secs(hops * u64::from(TRIES) * timeout(TRACE_TIMEOUT_SECS)))
+            both(secs((hops * u64::from(TRIES)).saturating_mul(timeout(TRACE_TIMEOUT_SECS))))
         }
-        DiagnosticKind::DnsLookup => both(secs(count(1) * timeout(TIMEOUT_SECS) + 5)),
+        DiagnosticKind::DnsLookup => both(secs(count(1).saturating_mul(timeout(TIMEOUT_SECS)).saturating_add(5))),
         DiagnosticKind::WifiNeighbor => both(secs(60)),
         DiagnosticKind::Download => (secs(30), Duration::from_mins(15)),
         DiagnosticKind::Upload => {

@@ -1,12 +1,11 @@
 //! The seven tests, run by simulated CPEs: results are what the device's own parameters come to.
 
-use std::time::Duration;
-
-use acsd::simulator::{CpeConfig, DataModel, Misbehaviour};
+use acsd::simulator::{ConnectionRequests, CpeConfig, DataModel, Misbehaviour};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
 
-use crate::support::{Acs, Api, Cpe, PATIENCE, config};
+use crate::crash::{free_address, ready, start};
+use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config};
 
 const PING: &str = "Device.IP.Diagnostics.IPPing.";
 const ALL: [(&str, &str); 7] = [
@@ -33,16 +32,16 @@ async fn shown(api: &Api, id: &str) -> Value {
     api.get(&format!("/inventory_device_serial_diags/?id={id}")).await[0].clone()
 }
 
-/// The test once it has ended. The device is called when there is something for it, and calls by itself when it is done.
+/// The test once it has ended.
 async fn ended(api: &Api, id: &str) -> Value {
-    let until = tokio::time::Instant::now() + PATIENCE;
+    let until = tokio::time::Instant::now() + 2 * PATIENCE;
     loop {
-        let row = shown(api, id).await;
+        let rows = api.get(&format!("/inventory_device_serial_diags/?id={id}&update_status=true")).await;
+        let row = rows[0].clone();
         if !matches!(row["status"].as_str(), Some("scheduled" | "in_progress")) {
             return row;
         }
         assert!(tokio::time::Instant::now() < until, "test {id} does not end: {row}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -298,5 +297,48 @@ async fn one_test_of_a_kind_at_a_time_and_two_kinds_at_once() {
     assert_eq!(shown(&acs, &first).await["status"], "in_progress", "the other kind does not wait for it");
     assert_eq!(ended(&acs, &first).await["results"]["packets_received"], 0);
     assert_eq!(ended(&acs, &second).await["results"]["packets_received"], 5);
+    cpe.finish().await;
+}
+
+/// `kill -9` again and again while tests are started, run, and are read: each ends, with what the device measured.
+#[tokio::test(flavor = "multi_thread")]
+async fn tests_outlive_acsd() {
+    const KILLS: usize = 6;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
+    let (cwmp, address) = (free_address(), free_address());
+    let mut child = start(folder.path(), cwmp, address);
+    let api = Api::at(address);
+    ready(&api, &mut child).await;
+    let mut device = CpeConfig::new(format!("http://{cwmp}/")).serial("DIAG-KILL").credentials(USER, PASSWORD);
+    device.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
+    // Periodic Informs every second, tests of some 50 ms.
+    (device.time_scale, device.periodic_interval_secs) = (0.01, 100);
+    let cpe = Cpe::spawn(device).await;
+    api.row_until("/inventory_device_serial/?limit=1", |page| page["count"] == 1).await;
+    let mut ids = Vec::new();
+    for round in 0..KILLS {
+        for (operation, target) in ALL {
+            ids.push((operation, schedule(&api, order("DIAG-KILL", operation, target)).await));
+        }
+        // At another point each time: while they start, run, or are read.
+        let (_, id) = &ids[ids.len() - 1 - round];
+        let has_begun = |row: &Value| row["status"] != "scheduled";
+        api.row_until(&format!("/transaction/{}/", id.replace("diag_", "")), has_begun).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = start(folder.path(), cwmp, address);
+        ready(&api, &mut child).await;
+    }
+    for (operation, id) in &ids {
+        let row = ended(&api, id).await;
+        assert_eq!(
+            (&row["status"], &row["results"]["success"]),
+            (&json!("completed"), &json!(true)),
+            "{operation}: {row}"
+        );
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
     cpe.finish().await;
 }
