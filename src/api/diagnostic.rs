@@ -1,6 +1,6 @@
 //! `/inventory_device_serial_diags/`: tests that devices run by themselves (rest-api.md 2.4).
 
-mod form;
+pub(super) mod form;
 mod view;
 
 use std::sync::Arc;

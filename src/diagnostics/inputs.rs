@@ -96,7 +96,7 @@ pub fn inputs(order: &DiagnosticOrder, interface: Option<&str>) -> Vec<Input> {
         DiagnosticKind::Download | DiagnosticKind::Upload => all.extend(transfer()),
         DiagnosticKind::DnsLookup => all.push(unasked("DNSServer", "", XsdType::String)),
         DiagnosticKind::IpPing | DiagnosticKind::UdpEcho | DiagnosticKind::Traceroute => {
-            all.extend([dscp(), version()])
+            all.extend([dscp(), version()]);
         }
         DiagnosticKind::WifiNeighbor => {}
     }

@@ -6,6 +6,9 @@ use crate::model::diagnostic::{DiagnosticKind, DiagnosticOrder};
 
 use super::inputs::inputs;
 
+/// Where TR-181 has most tests, and what it says of them.
+const PARENT: &str = "Device.IP.Diagnostics.";
+
 /// An object with which a test is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
@@ -84,7 +87,6 @@ impl Site {
             DiagnosticKind::UdpEcho => "UDPEchoDiagnostics",
             DiagnosticKind::DnsLookup | DiagnosticKind::WifiNeighbor => return Vec::new(),
         };
-        const PARENT: &str = "Device.IP.Diagnostics.";
         if !self.object.starts_with(PARENT) {
             return Vec::new();
         }

@@ -6,12 +6,6 @@ use crate::model::diagnostic::{DiagnosticKind, DiagnosticOrder};
 
 use super::inputs::{COUNT, MAX_HOPS, TIMEOUT_SECS, TRACE_TIMEOUT_SECS, TRIES, upload_bytes};
 
-/// What is added to the expected duration before a device that has not reported is asked.
-const MARGIN: Duration = Duration::from_mins(1);
-/// What is added to the longest duration before a test that still runs is given up.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// What a device that was called then has to come in.
-const GRACE: Duration = Duration::from_mins(2);
 /// Longest that any test is waited for, whatever its inputs say.
 const LONGEST: Duration = Duration::from_hours(6);
 /// The slowest line on which a transfer is to end in time, and one that is usual, in bits a second.
@@ -30,13 +24,15 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Of a test with these inputs.
+    /// Of a test with these inputs. `margin` is what a device that has not reported gets on top of the expected duration
+    /// before it is asked; `patience` what a test that still runs gets on top of the longest one. A device that is then
+    /// called has half of that to come.
     #[must_use]
-    pub fn of(order: &DiagnosticOrder) -> Self {
+    pub fn of(order: &DiagnosticOrder, margin: Duration, patience: Duration) -> Self {
         let (expected, longest) = durations(order);
         let (expected, longest) = (expected.min(LONGEST), longest.min(LONGEST));
-        let give_up = longest + PATIENCE;
-        Self { look: expected + MARGIN, give_up, lost: give_up + GRACE }
+        let give_up = longest + patience;
+        Self { look: expected + margin, give_up, lost: give_up + patience / 2 }
     }
 }
 
@@ -53,13 +49,13 @@ fn durations(order: &DiagnosticOrder) -> (Duration, Duration) {
     let count = |default: u32| u64::from(order.count.unwrap_or(default));
     let both = |span| (span, span);
     match order.kind {
-        DiagnosticKind::IpPing => both(secs(count(COUNT) * (timeout(TIMEOUT_SECS) + 1))),
-        DiagnosticKind::UdpEcho => both(secs(count(COUNT) * (timeout(TIMEOUT_SECS) + 2))),
+        DiagnosticKind::IpPing => both(secs(count(COUNT).saturating_mul(timeout(TIMEOUT_SECS) + 1))),
+        DiagnosticKind::UdpEcho => both(secs(count(COUNT).saturating_mul(timeout(TIMEOUT_SECS) + 2))),
         DiagnosticKind::Traceroute => {
             let hops = u64::from(order.max_hops.unwrap_or(MAX_HOPS));
-            both(secs(hops * u64::from(TRIES) * timeout(TRACE_TIMEOUT_SECS)))
+            both(secs((hops * u64::from(TRIES)).saturating_mul(timeout(TRACE_TIMEOUT_SECS))))
         }
-        DiagnosticKind::DnsLookup => both(secs(count(1) * timeout(TIMEOUT_SECS) + 5)),
+        DiagnosticKind::DnsLookup => both(secs(count(1).saturating_mul(timeout(TIMEOUT_SECS)).saturating_add(5))),
         DiagnosticKind::WifiNeighbor => both(secs(60)),
         DiagnosticKind::Download => (secs(30), Duration::from_mins(15)),
         DiagnosticKind::Upload => {
@@ -86,16 +82,17 @@ mod tests {
             interface: None,
         };
         let secs = |kind, count, timeout| {
-            let Timing { look, give_up, lost } = Timing::of(&order(kind, count, timeout));
+            let Timing { look, give_up, lost } =
+                Timing::of(&order(kind, count, timeout), Duration::from_mins(1), Duration::from_mins(5));
             [look.as_secs(), give_up.as_secs(), lost.as_secs()]
         };
         // 10 × (2 + 1)
-        assert_eq!(secs(DiagnosticKind::IpPing, Some(10), Some(2)), [90, 330, 450]);
+        assert_eq!(secs(DiagnosticKind::IpPing, Some(10), Some(2)), [90, 330, 480]);
         // 30 × 3 × 2
-        assert_eq!(secs(DiagnosticKind::Traceroute, None, None), [240, 480, 600]);
+        assert_eq!(secs(DiagnosticKind::Traceroute, None, None), [240, 480, 630]);
         // 10,485,760 × 8 / 20,000,000 = 4; / 1,000,000 = 83
-        assert_eq!(secs(DiagnosticKind::Upload, None, None), [94, 413, 533]);
-        assert_eq!(secs(DiagnosticKind::Download, None, None), [90, 1200, 1320]);
+        assert_eq!(secs(DiagnosticKind::Upload, None, None), [94, 413, 563]);
+        assert_eq!(secs(DiagnosticKind::Download, None, None), [90, 1200, 1350]);
         assert_eq!(secs(DiagnosticKind::IpPing, Some(u32::MAX), Some(3600))[0], 6 * 3600 + 60);
     }
 }

@@ -9,7 +9,7 @@ use clap::Args as _;
 use toml::{Table, Value};
 
 /// Keys of a table that the file may have and that the code lists nowhere: it reads them one by one.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "data_dir",
     "public_url",
     "store",

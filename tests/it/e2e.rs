@@ -2,6 +2,7 @@
 //! sends in these tests is checked against the schema of its version.
 
 mod configuration;
+mod diagnostics;
 mod habits;
 mod health;
 mod ipv6;

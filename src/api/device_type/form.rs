@@ -335,6 +335,11 @@ fn read_neighbor_scan(fields: &mut Fields, field: &str) -> Option<NeighborScan> 
     let read = |fields: &mut Fields| {
         let state = fields.parsed("state", parse_path);
         let table = fields.parsed("table", |text| ObjectPath::try_from(text));
+        if let (Some(state), Some(table)) = (&state, &table)
+            && DataModel::of_path(state.as_str()) != DataModel::of_path(table.as_str())
+        {
+            fields.error("table", "Must be of the same data model as the state.");
+        }
         let (state, table) = (fields.require("state", state), fields.require("table", table));
         let start = fields.filled_line("start").unwrap_or_else(|| "Requested".to_owned());
         let done = fields.lines("done", SCAN_WORDS_MAX).unwrap_or_default();

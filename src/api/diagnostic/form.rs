@@ -69,6 +69,17 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Ordered, FieldErrors> {
     let mut fields = Fields::new(body);
     let serial = fields.filled_line("serial_number");
     let serial = fields.require("serial_number", serial);
+    let order = read_order(&mut fields);
+    fields.finish(&READ_ONLY)?;
+    match (serial, order) {
+        (Some(serial), Some(order)) => Ok(Ordered { serial, order }),
+        // Unreachable: what is missing has been an error above.
+        _ => Err(FieldErrors::one("operation", "This field is required.")),
+    }
+}
+
+/// Takes the fields of a test, whichever device it is for; `None`: something is wrong.
+pub(in crate::api) fn read_order(fields: &mut Fields) -> Option<DiagnosticOrder> {
     let kind = fields.parsed("operation", |word| {
         let words = DiagnosticKind::ALL.map(DiagnosticKind::as_str);
         DiagnosticKind::parse(word).ok_or_else(|| not_a_choice(word, &words))
@@ -81,24 +92,15 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Ordered, FieldErrors> {
         fields.error("target", reason);
     }
     let target = fields.require("target", target);
-    let upload_size = optional(&mut fields, kind, "upload_size", read_upload_size);
-    let mut number = |field, range: RangeInclusive<u32>| {
-        optional(&mut fields, kind, field, |fields, field| fields.integer(field, range))
-    };
+    let upload_size = optional(fields, kind, "upload_size", read_upload_size);
+    let mut number =
+        |field, range: RangeInclusive<u32>| optional(fields, kind, field, |fields, field| fields.integer(field, range));
     let count = number("count", 1..=COUNT_MAX);
     let size = number("size", 1..=65_535);
     let timeout_secs = number("timeout", 1..=TIMEOUT_MAX_SECS);
     let max_hops = number("max_hops", 1..=64);
-    let interface = optional(&mut fields, kind, "interface", Fields::filled_line);
-    fields.finish(&READ_ONLY)?;
-    match (serial, kind, target) {
-        (Some(serial), Some(kind), Some(target)) => {
-            let order = DiagnosticOrder { kind, target, upload_size, count, size, timeout_secs, max_hops, interface };
-            Ok(Ordered { serial, order })
-        }
-        // Unreachable: what is missing has been an error above.
-        _ => Err(FieldErrors::one("operation", "This field is required.")),
-    }
+    let interface = optional(fields, kind, "interface", Fields::filled_line);
+    Some(DiagnosticOrder { kind: kind?, target: target?, upload_size, count, size, timeout_secs, max_hops, interface })
 }
 
 /// A field that may be absent or null, and that not every operation takes.

@@ -9,6 +9,7 @@ use super::PREFIX;
 use crate::api::ledger::Entry;
 use crate::api::transaction::FaultView;
 use crate::api::words::{DiagnosticWord, StatusWord};
+use crate::diagnostics::channels::Band;
 use crate::diagnostics::findings::{
     Echo, Findings, Hop, Lookup, Lookups, Network, Route, Scan, Speed, error_state, findings,
 };
@@ -445,7 +446,7 @@ impl ScanView {
             ssid: network.ssid,
             bssid: network.bssid,
             channel: network.channel,
-            band: network.band.map(|band| band.as_str()),
+            band: network.band.map(Band::as_str),
             bandwidth: network.bandwidth,
             signal_dbm: network.signal_dbm,
             security: network.security,

@@ -108,7 +108,7 @@ impl Diagnose {
         let kept = progress(desk.transaction).cloned();
         let others = sites(order.kind, cx.data_model, cx.device_type.neighbor_scan.as_ref());
         let mut test = Test {
-            timing: Timing::of(&order),
+            timing: Timing::of(&order, cx.limits.test_margin, cx.limits.test_patience),
             order,
             stage: Stage::Idle,
             site: kept.as_ref().map(|kept| Site::kept(&kept.object, kept.scan.as_deref())),
@@ -167,7 +167,7 @@ impl Test {
                     None => self.interface_read(desk, cx, &reader.results, wish, round),
                 },
             },
-            Stage::Write { part, written } => self.written(desk, cx, part, written, answer),
+            Stage::Write { part, written } => self.written(desk, cx, part, &written, answer),
             Stage::Poll => self.polled(desk, cx, answer),
             Stage::Check { mut reader, why } => match reader.take_in(answer, desk.learned) {
                 Err(trouble) => faults::react_unresolved(desk.transaction, cx, trouble),

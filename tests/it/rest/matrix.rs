@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::store::traces::trace;
 
 use super::support::{
-    ADMIN, Api, DEVICES, DIAGNOSTICS, ENTRIES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES,
-    VIEWER, operations,
+    ADMIN, Api, DEVICES, DIAGNOSTICS, ENTRIES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS,
+    TYPES, VIEWER, operations,
 };
 
 /// What a route is about, and so what callers of other organizations are answered.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::support::{
-    ADMIN, Api, DEVICES, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, VIEWER, device, operations, record,
+    ADMIN, Api, DEVICES, DIAGNOSTICS, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, VIEWER, device, operations,
+    record,
 };
 
 #[tokio::test]
@@ -201,10 +202,8 @@ async fn described_words_are_the_ones_in_use() {
     let words = |schema: &str| described["components"]["schemas"][schema]["enum"].clone();
     assert_eq!(words("RoleWord"), json!(["viewer", "operator", "admin"]));
     assert_eq!(words("StatusWord"), json!(["scheduled", "in_progress", "completed", "failed", "expired", "canceled"]));
-    assert_eq!(
-        words("KindWord"),
-        json!(["operation", "headless", "diag", "firmware", "configuration", "transfer", "rpc", "health"])
-    );
+    let kinds = ["operation", "headless", "diag", "firmware", "configuration", "transfer", "rpc", "health"];
+    assert_eq!(words("KindWord"), json!(kinds));
     assert_eq!(words("FileLoginWord"), json!(["none", "basic", "digest"]));
     assert_eq!(words("OperationWord"), json!(["reboot", "factory", "device_factory", "sync", "reconf"]));
     assert_eq!(words("HeadlessWord"), json!(["get", "set", "add.obj", "del.obj"]));
@@ -224,6 +223,7 @@ async fn every_described_field_is_read() {
         ("DevicePatch", "PATCH", device("S"), 23),
         ("OperationOrder", "PUT", operations("S"), 1),
         ("HeadlessOrder", "POST", HEADLESS.to_owned(), 3),
+        ("DiagnosticOrder", "POST", DIAGNOSTICS.to_owned(), 9),
         ("TokenCreate", "POST", TOKENS.to_owned(), 4),
         ("TokenChange", "PATCH", record(TOKENS, 1), 4),
         ("WebhookCreate", "POST", "/api/v1/webhook/".to_owned(), 5),

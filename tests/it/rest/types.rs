@@ -33,7 +33,11 @@ fn full() -> Value {
         "file_login": "digest",
         "debug": true,
         "health_interval": 3600,
-        "history_parameters": ["Device.WiFi.Radio.1.Channel"]
+        "history_parameters": ["Device.WiFi.Radio.1.Channel"],
+        "neighbor_scan": {
+            "state": "Device.X_Scan.State", "start": "1", "done": ["0"], "table": "Device.X_Scan.AP.",
+            "columns": {"SSID": "Name"}
+        }
     })
 }
 
@@ -55,6 +59,7 @@ async fn a_type_is_kept_as_it_was_given() {
         ("debug", json!(false)),
         ("health_interval", Value::Null),
         ("history_parameters", json!([])),
+        ("neighbor_scan", Value::Null),
     ] {
         assert_eq!(bare[name], value, "{name}");
     }

@@ -45,19 +45,18 @@ impl Test {
         let is_first_way = Pace::of(desk.transaction) == Pace::Subtrees;
         let names: Vec<&String> = paths.iter().filter(|path| !known || is_known(path)).collect();
         let way = if known == is_first_way { Way::Known } else { Way::Listed };
-        let step = self.read(&site, &names, way, cx);
+        let step = self.read(&names, way, cx);
         self.site = Some(site);
         step.unwrap_or_else(|| self.look_further(desk, cx))
     }
 
-    fn read(&mut self, site: &Site, names: &[&String], way: Way, cx: &Context<'_>) -> Option<Step> {
+    fn read(&mut self, names: &[&String], way: Way, cx: &Context<'_>) -> Option<Step> {
         let paths: Vec<ReadPath> = names.iter().filter_map(|name| ReadPath::try_from(name.as_str()).ok()).collect();
         let pace = match way {
             Way::Known => Pace::Subtrees,
             Way::Listed => Pace::Levels,
         };
         let reader = Reader::of_paths(&paths, pace, cx.limits.batch);
-        tracing::trace!(object = %site.object, ?way, "looking for a test");
         self.call(reader, |reader| Stage::Look { reader, way })
     }
 
@@ -85,7 +84,7 @@ impl Test {
             if way == Way::Known && cx.known.contains_key(&site.state) {
                 // Known from before, and gone: a new firmware may have others.
                 let paths = self.paths(&site);
-                if let Some(step) = self.read(&site, &paths.iter().collect::<Vec<_>>(), Way::Listed, cx) {
+                if let Some(step) = self.read(&paths.iter().collect::<Vec<_>>(), Way::Listed, cx) {
                     return step;
                 }
             }

@@ -171,7 +171,7 @@ impl Test {
         desk: &mut Desk<'_>,
         cx: &Context<'_>,
         part: Part,
-        written: Vec<Written>,
+        written: &[Written],
         answer: &Answer<'_>,
     ) -> Step {
         match (answer, part) {
@@ -191,7 +191,7 @@ impl Test {
                     Applied::Later => self.wait(desk, cx),
                 }
             }
-            (Answer::Fault(fault), _) => self.refused(desk, cx, &written, fault),
+            (Answer::Fault(fault), _) => self.refused(desk, cx, written, fault),
             // Whether it was carried out is unknown, but the session goes on: the device is asked at once.
             (Answer::Response(_) | Answer::Mismatch | Answer::Missing, _) => {
                 let at = self.sent.unwrap_or(cx.now);

@@ -229,34 +229,7 @@ impl Test {
         let Some(site) = self.site.clone() else { return faults::fail(faults::own("the test has no object")) };
         let mut results = reader.results;
         results.retain(|result| result.fault.is_none() && result.value.is_some());
-        self.end(desk, cx, &site, results, word)
-    }
-
-    fn end(
-        &mut self,
-        desk: &mut Desk<'_>,
-        cx: &Context<'_>,
-        site: &Site,
-        results: Vec<VariableResult>,
-        word: String,
-    ) -> Step {
-        let read = results.iter().find(|result| result.path == site.state).and_then(|result| result.value.as_deref());
-        let word = read.map_or(word, str::to_owned);
-        let state = TestState::read(&word, site.scan.as_deref());
-        match state {
-            TestState::Complete => {
-                *desk.results = results;
-                Step::End(Ending::Completed { note: None })
-            }
-            TestState::Failed => {
-                *desk.results = results;
-                faults::fail(faults::own(format!("the device ended the test with {}", word.trim())))
-            }
-            TestState::Idle | TestState::Running | TestState::Canceled => {
-                let words = "the test was reset on the device while its results were read";
-                faults::react(desk.transaction, cx, Trouble::NoAnswer(words))
-            }
-        }
+        end(desk, cx, &site, results, word)
     }
 
     /// Calls the test off, where there is a word for it.
@@ -278,6 +251,27 @@ impl Test {
     pub(super) fn timed_out(&self) -> Step {
         let secs = self.timing.give_up.as_secs();
         faults::fail(faults::own(format!("the test timed out: after {secs} s the device still runs it")))
+    }
+}
+
+/// Ends with what was read.
+fn end(desk: &mut Desk<'_>, cx: &Context<'_>, site: &Site, results: Vec<VariableResult>, word: String) -> Step {
+    let read = results.iter().find(|result| result.path == site.state).and_then(|result| result.value.as_deref());
+    let word = read.map_or(word, str::to_owned);
+    let state = TestState::read(&word, site.scan.as_deref());
+    match state {
+        TestState::Complete => {
+            *desk.results = results;
+            Step::End(Ending::Completed { note: None })
+        }
+        TestState::Failed => {
+            *desk.results = results;
+            faults::fail(faults::own(format!("the device ended the test with {}", word.trim())))
+        }
+        TestState::Idle | TestState::Running | TestState::Canceled => {
+            let words = "the test was reset on the device while its results were read";
+            faults::react(desk.transaction, cx, Trouble::NoAnswer(words))
+        }
     }
 }
 
