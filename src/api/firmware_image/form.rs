@@ -111,7 +111,7 @@ fn read_word(fields: &mut Fields, name: &str) -> Option<String> {
 }
 
 fn read_size(fields: &mut Fields, name: &str) -> Option<u64> {
-    let size = fields.any(name).and_then(|value| value.as_u64());
+    let size = fields.any(name)?.as_u64();
     if size.is_none() {
         fields.error(name, "A valid integer is required.");
     }
