@@ -8,6 +8,7 @@ mod documented;
 mod entries;
 mod events;
 mod headless;
+mod images;
 mod import;
 mod inventory;
 mod listener;
