@@ -56,7 +56,7 @@ pub fn findings(order: &DiagnosticOrder, test: &TestProgress, results: &[Variabl
     let site = Site::kept(&test.object, test.scan.as_deref());
     let readings = Readings::new(results, &site.object);
     match order.kind {
-        DiagnosticKind::Download => Findings::Download(speed::download(readings)),
+        DiagnosticKind::Download => Findings::Download(speed::download(readings, order)),
         DiagnosticKind::Upload => Findings::Upload(speed::upload(readings, order)),
         DiagnosticKind::IpPing => Findings::Echo(echo::ping(readings)),
         DiagnosticKind::UdpEcho => Findings::Echo(echo::udp(readings)),

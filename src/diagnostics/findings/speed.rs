@@ -4,6 +4,10 @@
 //! download, `TestBytesSent` of an upload; where an upload has no such parameter (TR-098, TR-181 before 2.9) they are
 //! `TotalBytesSent`, else `TestFileLength`. With several connections at once the speed is what went over all of them while
 //! all were busy, `TestBytes...UnderFullLoading` over `PeriodOfFullLoading`.
+//!
+//! Counters of 32 bits begin anew at 4 GiB. What went by is put right where something tells how much it was: the wider
+//! of two counters; the size that an upload was asked for; the size that the name of a file states (`5GiB.bin`), if the
+//! counter shows just that size but for whole 4 GiB.
 
 use crate::diagnostics::inputs::upload_bytes;
 use crate::diagnostics::readings::Readings;
@@ -28,12 +32,12 @@ pub struct Speed {
     pub note: Option<&'static str>,
 }
 
-pub(super) fn download(readings: Readings<'_>) -> Speed {
+pub(super) fn download(readings: Readings<'_>, order: &DiagnosticOrder) -> Speed {
     let total = readings.number(&["TotalBytesReceived"]);
     let bytes = readings.number(&["TestBytesReceived"]).map(|bytes| match total {
         // The wider counter of the two tells how often the narrower one has begun anew.
-        Some(total) if total >= WRAP && bytes < WRAP && total > bytes => bytes + (total - bytes) / WRAP * WRAP,
-        Some(_) | None => bytes,
+        Some(total) if total >= WRAP && bytes < WRAP => bytes + (total - bytes) / WRAP * WRAP,
+        Some(_) | None => stated_sizes(&order.target).find_map(|stated| known(bytes, stated)).unwrap_or(bytes),
     });
     speed(readings, bytes.or(total), "TestBytesReceivedUnderFullLoading")
 }
@@ -41,19 +45,41 @@ pub(super) fn download(readings: Readings<'_>) -> Speed {
 pub(super) fn upload(readings: Readings<'_>, order: &DiagnosticOrder) -> Speed {
     let asked =
         readings.number(&["TestFileLength"]).filter(|length| *length > 0).unwrap_or_else(|| upload_bytes(order));
-    let sent = readings.number(&["TestBytesSent", "TotalBytesSent"]).filter(|sent| *sent > 0);
-    // Both have the headers in them: no less than the file went out.
-    let sent = sent.map(|sent| if sent < WRAP && sent < asked { unwrapped(sent, asked) } else { sent });
+    let whole = |sent: u64| if sent < WRAP && sent < asked { unwrapped(sent, asked) } else { Some(sent) };
+    let own = readings.number(&["TestBytesSent"]).filter(|sent| *sent > 0);
+    // The interface's counter is shown less than what went over it when it began anew in the middle.
+    let total = || readings.number(&["TotalBytesSent"]).filter(|sent| *sent > 0).and_then(whole);
+    let sent = own.map(|own| whole(own).unwrap_or(own)).or_else(total);
     speed(readings, Some(sent.unwrap_or(asked)), "TestBytesSentUnderFullLoading")
 }
 
-/// A counter of 32 bits that has begun anew, when about `expected` bytes went by. One that merely falls short is left as it
-/// is: the transfer was cut off, or the file was shorter.
-fn unwrapped(counter: u64, expected: u64) -> u64 {
-    let wraps = (expected - counter).div_ceil(WRAP);
+/// A counter of 32 bits that has begun anew, when no less than `expected` bytes went by; `None`: it merely falls short.
+fn unwrapped(counter: u64, expected: u64) -> Option<u64> {
+    let wraps = expected.saturating_sub(counter).div_ceil(WRAP);
     let whole = counter + wraps * WRAP;
     // Headers and other traffic of the interface add little to a file of this size.
-    if expected >= WRAP / 2 && whole <= expected.saturating_add(expected / 2) { whole } else { counter }
+    (expected >= WRAP / 2 && whole <= expected.saturating_add(expected / 2)).then_some(whole)
+}
+
+/// A counter that shows a file of `stated` bytes, but for whole 4 GiB and the headers.
+fn known(counter: u64, stated: u64) -> Option<u64> {
+    let whole = (stated > counter && counter < WRAP).then(|| unwrapped(counter, stated)).flatten()?;
+    (whole - stated <= stated / 50).then_some(whole)
+}
+
+/// The sizes that the name of a file may mean, as files for speed tests have it: `1GB.bin`, `5GiB`. A GB is 10⁹ bytes or
+/// 2³⁰.
+fn stated_sizes(url: &str) -> impl Iterator<Item = u64> {
+    let name = url.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let digits = name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len());
+    let (number, unit) = name.split_at_checked(digits).unwrap_or_default();
+    let powers = match unit.chars().next().map(|unit| unit.to_ascii_lowercase()) {
+        Some('g') => Some([1_000_000_000, 1 << 30]),
+        Some('m') => Some([1_000_000, 1 << 20]),
+        _ => None,
+    };
+    let number: Option<u64> = number.parse().ok();
+    powers.into_iter().flatten().filter_map(move |power| number?.checked_mul(power))
 }
 
 fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
@@ -118,11 +144,20 @@ mod tests {
     const OBJECT: &str = "Device.IP.Diagnostics.DownloadDiagnostics.";
 
     fn down(values: &[(&str, &str)]) -> Speed {
-        download(Readings::new(&readings_of(OBJECT, values), OBJECT))
+        down_from("http://h/", values)
+    }
+
+    fn down_from(target: &str, values: &[(&str, &str)]) -> Speed {
+        let order = DiagnosticOrder { kind: DiagnosticKind::Download, target: target.to_owned(), ..order(1) };
+        download(Readings::new(&readings_of(OBJECT, values), OBJECT), &order)
     }
 
     fn up(megabytes: u32, values: &[(&str, &str)]) -> Speed {
-        let order = DiagnosticOrder {
+        upload(Readings::new(&readings_of(OBJECT, values), OBJECT), &order(megabytes))
+    }
+
+    fn order(megabytes: u32) -> DiagnosticOrder {
+        DiagnosticOrder {
             kind: DiagnosticKind::Upload,
             target: String::new(),
             upload_size: Some(UploadSize::Number(megabytes)),
@@ -131,8 +166,7 @@ mod tests {
             timeout_secs: None,
             max_hops: None,
             interface: None,
-        };
-        upload(Readings::new(&readings_of(OBJECT, values), OBJECT), &order)
+        }
     }
 
     #[test]
@@ -214,6 +248,16 @@ mod tests {
         // Cut off half-way: nothing began anew.
         let cut = up(100, &with(&[("TestBytesSent", "50000000"), ("TestFileLength", "104857600")]));
         assert_eq!(cut.bytes, Some(50_000_000));
+        // The interface's counter of a small file began anew: it says nothing.
+        let small = up(100, &with(&[("TotalBytesSent", "50000"), ("TestFileLength", "104857600")]));
+        assert_eq!(small.bytes, Some(104_857_600));
+        // 5 GiB and 240 B of headers, shown modulo 2³²; both counters began anew, and the file's name tells.
+        let both = [("TestBytesReceived", "1073742064"), ("TotalBytesReceived", "42949672")];
+        assert_eq!(down_from("http://h/a/5GiB.bin?x=1/y", &with(&both)).bytes, Some(5_368_709_360));
+        assert_eq!(down_from("http://h/5GB", &with(&both)).bytes, Some(5_368_709_360));
+        for other in ["http://h/6GB.bin", "http://h/1GB.bin", "http://h/file.bin", "http://5GiB/", "ftp://h/5"] {
+            assert_eq!(down_from(other, &with(&both)).bytes, Some(1_073_742_064), "{other}");
+        }
     }
 
     #[test]

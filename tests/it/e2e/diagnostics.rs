@@ -200,6 +200,12 @@ async fn error_states_are_told_as_the_device_has_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_habits_of_tests_are_borne() {
     let acs = Acs::start(config()).await;
+    // 5 GiB in counters of 32 bits.
+    let wrapped = cpe(acs.cpe("DIAG-WRAP").misbehave(Misbehaviour::WrappedCounters)).await;
+    let row = run(&acs, order("DIAG-WRAP", "download", "http://files.example/5GiB.bin")).await;
+    assert_eq!(row["results"]["bytes_downloaded"], (5_u64 << 30) + 240, "{row}");
+    assert!(number(&wrapped, "Device.IP.Diagnostics.DownloadDiagnostics.TestBytesReceived") < 4e9);
+    wrapped.finish().await;
     let habits = [
         "completed-spelling",
         "no-fraction-times",
