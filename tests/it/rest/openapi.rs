@@ -194,7 +194,8 @@ async fn described_words_are_the_ones_in_use() {
     let words = |schema: &str| described["components"]["schemas"][schema]["enum"].clone();
     assert_eq!(words("RoleWord"), json!(["viewer", "operator", "admin"]));
     assert_eq!(words("StatusWord"), json!(["scheduled", "in_progress", "completed", "failed", "expired", "canceled"]));
-    assert_eq!(words("KindWord"), json!(["operation", "headless", "diag", "firmware", "configuration"]));
+    let kinds = ["operation", "headless", "diag", "firmware", "configuration", "transfer", "rpc", "health"];
+    assert_eq!(words("KindWord"), json!(kinds));
     assert_eq!(words("OperationWord"), json!(["reboot", "factory", "device_factory", "sync", "reconf"]));
     assert_eq!(words("HeadlessWord"), json!(["get", "set", "add.obj", "del.obj"]));
 }
