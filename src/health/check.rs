@@ -47,6 +47,10 @@ impl Health {
             }
         };
         let entry = entry.ok_or(CheckError::Gone)?;
+        if let Some(awaited) = entry.head.awaits {
+            // It may have ended just now: what it found is not to be lost for the new one.
+            self.apply(awaited).await?;
+        }
         let work = Work::Get { paths };
         let live = self.store.live(device.key).await?;
         let (transaction, freshness) = match live.into_iter().find(|one| one.kind == Kind::Health && one.work == work) {

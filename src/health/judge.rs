@@ -122,7 +122,7 @@ impl Findings {
         });
         let events = events.collect();
         entry.issues.extend(self.issues);
-        entry.head.status = self.status.to_owned();
+        self.status.clone_into(&mut entry.head.status);
         entry.head.updated_at = at;
         events
     }

@@ -1,8 +1,8 @@
 //! Values of numeric parameters over time: what is kept of one device, and what is thinned out.
 //!
 //! New points are taken at most one per [`SeriesLimits::spacing`] and path. Points older than the retention go. When a path
-//! has more points than allowed, every second one of its older half goes: the recent past stays as it was sampled, and the
-//! further back it is, the wider apart points lie.
+//! has more points than allowed, the newer half of them stays as it was sampled, and the older ones are thinned out so that
+//! the other half reaches over the whole retention: with 500 points and 30 days, about one in three hours.
 
 use std::time::Duration;
 
@@ -118,19 +118,27 @@ impl PathSeries {
         }
         self.points.push(point);
         if self.points.len() > limits.points.max(4) {
-            self.thin();
+            self.thin(limits);
         }
         true
     }
 
-    /// Leaves out every second point of the older half.
-    fn thin(&mut self) {
-        let half = self.points.len() / 2;
-        let mut place = 0;
-        self.points.retain(|_| {
+    /// Thins out all but the newer half of what is allowed.
+    fn thin(&mut self, limits: SeriesLimits) {
+        let half = limits.points.max(4) / 2;
+        let step = limits.retention / u32::try_from(half).unwrap_or(u32::MAX);
+        let (old, mut place) = (self.points.len().saturating_sub(half), 0);
+        let mut kept: Option<Timestamp> = None;
+        self.points.retain(|point| {
             place += 1;
-            place > half || place % 2 == 1
+            let stays = place > old || kept.is_none_or(|kept| point.at.since(kept) >= step);
+            if stays {
+                kept = Some(point.at);
+            }
+            stays
         });
+        let surplus = self.points.len().saturating_sub(limits.points.max(4));
+        self.points.drain(..surplus);
     }
 }
 
@@ -139,7 +147,7 @@ mod tests {
     use super::*;
 
     const LIMITS: SeriesLimits =
-        SeriesLimits { spacing: Duration::from_secs(60), retention: Duration::from_secs(86_400), points: 8 };
+        SeriesLimits { spacing: Duration::from_mins(1), retention: Duration::from_hours(24), points: 8 };
 
     fn add(series: &mut Series, secs: i64, path: &str, value: f64) -> usize {
         series.add(Timestamp::from_secs(secs), &[Sample { path: path.into(), value }], LIMITS)
@@ -162,15 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn the_older_half_is_thinned_and_the_newest_points_stay() {
+    fn the_newest_points_stay_and_older_ones_reach_over_the_retention() {
         let mut series = Series::default();
-        for at in 0..100 {
+        for at in 0..3_000 {
             add(&mut series, at * 100, "D.A", 0.5);
             assert!(series.of("D.A").len() <= 8);
         }
         let kept = times(&series, "D.A");
-        assert!(kept.ends_with(&[9700, 9800, 9900]), "{kept:?}");
-        assert!(kept.is_sorted() && kept.first() == Some(&0), "the beginning is kept, too: {kept:?}");
+        assert!(kept.ends_with(&[299_600, 299_700, 299_800, 299_900]), "{kept:?}");
+        let old: Vec<i64> = kept.iter().copied().filter(|at| *at < 299_600).collect();
+        assert!(old.len() >= 3 && old.windows(2).all(|pair| pair[1] - pair[0] >= 86_400 / 4), "{kept:?}");
+        assert!(old.first().is_some_and(|first| *first < 299_900 - 60_000), "a day is reached over: {kept:?}");
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub(in crate::api) struct CreateSchema {
 }))]
 pub(in crate::api) enum BodySchema {
     /// The object itself.
-    Object(CreateSchema),
+    Object(Box<CreateSchema>),
     /// The object as a JSON text.
     Text(TextSchema),
 }
@@ -382,6 +382,6 @@ mod tests {
         };
         let sent = Issue { origin: IssueOrigin::Client, ..found.clone() };
         let other = Issue { code: "D".to_owned(), ..sent.clone() };
-        assert_eq!(keep_origins(&[found.clone()], vec![sent, other.clone()]), [found, other]);
+        assert_eq!(keep_origins(std::slice::from_ref(&found), vec![sent, other.clone()]), [found, other]);
     }
 }

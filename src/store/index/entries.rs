@@ -1,4 +1,5 @@
-//! Diagnostic entries in memory: what lists filter by, 8 bytes each, and each device's own in 8 bytes more.
+//! Diagnostic entries in memory: what lists filter by, 8 bytes each, and each device's own in 8 bytes more; with what the
+//! trees around them take, 26 bytes (measured).
 //!
 //! The free words of type and status are kept once per pair of them; rows name the pair.
 
@@ -60,6 +61,17 @@ pub(in crate::store) struct EntryTest {
     pub(in crate::store) visible: Option<RoaringBitmap>,
     pub(in crate::store) kind: Option<String>,
     pub(in crate::store) status: Option<String>,
+}
+
+impl EntryTest {
+    fn lets_all_through(&self) -> bool {
+        self.device.is_none() && self.visible.is_none() && self.kind.is_none() && self.status.is_none()
+    }
+
+    /// Whether no more rows than a device has, or a page, are looked at: microseconds.
+    pub(in crate::store) fn is_quick(&self) -> bool {
+        self.device.is_some() || self.lets_all_through()
+    }
 }
 
 impl EntryIndex {
@@ -129,7 +141,7 @@ impl EntryIndex {
     /// One page, newest first, and the exact number of matches.
     pub(in crate::store) fn select(&self, test: &EntryTest, page: Page) -> (Vec<EntryId>, u64) {
         let end = page.offset.saturating_add(u64::from(page.limit));
-        if test.device.is_none() && test.visible.is_none() && test.kind.is_none() && test.status.is_none() {
+        if test.lets_all_through() {
             return (self.page(page.offset, end), self.count);
         }
         let (mut ids, mut count) = (Vec::new(), 0_u64);

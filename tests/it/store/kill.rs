@@ -9,7 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use acsd::model::event::EventData;
+use acsd::model::series::Sample;
 use acsd::model::transaction::{Phase, TransactionStatus, VariableResult};
+use acsd::store::entries::EntryFilter;
+use acsd::store::series::Span;
 use acsd::store::sled::SledStore;
 use acsd::store::{DeviceFilter, Durability, Store, TransactionFilter};
 use acsd::types::ident::{DeviceKey, TransactionId};
@@ -102,6 +105,12 @@ async fn work_on(store: Arc<dyn Store>, worker: u32, rounds: i64) {
         }
         store.edit_profile(key, Box::new(|profile| profile.name = "edited".to_owned())).await.unwrap();
         report(format_args!("edited {key}"));
+        let make = Box::new(move |id| super::entries::entry(id, key, "maintenance", round));
+        let entry = store.add_entry(key, make, 9).await.unwrap().unwrap();
+        report(format_args!("noted {} {key}", entry.id.0));
+        // Not waited for, but whole when it is there.
+        let samples = vec![Sample { path: "D.A".into(), value: 0.5 }, Sample { path: "D.B".into(), value: 7.0 }];
+        assert_eq!(store.add_samples(key, secs(round), samples, super::series::LIMITS).await.unwrap(), 2);
         if round % 3 == 2 {
             assert!(store.remove(key).await.unwrap());
             report(format_args!("removed {key}"));
@@ -115,6 +124,8 @@ pub(super) struct Acknowledged {
     devices: BTreeMap<u32, BTreeSet<String>>,
     /// How far each has come, and its device.
     transactions: BTreeMap<u64, (String, DeviceKey)>,
+    /// Diagnostic entries, and their devices.
+    entries: BTreeMap<u32, DeviceKey>,
 }
 
 impl Acknowledged {
@@ -124,6 +135,9 @@ impl Acknowledged {
         match words.split(' ').collect::<Vec<_>>()[..] {
             [verb, key] => {
                 self.devices.entry(key.parse().unwrap()).or_default().insert(verb.to_owned());
+            }
+            ["noted", id, key] => {
+                self.entries.insert(id.parse().unwrap(), DeviceKey(key.parse().unwrap()));
             }
             [verb, id, key] => {
                 let far = (verb.to_owned(), DeviceKey(key.parse().unwrap()));
@@ -183,6 +197,7 @@ impl Acknowledged {
                 Some(_) => {}
             }
         }
+        self.check_entries(store, &devices).await;
         self.check_events(store, &known).await;
         for (id, transaction) in known {
             assert!(devices.contains(&transaction.device), "transaction {id} has no device");
@@ -203,6 +218,24 @@ impl Acknowledged {
 }
 
 impl Acknowledged {
+    /// Entries are there as long as their device is, and values are there whole.
+    async fn check_entries(&self, store: &Arc<dyn Store>, devices: &BTreeSet<DeviceKey>) {
+        let listed = store.entries(&EntryFilter::default(), ALL).await.unwrap();
+        assert_eq!(listed.count, u64::try_from(listed.items.len()).unwrap());
+        let known: BTreeMap<u32, DeviceKey> =
+            listed.items.iter().map(|entry| (entry.id.0, entry.head.device)).collect();
+        for (id, device) in &self.entries {
+            let wanted = devices.contains(device).then_some(device);
+            assert_eq!(known.get(id), wanted, "entry {id} of device {device}");
+        }
+        for device in devices {
+            let of = |path: &'static str| store.points(*device, path, Span::default());
+            let (one, other) = (of("D.A").await.unwrap(), of("D.B").await.unwrap());
+            assert_eq!(one.len(), other.len(), "device {device}");
+        }
+        assert!(known.values().all(|device| devices.contains(device)), "an entry has no device");
+    }
+
     /// Whatever is known to have happened has its event: numbers without gaps, and nothing that ended without a word.
     async fn check_events(&self, store: &Arc<dyn Store>, known: &BTreeMap<u64, acsd::model::transaction::Transaction>) {
         let events = super::logs::all(store).await;

@@ -10,7 +10,7 @@ use acsd::types::ident::DeviceKey;
 
 use super::support::{open_at, register, secs};
 
-const LIMITS: SeriesLimits =
+pub(super) const LIMITS: SeriesLimits =
     SeriesLimits { spacing: Duration::from_secs(60), retention: Duration::from_hours(720), points: 500 };
 const EVER: Span = Span { from: None, to: None };
 
