@@ -182,8 +182,7 @@ pub(super) async fn show(
     let transaction = state.store.transaction(id).await?;
     let is_meant = |found: &Transaction| found.device == device.key && found.kind == Kind::Rpc;
     let transaction = transaction.filter(is_meant).ok_or_else(no_such_call)?;
-    let results =
-        if transaction.status.is_final() { state.store.results(transaction.id).await? } else { Vec::new() };
+    let results = if transaction.status.is_final() { state.store.results(transaction.id).await? } else { Vec::new() };
     Ok(Json(RpcView::of(&device, transaction, &results)))
 }
 

@@ -2,10 +2,12 @@
 //! sends in these tests is checked against the schema of its version.
 
 mod configuration;
+mod firmware;
 mod habits;
 mod ipv6;
 mod process;
 mod secrets;
 mod security;
 pub(crate) mod traces;
+mod transfers;
 mod work;
