@@ -1,10 +1,12 @@
 //! Files that devices send and fetch, ordered over the API.
 
+use acsd::simulator::{ConnectionRequests, CpeConfig};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
 
 use super::firmware::ended;
-use crate::support::{Acs, Cpe, config};
+use crate::crash::{free_address, ready, start};
+use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config};
 
 async fn order(acs: &Acs, serial: &str, body: Value) -> Value {
     let reply = acs.call("POST", &format!("/inventory_device_serial/{serial}/files/"), Some(body)).await;
@@ -100,7 +102,7 @@ async fn a_device_is_not_deleted_while_it_makes_a_transfer() {
         waits.contains("the file transfer to finish")
     })
     .await;
-    let until = tokio::time::Instant::now() + crate::support::PATIENCE;
+    let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         let reply = acs.call("DELETE", "/inventory_device_serial/TR-DEL/", None).await;
         assert_eq!(reply.status, 409, "{}", reply.body);
@@ -110,4 +112,63 @@ async fn a_device_is_not_deleted_while_it_makes_a_transfer() {
         assert!(tokio::time::Instant::now() < until, "the session does not end");
     }
     cpe.finish().await;
+}
+
+/// acsd is killed while devices send files: each order ends truthfully, and those that ended well have brought their file.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_outlive_kills() {
+    const CPES: usize = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let habits =
+        "[transactions]\nbackoff_first_secs = 1\n[api.limits]\nrate_per_second = 0\n[files]\nkeep_uploads = 1000\n";
+    std::fs::write(folder.path().join("acsd.toml"), habits).unwrap();
+    let (cwmp, address) = (free_address(), free_address());
+    let mut child = start(folder.path(), cwmp, address);
+    let api = Api::at(address);
+    ready(&api, &mut child).await;
+    let mut cpes = Vec::new();
+    for number in 0..CPES {
+        let mut cpe = CpeConfig::new(format!("http://{cwmp}/")).serial(format!("TR-KILL-{number}"));
+        cpe = cpe.credentials(USER, PASSWORD);
+        cpe.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
+        (cpe.time_scale, cpe.periodic_interval_secs) = (0.01, 100);
+        cpes.push(Cpe::spawn(cpe).await);
+    }
+    let mut acknowledged = Vec::new();
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..4 {
+        for number in 0..random.usize(8..24) {
+            let path = format!("/inventory_device_serial/TR-KILL-{}/files/", number % CPES);
+            let reply = api.call("POST", &path, Some(json!({"upload": "config"}))).await;
+            match reply.status {
+                202 => acknowledged.push(reply.body["id"].as_u64().unwrap()),
+                // One that has not called yet.
+                other => assert_eq!(other, 404, "{}", reply.body),
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = start(folder.path(), cwmp, address);
+        ready(&api, &mut child).await;
+    }
+    assert!(acknowledged.len() > 10, "there was load: {}", acknowledged.len());
+    for id in acknowledged {
+        let until = tokio::time::Instant::now() + 3 * PATIENCE;
+        let row = loop {
+            let row = api.get(&format!("/transaction/{id}/")).await;
+            match row["status"].as_str() {
+                Some("scheduled" | "in_progress") => {}
+                _ => break row,
+            }
+            assert!(tokio::time::Instant::now() < until, "transaction {id} does not end: {row}");
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(row["status"], "completed", "{row}");
+        assert!(row["result"]["stored_file"].is_u64(), "{row}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for cpe in cpes {
+        cpe.finish().await;
+    }
 }
