@@ -6,6 +6,7 @@ mod firmware;
 mod habits;
 mod ipv6;
 mod process;
+mod rpc;
 mod secrets;
 mod security;
 pub(crate) mod traces;

@@ -38,6 +38,19 @@ pub(in crate::api) const METHODS: [&str; 17] = [
 ];
 /// Those that are ordered where files are.
 const OF_FILES: [&str; 3] = ["Download", "Upload", "ScheduleDownload"];
+/// The fields that one method or another has.
+const ARGUMENTS: [&str; 10] = [
+    "names",
+    "parameters",
+    "path",
+    "next_level",
+    "delay",
+    "command_key",
+    "transaction",
+    "operations",
+    "vouchers",
+    "name",
+];
 /// Longest delay of a scheduled Inform: 31 days.
 const DELAY_MAX_SECS: u32 = 31 * 24 * 3600;
 /// Most names, changes or parameters of a call.
@@ -165,10 +178,9 @@ pub(super) fn read(body: Map<String, Value>, data_model: DataModel) -> Result<Or
         }
         METHODS.into_iter().find(|known| *known == word).ok_or_else(|| not_a_choice(word, &METHODS))
     });
-    // Without it, nothing can be said of the rest.
+    // Without it, what is wrong with the rest cannot be said; only what no method has.
     let Some(method) = fields.require("method", method) else {
-        let names = fields.remaining();
-        fields.finish(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        fields.finish(&ARGUMENTS)?;
         return Err(required("method"));
     };
     let work = read_work(&mut fields, method, data_model);

@@ -27,7 +27,7 @@ use super::faults::{self, Trouble};
 use super::{Context, Desk, Ending, Save, Step};
 
 /// Calls of one session; then others have their turn.
-const CALLS_PER_SESSION: u32 = 500;
+const CALLS_PER_SESSION: u32 = 400;
 /// Calls between two savings of how far it has come.
 const CALLS_PER_SAVE: u32 = 32;
 /// Names between two savings.

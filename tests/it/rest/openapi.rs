@@ -45,6 +45,9 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/{id}/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
     GET /api/v1/inventory_device_serial_headless_operation/
@@ -74,6 +77,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/files/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
+    POST /api/v1/inventory_device_serial/{serial_number}/rpc/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
     POST /api/v1/inventory_location/
@@ -212,7 +216,7 @@ async fn every_described_field_is_read() {
         ("DeviceTypeCreate", "POST", TYPES.to_owned(), 14),
         ("DeviceTypeFields", "PATCH", record(TYPES, 1), 13),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
-        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 1),
+        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 2),
     ] {
         let mut names = Vec::new();
         properties(&described["components"]["schemas"][schema], &mut names);

@@ -131,12 +131,16 @@ impl World {
         let clear = self.transaction.work.open(&|_| Err(SealError::Unopenable)).map_err(|error| unopenable(&error));
         let (mut running, mut step) = Running::begin(self.transaction.clone(), clear, &context(self));
         let mut calls = 0;
+        // What was learned when the transaction was last saved.
+        let mut saved = TreePatch::default();
         while let Step::Call { request, save } = step {
             calls += 1;
             assert!(calls < CALLS_MAX, "a session without end: {:?}", self.device.methods());
             if save == Save::Before {
                 self.transaction = running.transaction.clone();
-                self.learned.push(std::mem::take(&mut running.learned));
+                let learned = std::mem::take(&mut running.learned);
+                saved.forget.extend(learned.forget);
+                saved.learn.extend(learned.learn);
             } else {
                 assert!(!matches!(request, Request::AddObject(_) | Request::Reboot(_) | Request::FactoryReset));
             }
@@ -145,6 +149,7 @@ impl World {
                 Reply::Answer(answer) => step = running.answer(&answer, &context(self)),
                 Reply::Gone { killed: true } => {
                     self.transaction.phase = Phase::Ready { not_before: None };
+                    self.learned.push(saved);
                     return;
                 }
                 Reply::Gone { killed: false } => {
@@ -153,7 +158,9 @@ impl World {
                 }
             }
         }
-        self.learned.push(running.learned);
+        saved.forget.extend(running.learned.forget);
+        saved.learn.extend(running.learned.learn);
+        self.learned.push(saved);
         self.methods = running.methods.or(methods);
         self.results = running.results;
         self.transaction = running.transaction;
