@@ -93,7 +93,9 @@ impl FileServer {
                     meters::count(refused.direction, refused.outcome);
                 }
                 // A client that sends everything before it reads gets to read why it was in vain.
-                receive::discard(&head.headers, incoming, self.inner.files.config()).await;
+                if !matches!(refused.outcome, Outcome::Stalled | Outcome::BrokenOff) {
+                    receive::discard(&head.headers, incoming, self.inner.files.config()).await;
+                }
                 refused.into_response()
             }
         }

@@ -16,6 +16,7 @@ mod crash;
 mod dependencies;
 mod e2e;
 mod events;
+mod files;
 mod foreign;
 mod layering;
 mod rest;
