@@ -219,8 +219,9 @@ impl Device {
 
     /// Whether what is asked now is about transfers.
     fn was_told_to_transfer(&self) -> bool {
-        let is_order =
-            |call: &Request<'_>| matches!(call, Request::Download(_) | Request::ScheduleDownload(_) | Request::Upload(_));
+        let is_order = |call: &Request<'_>| {
+            matches!(call, Request::Download(_) | Request::ScheduleDownload(_) | Request::Upload(_))
+        };
         self.calls.iter().any(is_order)
     }
 
