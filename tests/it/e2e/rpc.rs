@@ -1,5 +1,7 @@
 //! Single calls and discoveries, with simulated CPEs of both models.
 
+use std::sync::Arc;
+
 use acsd::simulator::{ConnectionRequests, CpeConfig, CpeVersion, DataModel};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use crate::support::{Acs, Api, Cpe, PASSWORD, USER, config};
 
 const UUID: &str = "11111111-2222-3333-4444-555555555555";
 
-fn models() -> [(DataModel, &'static str); 2] {
+fn models() -> [(Arc<DataModel>, &'static str); 2] {
     [(DataModel::tr181(), "Device"), (DataModel::tr098(), "InternetGatewayDevice")]
 }
 
@@ -197,7 +199,9 @@ async fn what_has_gone_from_the_device_goes_from_what_is_known() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_break_do_not_keep_a_discovery_from_its_end() {
-    let acs = Acs::start(config()).await;
+    let mut config = config();
+    config.transactions.backoff_first_secs = 0;
+    let acs = Acs::start(config).await;
     let mut flaky = acs.cpe("FIND-FLAKY");
     for nth in [1, 5, 6, 20, 40] {
         flaky = flaky.misbehave(format!("drop-before=GetParameterNames#{nth}").parse().unwrap());

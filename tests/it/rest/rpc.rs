@@ -1,14 +1,16 @@
 //! Calls and discoveries over the API: every field, also with wrong input; and `acsd rpc`.
 
 use acsd::cli::rpc::{Output, RpcArgs, RpcError, run};
+use acsd::clock::SystemClock;
 use acsd::model::audit::AuditResource;
 use acsd::model::call::{Call, DuAction, RpcMethods, TransferRef};
 use acsd::model::device::Profile;
 use acsd::model::transaction::{Kind, TransactionStatus, VariableResult, Work};
-use acsd::store::{AuditFilter, Page};
+use acsd::store::Page;
+use acsd::store::audit::AuditFilter;
 use acsd::types::ident::TransactionId;
 use acsd::types::path::{ObjectPath, ReadPath};
-use acsd::types::time::Timestamp;
+use acsd::types::time::{Clock as _, Timestamp};
 use acsd::types::value::XsdType;
 use clap::Parser;
 use serde_json::{Value, json};
@@ -265,7 +267,7 @@ async fn the_command_orders_waits_and_prints() {
     let device = api.store.by_serial("S").await.expect("the store").expect("there");
     let end = async |status, fault, results: &[VariableResult]| {
         let claimed = loop {
-            match api.store.claim(device.key, &[], Timestamp::from_secs(9_000_000_000)).await.expect("the store") {
+            match api.store.claim(device.key, &[], SystemClock.now()).await.expect("the store") {
                 Some(claimed) => break claimed,
                 None => tokio::task::yield_now().await,
             }

@@ -138,9 +138,7 @@ impl World {
             assert!(calls < CALLS_MAX, "a session without end: {:?}", self.device.methods());
             if save == Save::Before {
                 self.transaction = running.transaction.clone();
-                let learned = std::mem::take(&mut running.learned);
-                saved.forget.extend(learned.forget);
-                saved.learn.extend(learned.learn);
+                join(&mut saved, std::mem::take(&mut running.learned));
             } else {
                 assert!(!matches!(request, Request::AddObject(_) | Request::Reboot(_) | Request::FactoryReset));
             }
@@ -158,8 +156,7 @@ impl World {
                 }
             }
         }
-        saved.forget.extend(running.learned.forget);
-        saved.learn.extend(running.learned.learn);
+        join(&mut saved, running.learned);
         self.learned.push(saved);
         self.methods = running.methods.or(methods);
         self.results = running.results;
@@ -254,6 +251,16 @@ impl World {
             .map(|result| (&*result.path, result.value.as_deref(), result.fault.as_ref().map(|fault| fault.code)))
             .collect()
     }
+}
+
+/// The later patch applied after the earlier one.
+fn join(earlier: &mut TreePatch, later: TreePatch) {
+    let is_gone = |path: &str| {
+        later.forget.iter().any(|gone| path == &**gone || (gone.ends_with('.') && path.starts_with(&**gone)))
+    };
+    earlier.learn.retain(|one| !is_gone(&one.path));
+    earlier.forget.extend(later.forget);
+    earlier.learn.extend(later.learn);
 }
 
 pub(super) fn parameter(path: &str) -> ParameterPath {
