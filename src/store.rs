@@ -21,6 +21,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Parameter, Profile, State, Status, TreePatch};
+use crate::model::file::ImageId;
 use crate::model::inventory::LocationId;
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::token::{TokenId, TokenRecord};
@@ -257,6 +258,8 @@ pub struct DeviceFilter {
     pub device_type: Option<DeviceTypeId>,
     /// Only at this location.
     pub location: Option<LocationId>,
+    /// Only those of which this is the wanted image.
+    pub firmware_image: Option<ImageId>,
     /// Only Up, or only Down.
     pub status: Option<Status>,
     /// Only active, or only inactive.

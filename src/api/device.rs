@@ -182,6 +182,7 @@ pub(super) async fn remove(
     let device = caller.device(&state, &serial).await?;
     let before = detail(&state, device.clone(), PendingShown::Names).await?;
     state.editor().remove(&device).await?;
+    state.files.forget_device(device.key).await?;
     let done = Done::deleted(AuditResource::Device, &device.profile.serial_number, &before.0);
     state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} removed device {}", caller.name(), device.key);

@@ -35,6 +35,7 @@ pub(super) use self::complete::complete;
         (name = "calls", description = "Single calls of CWMP"),
         (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
         (name = "transactions", description = "Everything that was scheduled"),
+        (name = "firmware", description = "Files that devices fetch"),
         (name = "tokens", description = "Who may use this API"),
         (name = "events", description = "What happened, and who is told"),
         (name = "audit", description = "Who changed what"),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::draft::{Turn, blocking};
 use super::folder::Beginning;
-use super::{Complete, Draft, Files, ReceiveError, RecordError};
+use super::{Complete, Draft, Files, ReceiveError};
 use crate::model::file::{Content, FirmwareImage, ImageId};
 use crate::store::StoreError;
 
@@ -35,6 +35,9 @@ pub enum ImageError {
         /// Where it has to begin.
         expected: u64,
     },
+    /// There is nothing in it.
+    #[error("the file is empty")]
+    Empty,
     /// It is not as large as announced. Nothing is kept.
     #[error("the file has {found} bytes instead of {announced}")]
     Size {
@@ -136,24 +139,15 @@ impl Files {
         Ok(image)
     }
 
-    /// Removes an image with its bytes.
-    ///
-    /// # Errors
-    /// [`RecordError`].
-    pub async fn remove_image(&self, id: ImageId) -> Result<(), RecordError> {
-        let catalogue = self.store.firmware_images();
-        let image = catalogue.of(id).ok_or(RecordError::Unknown)?;
-        if !catalogue.remove(id.0).await? {
-            return Err(RecordError::Unknown);
-        }
+    /// Lets go of the bytes of an image that was removed.
+    pub async fn forget_image(&self, image: &FirmwareImage) {
         if let Content::Here { sha256, .. } = image.content {
             self.release(sha256).await;
         }
-        let folder = Arc::clone(&self.folder);
+        let (folder, id) = (Arc::clone(&self.folder), image.id);
         if let Err(error) = blocking(move || folder.forget_partial(id)).await {
             tracing::warn!(%error, "the beginning of image {} could not be removed", id.0);
         }
-        Ok(())
     }
 }
 
@@ -162,6 +156,7 @@ fn check(image: &FirmwareImage, complete: &Complete) -> Result<(), ImageError> {
     // What is here already announces nothing of what takes its place.
     let announced = if image.content == Content::Missing { (image.size, image.sha256) } else { (None, None) };
     match announced {
+        _ if complete.size() == 0 => Err(ImageError::Empty),
         (Some(announced), _) if announced != complete.size() => {
             Err(ImageError::Size { announced, found: complete.size() })
         }

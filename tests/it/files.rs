@@ -16,6 +16,8 @@ use std::time::Duration;
 use acsd::acs::files::{FileServer, FilesAlone};
 use acsd::acs::listen::{self, Endpoint, ListenConfig};
 use acsd::auth::seal::Sealer;
+use acsd::devices::inventory::Inventory;
+use acsd::devices::keeper::Keeper;
 use acsd::files::{Files, FilesConfig, Link, Place, Target, Terms};
 use acsd::model::device::Profile;
 use acsd::model::device_type::FileLogin;
@@ -121,6 +123,12 @@ impl Server {
         image.id
     }
 
+    async fn remove(&self, id: ImageId) {
+        let (store, keeper) = (self.store.as_store(), Keeper::default());
+        let image = store.firmware_images().of(id).unwrap();
+        Inventory { store, keeper: &keeper }.remove_image(&self.files, &image).await.unwrap();
+    }
+
     /// An order to send a file, and the link for it.
     async fn order(&self, login: FileLogin) -> (TransactionId, Link) {
         self.order_of(self.device, "3 Vendor Configuration File 1", login).await
@@ -150,14 +158,23 @@ impl Server {
 
     /// A connection that is not closed at once: others of this address may have to be noticed as gone first.
     async fn admitted(&self, path: &str) -> Client {
-        loop {
-            let mut client = self.connect().await;
-            let probe = format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-            if client.stream.write_all(probe.as_bytes()).await.is_ok() && client.fill().await > 0 {
-                assert!(client.head().await.starts_with("HTTP/1.1 200"));
-                return client;
+        let probe = format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let trying = async {
+            loop {
+                let mut client = self.connect().await;
+                if client.stream.write_all(probe.as_bytes()).await.is_ok() && client.fill().await > 0 {
+                    assert!(client.head().await.starts_with("HTTP/1.1 200"));
+                    return client;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, trying).await.expect("a place is free again")
+    }
+
+    /// Waits until a file can be fetched again.
+    async fn free(&self, path: &str) {
+        let waiting = async { while self.get(path, "Range: bytes=0-9\r\n").await.status() != 206 {} };
+        timeout(PATIENCE, waiting).await.expect("a place is free again");
     }
 
     /// One request on a connection of its own.

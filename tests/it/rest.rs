@@ -6,6 +6,7 @@ mod devices;
 mod documented;
 mod events;
 mod headless;
+mod images;
 mod import;
 mod inventory;
 mod listener;

@@ -65,10 +65,10 @@ async fn the_same_bytes_are_kept_once_and_as_long_as_anyone_has_them() {
     let (transaction, link) = server.order(FileLogin::None).await;
     assert_eq!(server.put(&link.path, &data).await.status(), 201);
     assert_eq!(names(&home.path()), [hex::encode(sum(&data))]);
-    server.files.remove_image(first).await.unwrap();
+    server.remove(first).await;
     server.files.remove_stored(server.files.arrived(transaction).unwrap()).await.unwrap();
     assert_eq!(server.get(&server.link(Target::Image(second), FileLogin::None).path, "").await.body, data);
-    server.files.remove_image(second).await.unwrap();
+    server.remove(second).await;
     assert_eq!(names(&home.path()), Vec::<String>::new());
 }
 

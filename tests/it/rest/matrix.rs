@@ -53,9 +53,12 @@ struct Scene {
     webhook: u64,
     session: u64,
     rpc: u64,
+    image: u64,
+    file: u32,
     number: usize,
 }
 
+const IMAGES: &str = "/api/v1/firmware_image/";
 const WEBHOOKS: &str = "/api/v1/webhook/";
 
 /// Text that is in every record of organization 70, and in no other.
@@ -108,6 +111,19 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/files/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/", rule(Viewer, Single, 200, none)),
+        ("DELETE /api/v1/inventory_device_serial/{serial_number}/files/{id}/", rule(Operator, Single, 204, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/file/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/firmware_image/", rule(Viewer, Shared, 200, none)),
+        ("POST /api/v1/firmware_image/", rule(Admin, SharedWrite, 201, kind)),
+        ("GET /api/v1/firmware_image/{id}/", rule(Viewer, Shared, 200, none)),
+        ("PUT /api/v1/firmware_image/{id}/", rule(Admin, SharedWrite, 200, kind)),
+        ("PATCH /api/v1/firmware_image/{id}/", rule(Admin, SharedWrite, 200, kind)),
+        ("DELETE /api/v1/firmware_image/{id}/", rule(Admin, SharedWrite, 204, none)),
+        // Its file is still to come.
+        ("GET /api/v1/firmware_image/{id}/file/", rule(Viewer, Shared, 404, none)),
+        ("PUT /api/v1/firmware_image/{id}/file/", rule(Admin, SharedWrite, 415, empty)),
         ("PUT /api/v1/inventory_device_serial_operation/{serial_number}/", rule(Operator, Single, 200, order)),
         ("GET /api/v1/inventory_device_serial_headless_operation/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial_headless_operation/", rule(Operator, Single, 201, headless)),
@@ -205,6 +221,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
     let session = api.store.keep_trace(device.key, session, 9).await.expect("kept").expect("the device is there");
     let call = json!({"method": "GetRPCMethods"});
     let rpc = api.call_as(ADMIN, "POST", &format!("{DEVICES}{serial}/rpc/"), call).await.expect(202, "a call");
+    let file = api.sent(device.key, MARK.as_bytes()).await;
+    let image = api.make(IMAGES, json!({"name": format!("image {number}")})).await;
     let id = |value: &Value| value["id"].as_u64().expect("an id");
     Scene {
         rpc: id(&rpc),
@@ -216,6 +234,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
         token: id(&token),
         webhook: id(&webhook),
         session: session.0,
+        image: id(&image),
+        file,
         serial,
         number,
     }
@@ -232,6 +252,8 @@ fn path_of(route: &str, scene: &Scene) -> String {
         TOKENS => scene.token,
         WEBHOOKS => scene.webhook,
         DEVICES if route.contains("/rpc/") => scene.rpc,
+        IMAGES => scene.image,
+        DEVICES if route.contains("/files/") => scene.file.into(),
         DEVICES => scene.session,
         _ => 0,
     };

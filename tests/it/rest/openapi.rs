@@ -8,6 +8,8 @@ use super::support::{
     ADMIN, Api, DEVICES, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, VIEWER, device, operations, record,
 };
 
+const IMAGES: &str = "/api/v1/firmware_image/";
+
 #[tokio::test]
 async fn the_description_has_every_route_and_is_served_without_a_token() {
     let api = Api::start().await;
@@ -28,7 +30,9 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     routes.sort_unstable();
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
+    DELETE /api/v1/firmware_image/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
+    DELETE /api/v1/inventory_device_serial/{serial_number}/files/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/
     DELETE /api/v1/inventory_device_type/{id}/
     DELETE /api/v1/inventory_location/{id}/
@@ -40,10 +44,16 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/audit/
     GET /api/v1/event/
     GET /api/v1/event/stream/
+    GET /api/v1/firmware_image/
+    GET /api/v1/firmware_image/{id}/
+    GET /api/v1/firmware_image/{id}/file/
     GET /api/v1/inventory_device_serial/
     GET /api/v1/inventory_device_serial/export/
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
+    GET /api/v1/inventory_device_serial/{serial_number}/files/
+    GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/
+    GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/file/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
     GET /api/v1/inventory_device_serial/{serial_number}/rpc/
     GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/
@@ -65,6 +75,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /metrics
     GET /readyz
     PATCH /api/v1/api_token/{id}/
+    PATCH /api/v1/firmware_image/{id}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/configuration/
     PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/
@@ -73,6 +84,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     PATCH /api/v1/organization/{id}/
     PATCH /api/v1/webhook/{id}/
     POST /api/v1/api_token/
+    POST /api/v1/firmware_image/
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/files/
@@ -84,6 +96,8 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/organization/
     POST /api/v1/webhook/
     PUT /api/v1/api_token/{id}/
+    PUT /api/v1/firmware_image/{id}/
+    PUT /api/v1/firmware_image/{id}/file/
     PUT /api/v1/inventory_device_serial/{serial_number}/
     PUT /api/v1/inventory_device_serial/{serial_number}/configuration/
     PUT /api/v1/inventory_device_serial_operation/{serial_number}/
@@ -197,6 +211,7 @@ async fn every_described_field_is_read() {
     api.make(LOCATIONS, json!({"name": "L"})).await;
     let hook = api.make("/api/v1/webhook/", json!({"url": "http://127.0.0.1:9/"})).await;
     let hook = hook["id"].as_u64().expect("an id");
+    let image = api.make(IMAGES, json!({"name": "I"})).await["id"].as_u64().expect("an id");
     let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
     for (schema, method, path, count) in [
         ("DeviceCreate", "POST", DEVICES.to_owned(), 19),
@@ -217,6 +232,8 @@ async fn every_described_field_is_read() {
         ("DeviceTypeFields", "PATCH", record(TYPES, 1), 13),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
         ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 2),
+        ("FirmwareImageCreate", "POST", IMAGES.to_owned(), 7),
+        ("FirmwareImageFields", "PATCH", record(IMAGES, image), 6),
     ] {
         let mut names = Vec::new();
         properties(&described["components"]["schemas"][schema], &mut names);
