@@ -122,6 +122,8 @@ pub struct Daemon {
     pub store: Arc<dyn Store>,
     /// To be told of changes that are made past the API.
     pub keeper: Arc<Keeper>,
+    /// Images, and what devices have sent.
+    pub files: Arc<Files>,
     tls: Option<ReloadableTls>,
     shutdown: CancellationToken,
     loops: JoinSet<&'static str>,
@@ -186,7 +188,7 @@ impl Daemon {
             .await
             .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
         let api_address = api.local_addr().unwrap_or(config.api.listen);
-        let (store, keeper) = (Arc::clone(&parts.store), Arc::clone(&parts.keeper));
+        let (store, keeper, files) = (Arc::clone(&parts.store), Arc::clone(&parts.keeper), Arc::clone(&parts.files));
         spawn_api(&mut loops, api, &config, &parts, metrics, tls.clone(), &shutdown);
         spawn_events(&mut loops, &config, &parts, &shutdown);
         spawn_services(&mut loops, parts, driver, &shutdown);
@@ -199,6 +201,7 @@ impl Daemon {
             new_onboarding: first.new_onboarding,
             store,
             keeper,
+            files,
             tls,
             shutdown,
             loops,

@@ -182,7 +182,7 @@ impl Editor<'_> {
     /// # Errors
     /// [`EditError`].
     pub async fn change(&self, device: &Device, patch: DevicePatch, by: &str) -> Result<Device, EditError> {
-        self.change_for(device, patch, by, None).await
+        Box::pin(self.change_for(device, patch, by, None)).await
     }
 
     async fn change_for(

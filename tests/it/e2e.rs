@@ -3,6 +3,7 @@
 
 mod configuration;
 mod diagnostics;
+mod firmware;
 mod habits;
 mod health;
 mod ipv6;
@@ -11,4 +12,5 @@ mod rpc;
 mod secrets;
 mod security;
 pub(crate) mod traces;
+mod transfers;
 mod work;

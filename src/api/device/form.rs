@@ -85,7 +85,8 @@ pub(in crate::api) struct DeviceFieldsSchema {
     /// Records its sessions.
     #[schema(nullable = false)]
     debug: Option<bool>,
-    /// Of a firmware image: it is brought to the device, unless that runs its version already. Null: none is wanted.
+    /// The image that it is to run, one for its type or for any: it is brought to the device, unless that runs its version
+    /// already. Null: whichever it runs.
     firmware_image: Option<u32>,
     /// Periodic Inform interval in seconds; null: its type's.
     #[schema(minimum = 1)]
@@ -276,11 +277,6 @@ fn read_id(fields: &mut Fields, name: &str) -> Option<u32> {
 /// Whether what a patch names is there, and there for this caller. What a device has already is not judged again, so that
 /// what a GET gave can be sent back.
 fn check_references(fields: &mut Fields, patch: &DevicePatch, present: References, caller: &Caller, state: &ApiState) {
-    if let Some(Some(id)) = patch.firmware_image
-        && state.store.firmware_images().of(id).is_none()
-    {
-        fields.error("firmware_image", no_such(id.0));
-    }
     let wished = References {
         organization: patch.organization.unwrap_or(present.organization),
         device_type: patch.device_type.unwrap_or(present.device_type),

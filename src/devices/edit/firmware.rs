@@ -54,7 +54,7 @@ impl Editor<'_> {
         campaign: Option<CampaignId>,
     ) -> Result<Option<Transaction>, EditError> {
         let patch = DevicePatch { firmware_image: Some(Some(image)), ..DevicePatch::default() };
-        let changed = self.change_for(device, patch, by, campaign).await?;
+        let changed = Box::pin(self.change_for(device, patch, by, campaign)).await?;
         let Some(carrier) = entry_of(&changed.profile).and_then(|entry| entry.transaction) else { return Ok(None) };
         Ok(self.store.transaction(carrier).await?)
     }

@@ -217,6 +217,14 @@ impl Device {
         }
     }
 
+    /// Whether what is asked now is about transfers.
+    fn was_told_to_transfer(&self) -> bool {
+        let is_order = |call: &Request<'_>| {
+            matches!(call, Request::Download(_) | Request::ScheduleDownload(_) | Request::Upload(_))
+        };
+        self.calls.iter().any(is_order)
+    }
+
     fn carry_out(&mut self, request: &Request<'static>) -> Answer<'static> {
         let done = match request {
             Request::GetParameterValues(read) => self.get(&read.names),
@@ -235,7 +243,7 @@ impl Device {
             }
             Request::Download(_) | Request::ScheduleDownload(_) | Request::Upload(_) => self.transfers.serve(request),
             Request::GetRpcMethods | Request::GetAllQueuedTransfers | Request::GetQueuedTransfers
-                if self.transfers.are_in_use() =>
+                if self.was_told_to_transfer() =>
             {
                 self.transfers.serve(request)
             }

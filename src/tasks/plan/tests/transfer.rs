@@ -249,9 +249,10 @@ fn an_upload_that_is_never_reported_is_judged_by_its_file() {
         }
         world.run_out();
         world.run();
-        match has_come {
-            true => assert_eq!(note(&world), "stored as file 9; the device did not report the end of it"),
-            false => assert!(world.fault().message.contains("not reported")),
+        if has_come {
+            assert_eq!(note(&world), "stored as file 9; the device did not report the end of it");
+        } else {
+            assert!(world.fault().message.contains("not reported"));
         }
     }
 }
@@ -390,9 +391,10 @@ fn a_reset_in_between_is_judged_by_the_version() {
     for (version, completes) in [("2.0", true), ("1.0", false)] {
         let mut world = started(Device::default(), firmware());
         boots(&mut world, version, &[reset, BOOT]);
-        match completes {
-            true => world.assert_completed(),
-            false => assert!(world.fault().message.contains("reset to factory defaults")),
+        if completes {
+            world.assert_completed();
+        } else {
+            assert!(world.fault().message.contains("reset to factory defaults"));
         }
     }
     let mut world = started(Device::default(), configuration());
@@ -463,7 +465,7 @@ fn time_windows_count_from_the_first_call() {
     let windows = vec![window(10, 20), window(3_600, 7_200)];
     let mut world = started(Device::default(), Work::Download(Box::new(DownloadOrder { windows, ..*order })));
     let Phase::Waiting { until, .. } = world.transaction.phase else { panic!("does not wait") };
-    assert!(until.since(world.now) > Duration::from_secs(7_200), "{:?}", until.since(world.now));
+    assert!(until.since(world.now) > Duration::from_hours(2), "{:?}", until.since(world.now));
     let report = world.device.transfers.finish(9015);
     world.calls(&report);
     world.run();
