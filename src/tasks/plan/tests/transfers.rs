@@ -38,11 +38,6 @@ pub(super) struct Transfers {
 }
 
 impl Transfers {
-    /// Whether the device is asked for transfers at all.
-    pub(super) fn are_in_use(&self) -> bool {
-        self.taken > 0 || self.tells != Tells::default()
-    }
-
     pub(super) fn serve(&mut self, request: &Request<'static>) -> Result<Response<'static>, Fault<'static>> {
         match request {
             Request::Download(download) => {
