@@ -114,9 +114,12 @@ pub(super) struct ImageCreateSchema {
 #[expect(dead_code, reason = "a schema only")]
 #[schema(as = FirmwareImageForm, example = json!({"name": "R6400 1.0.1.52", "version": "V1.0.1.52", "file": "(bytes)"}))]
 pub(super) struct ImageFormSchema {
+    /// A wished-for id.
+    #[schema(minimum = 1, maximum = 2_147_483_647, nullable = false)]
+    id: Option<u32>,
     #[schema(inline)]
     #[serde(flatten)]
-    fields: ImageCreateSchema,
+    fields: ImageSchema,
     /// The bytes.
     #[schema(nullable = false, value_type = Option<String>, format = Binary)]
     file: Option<Vec<u8>>,

@@ -15,6 +15,7 @@ const WORD_MAX_CHARS: usize = 64;
 
 /// What a body asks for; `None`: nothing is said of it.
 #[derive(Debug, Default)]
+#[expect(clippy::option_option, reason = "absent and null are different things")]
 pub(super) struct Wish {
     pub(super) id: Option<u32>,
     name: Option<String>,
