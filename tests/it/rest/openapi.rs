@@ -31,8 +31,8 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     routes.sort_unstable();
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
-    DELETE /api/v1/inventory_device_diags/{id}/
     DELETE /api/v1/firmware_image/{id}/
+    DELETE /api/v1/inventory_device_diags/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/files/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/
@@ -46,19 +46,19 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/audit/
     GET /api/v1/event/
     GET /api/v1/event/stream/
-    GET /api/v1/inventory_device_diags/
-    GET /api/v1/inventory_device_diags/{id}/
     GET /api/v1/firmware_image/
     GET /api/v1/firmware_image/{id}/
     GET /api/v1/firmware_image/{id}/file/
+    GET /api/v1/inventory_device_diags/
+    GET /api/v1/inventory_device_diags/{id}/
     GET /api/v1/inventory_device_serial/
     GET /api/v1/inventory_device_serial/export/
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
-    GET /api/v1/inventory_device_serial/{serial_number}/history/
     GET /api/v1/inventory_device_serial/{serial_number}/files/
     GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/
     GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/file/
+    GET /api/v1/inventory_device_serial/{serial_number}/history/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
     GET /api/v1/inventory_device_serial/{serial_number}/rpc/
     GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/
@@ -81,8 +81,8 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /metrics
     GET /readyz
     PATCH /api/v1/api_token/{id}/
-    PATCH /api/v1/inventory_device_diags/{id}/
     PATCH /api/v1/firmware_image/{id}/
+    PATCH /api/v1/inventory_device_diags/{id}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/configuration/
     PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/
@@ -91,14 +91,14 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     PATCH /api/v1/organization/{id}/
     PATCH /api/v1/webhook/{id}/
     POST /api/v1/api_token/
-    POST /api/v1/inventory_device_diags/
     POST /api/v1/firmware_image/
+    POST /api/v1/inventory_device_diags/
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/files/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
-    POST /api/v1/inventory_device_serial_diags/
     POST /api/v1/inventory_device_serial/{serial_number}/rpc/
+    POST /api/v1/inventory_device_serial_diags/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
     POST /api/v1/inventory_location/
@@ -248,8 +248,8 @@ async fn every_described_field_is_read() {
         ("OrganizationFields", "PATCH", record(ORGANIZATIONS, 1), 3),
         ("LocationCreate", "POST", LOCATIONS.to_owned(), 7),
         ("LocationFields", "PUT", record(LOCATIONS, 1), 6),
-        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 16),
-        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 15),
+        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 17),
+        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 16),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
         ("FirmwareImageCreate", "POST", IMAGES.to_owned(), 7),
         ("FirmwareImageFields", "PATCH", record(IMAGES, image), 6),
