@@ -199,6 +199,8 @@ pub struct Transactions {
     pub expire_after_hours: u32,
     /// Most names in one GetParameterValues.
     pub batch: usize,
+    /// Most names that the discovery of a device's data model takes in.
+    pub discovered_names_max: u32,
 }
 
 impl Default for Transactions {
@@ -212,6 +214,7 @@ impl Default for Transactions {
             transfer_timeout_secs: plan.transfer.as_secs(),
             expire_after_hours: 7 * 24,
             batch: plan.batch,
+            discovered_names_max: plan.discovered_names,
         }
     }
 }
@@ -331,6 +334,7 @@ impl Config {
             backoff_max: Duration::from_secs(self.transactions.backoff_max_secs),
             restart: Duration::from_secs(self.transactions.restart_timeout_secs),
             transfer: Duration::from_secs(self.transactions.transfer_timeout_secs),
+            discovered_names: self.transactions.discovered_names_max,
         }
     }
 

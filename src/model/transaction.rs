@@ -398,6 +398,8 @@ pub enum WaitReason {
     ScheduledInform,
     /// `DUStateChangeComplete`.
     DuStateChange,
+    /// Nothing but its turn in the next session: it has had enough of this one.
+    NextSession,
 }
 
 /// One row of the ledger.
@@ -541,6 +543,7 @@ impl WaitReason {
             Self::NewSoftware => "the device to come back with its new software",
             Self::ScheduledInform => "the Inform that was scheduled",
             Self::DuStateChange => "the deployment units to be changed",
+            Self::NextSession => "the device's next session, to go on",
         }
     }
 }

@@ -135,12 +135,28 @@ impl Queue {
     /// [`StoreError`]: the CPE's call must not be answered then.
     pub async fn called(&self, device: DeviceKey, request: &Request<'_>, at: Timestamp) -> Result<(), StoreError> {
         let live = self.store.live(device).await?;
-        let may_be_meant = |transaction: &&Transaction| transaction.progress.stage.is_some();
-        let others = live.iter().filter(may_be_meant).count().saturating_sub(1);
+        let others = live.iter().filter(|one| news::may_be_meant(one, request)).count().saturating_sub(1);
         for transaction in &live {
             self.tell(transaction, |transaction| news::called(transaction, request, others, at)).await?;
         }
         Ok(())
+    }
+
+    /// A transfer was taken out of its device's queue by another transaction: the one that ordered it is over. Durable when
+    /// it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn withdrawn(
+        &self,
+        device: DeviceKey,
+        id: TransactionId,
+        by: TransactionId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let live = self.store.live(device).await?;
+        let Some(transfer) = live.iter().find(|one| one.id == id) else { return Ok(()) };
+        self.tell(transfer, |transaction| news::withdrawn(transaction, by, at)).await
     }
 
     /// Has a live transaction react, in one step, and announces its end. Without I/O when it does not react.

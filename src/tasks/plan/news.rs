@@ -5,8 +5,10 @@
 
 use crate::cwmp::message::Request;
 use crate::cwmp::message::inform::EventStruct;
+use crate::model::call::Call;
 use crate::model::transaction::{Phase, Transaction, TransactionFault, VariableResult, Work};
 use crate::types::event::EventCode;
+use crate::types::ident::TransactionId;
 use crate::types::time::Timestamp;
 
 use super::{Ending, Step, book, call, diagnose, faults, restart, transfer};
@@ -137,6 +139,23 @@ pub fn called(
     reaction.booked(transaction, at)
 }
 
+/// Its transfer was taken out of the device's queue, by the transaction `by`: the device will not report its end.
+pub fn withdrawn(transaction: &mut Transaction, by: TransactionId, at: Timestamp) -> Vec<VariableResult> {
+    let is_transfer = matches!(transaction.work, Work::Download(_) | Work::Upload(_));
+    if is_transfer && matches!(transaction.phase, Phase::Waiting { .. } | Phase::Ready { .. }) {
+        let fault = faults::own(format!("taken out of the device's queue by transaction {by}"));
+        return Reaction::end(Ending::Failed(fault)).booked(transaction, at);
+    }
+    Vec::new()
+}
+
+/// Whether a call of the CPE may be about this transaction, when it does not say which it is about.
+#[must_use]
+pub fn may_be_meant(transaction: &Transaction, request: &Request<'_>) -> bool {
+    let is_deployment = matches!(&transaction.work, Work::Call(call) if matches!(**call, Call::ChangeDuState { .. }));
+    transaction.progress.stage.is_some() && is_deployment == matches!(request, Request::DuStateChangeComplete(_))
+}
+
 /// What it has waited for did not come in time, or it is past its deadline. Resumed already where it waited; the fault, where
 /// it is over.
 #[must_use]
@@ -149,7 +168,7 @@ pub fn overdue(transaction: &Transaction, at: Timestamp) -> Option<TransactionFa
         Work::Download(_) | Work::Upload(_) if past_deadline => {
             "the device did not come back in time to tell what became of the file transfer"
         }
-        Work::Call(_) if past_deadline => "the device did not come back in time to confirm the call",
+        Work::Call(call) if past_deadline => call::overdue(call),
         _ => return None,
     };
     Some(faults::own(words))

@@ -1,7 +1,9 @@
 //! Each procedure against a scripted device.
 
+mod call;
 mod configure;
 mod device;
+mod discover;
 mod get;
 mod interleavings;
 mod restart;
