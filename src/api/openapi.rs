@@ -31,6 +31,7 @@ pub(super) use self::complete::complete;
         (name = "operations", description = "Orders to one device"),
         (name = "headless operations", description = "Reading and writing parameters and objects"),
         (name = "parameters", description = "What is known of a device's data model"),
+        (name = "calls", description = "Single calls of CWMP"),
         (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
         (name = "transactions", description = "Everything that was scheduled"),
         (name = "tokens", description = "Who may use this API"),

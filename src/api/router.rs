@@ -14,7 +14,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::openapi::{Description, complete};
 use super::{
     ApiState, audit, configuration, device, device_type, event, headless, health, location, operation, organization,
-    parameter, session, shell, token, transaction, webhook,
+    parameter, rpc, session, shell, token, transaction, webhook,
 };
 
 /// The facade as a service. Paths are served with their final slash and without it.
@@ -52,6 +52,9 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device::show, device::replace, device::change, device::remove))
         .routes(routes!(configuration::show, configuration::replace, configuration::change))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))
+        .routes(routes!(rpc::list, rpc::order))
+        .routes(routes!(rpc::methods))
+        .routes(routes!(rpc::show))
         .routes(routes!(session::list, session::clear))
         .routes(routes!(session::show))
         .routes(routes!(operation::order))

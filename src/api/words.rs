@@ -8,6 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::headless::form::{OPERATIONS, TYPE_NAMES};
+use super::rpc::form::METHODS;
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
 use crate::model::event::EventKind;
@@ -126,6 +127,11 @@ described! {
 described! {
     /// What a headless operation does.
     HeadlessWord is OPERATIONS
+}
+
+described! {
+    /// A method of CWMP that can be called.
+    RpcWord is METHODS
 }
 
 described! {

@@ -52,6 +52,7 @@ struct Scene {
     token: u64,
     webhook: u64,
     session: u64,
+    rpc: u64,
     number: usize,
 }
 
@@ -79,6 +80,7 @@ fn rules() -> BTreeMap<&'static str, Rule> {
     let headless: fn(&Scene) -> Value = |scene| json!({"serial_number": scene.serial, "operation": "get"});
     let refresh: fn(&Scene) -> Value = |_| json!({"refresh": "Device."});
     let write: fn(&Scene) -> Value = |_| json!({"Device.X": "1"});
+    let call: fn(&Scene) -> Value = |_| json!({"method": "GetRPCMethods"});
     let hook: fn(&Scene) -> Value = |_| json!({"url": "https://example.net/"});
     let rule = |role, subject, status, body| Rule { role, subject, status, body };
     BTreeMap::from([
@@ -97,6 +99,10 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Viewer, Single, 200, none)),
         ("POST /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, refresh)),
         ("PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, write)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/rpc/", rule(Viewer, Single, 200, none)),
+        ("POST /api/v1/inventory_device_serial/{serial_number}/rpc/", rule(Operator, Single, 202, call)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/rpc/{id}/", rule(Viewer, Single, 200, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),
@@ -195,8 +201,11 @@ async fn scene(api: &Api, number: usize) -> Scene {
     api.store.append_event(booted).expect("recorded");
     let session = trace(1, TraceOutcome::Completed, MARK);
     let session = api.store.keep_trace(device.key, session, 9).await.expect("kept").expect("the device is there");
+    let call = json!({"method": "GetRPCMethods"});
+    let rpc = api.call_as(ADMIN, "POST", &format!("{DEVICES}{serial}/rpc/"), call).await.expect(202, "a call");
     let id = |value: &Value| value["id"].as_u64().expect("an id");
     Scene {
+        rpc: id(&rpc),
         transaction: id(&ordered.expect(200, "ordered")),
         headless: got["id"].as_str().expect("an id").to_owned(),
         organization: id(&organization),
@@ -220,6 +229,7 @@ fn path_of(route: &str, scene: &Scene) -> String {
         TYPES => scene.device_type,
         TOKENS => scene.token,
         WEBHOOKS => scene.webhook,
+        DEVICES if route.contains("/rpc/") => scene.rpc,
         DEVICES => scene.session,
         _ => 0,
     };

@@ -45,6 +45,9 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/{id}/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
     GET /api/v1/inventory_device_serial_headless_operation/
@@ -73,6 +76,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
+    POST /api/v1/inventory_device_serial/{serial_number}/rpc/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
     POST /api/v1/inventory_location/
@@ -176,7 +180,10 @@ async fn described_words_are_the_ones_in_use() {
     let words = |schema: &str| described["components"]["schemas"][schema]["enum"].clone();
     assert_eq!(words("RoleWord"), json!(["viewer", "operator", "admin"]));
     assert_eq!(words("StatusWord"), json!(["scheduled", "in_progress", "completed", "failed", "expired", "canceled"]));
-    assert_eq!(words("KindWord"), json!(["operation", "headless", "diag", "firmware", "configuration"]));
+    assert_eq!(
+        words("KindWord"),
+        json!(["operation", "headless", "diag", "firmware", "configuration", "transfer", "rpc", "health"])
+    );
     assert_eq!(words("OperationWord"), json!(["reboot", "factory", "device_factory", "sync", "reconf"]));
     assert_eq!(words("HeadlessWord"), json!(["get", "set", "add.obj", "del.obj"]));
 }
@@ -207,7 +214,7 @@ async fn every_described_field_is_read() {
         ("DeviceTypeCreate", "POST", TYPES.to_owned(), 13),
         ("DeviceTypeFields", "PATCH", record(TYPES, 1), 12),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
-        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 1),
+        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 2),
     ] {
         let mut names = Vec::new();
         properties(&described["components"]["schemas"][schema], &mut names);
