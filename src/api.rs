@@ -23,6 +23,7 @@ pub mod query;
 pub mod refresh;
 mod remainder;
 pub mod router;
+mod rpc;
 pub mod serve;
 mod session;
 pub mod shell;

@@ -5,6 +5,7 @@ mod configuration;
 mod habits;
 mod ipv6;
 mod process;
+mod rpc;
 mod secrets;
 mod security;
 pub(crate) mod traces;

@@ -13,6 +13,7 @@ mod matrix;
 mod openapi;
 mod operations;
 mod races;
+mod rpc;
 mod search;
 mod sessions;
 mod support;
