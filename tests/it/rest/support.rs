@@ -69,7 +69,7 @@ pub(super) fn device(serial: &str) -> String {
 }
 
 /// Live transactions of one device.
-pub(super) const QUEUE_MAX: usize = 4;
+pub(super) const QUEUE_MAX: usize = 6;
 
 pub(super) struct Api {
     pub(super) address: SocketAddr,
