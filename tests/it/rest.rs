@@ -22,5 +22,6 @@ mod sessions;
 mod support;
 mod tokens;
 mod traces;
+mod transfers;
 mod types;
 mod webhooks;

@@ -1,0 +1,96 @@
+//! `POST …/files/`: what a device can be told to send and to fetch.
+
+use acsd::model::transaction::Work;
+use acsd::model::transfer::FileRef;
+use acsd::types::ident::TransactionId;
+use serde_json::{Value, json};
+
+use super::support::{ADMIN, Api, STRANGER, VIEWER, device};
+
+fn files(serial: &str) -> String {
+    format!("{}files/", device(serial))
+}
+
+async fn work(api: &Api, made: &Value) -> Work {
+    let id = TransactionId(made["id"].as_u64().expect("an id"));
+    api.store.transaction(id).await.expect("the store").expect("there").work
+}
+
+#[tokio::test]
+async fn uploads_are_ordered_by_a_word_or_in_full() {
+    let api = Api::start().await;
+    api.create(json!({"serial_number": "S"})).await;
+    for (body, file_type) in [
+        (json!({"upload": "config"}), "3 Vendor Configuration File 1"),
+        (json!({"upload": "log", "index": 2, "delay": 60}), "4 Vendor Log File 2"),
+        (json!({"upload": "1 Vendor Configuration File"}), "1 Vendor Configuration File"),
+    ] {
+        let made = api.call_owned("POST", files("S"), body).await.expect(202, file_type);
+        assert_eq!(
+            (&made["kind"], &made["operation"], &made["result"]),
+            (&json!("transfer"), &json!("Upload"), &Value::Null)
+        );
+        let Work::Upload(order) = work(&api, &made).await else { panic!("no upload") };
+        assert_eq!(order.file_type, file_type);
+    }
+    let trail = api.call_as(ADMIN, "GET", "/api/v1/audit/?resource=file", Value::Null).await.expect(200, "trail");
+    assert_eq!(trail["count"], 3);
+}
+
+#[tokio::test]
+async fn downloads_are_of_files_that_the_caller_may_see() {
+    let api = Api::start().await;
+    let made = api.create(json!({"serial_number": "S"})).await;
+    let key = acsd::types::ident::DeviceKey(u32::try_from(made["id"].as_u64().expect("an id")).expect("small"));
+    let file = api.sent(key, b"<config/>").await;
+    let post = |body: Value| api.call_owned("POST", files("S"), body);
+    let made = post(json!({"download": file, "file_type": "3 Vendor Configuration File"})).await.expect(202, "ours");
+    let Work::Download(order) = work(&api, &made).await else { panic!("no download") };
+    assert!(matches!(order.file, FileRef::Stored(id) if id.0 == file));
+    post(json!({"download": 999})).await.refused_fields(&["download"], "none");
+    let path = files("S");
+    api.call_as(STRANGER, "POST", &path, json!({"upload": "config"})).await.refused(404, "another's device");
+    api.call_as(VIEWER, "POST", &path, json!({"upload": "config"})).await.refused(403, "a viewer");
+    let remote = json!({"download_url": "http://h/f", "file_type": "2 Web Content", "username": "u", "password": "hush",
+        "windows": [{"start": 0, "end": 60}, {"start": 100, "end": 200, "mode": "4 Confirmation Needed",
+            "user_message": "now?", "max_retries": 3}]});
+    let made = post(remote).await.expect(202, "elsewhere");
+    assert_eq!(made["operation"], "ScheduleDownload");
+    let work = work(&api, &made).await;
+    assert!(!format!("{work:?}").contains("hush"), "the password is sealed");
+    let Work::Download(order) = work else { panic!("no download") };
+    assert_eq!(order.windows.iter().map(|window| window.max_retries).collect::<Vec<_>>(), [-1, 3]);
+}
+
+#[tokio::test]
+async fn wrong_orders_name_their_fields() {
+    let api = Api::start().await;
+    api.create(json!({"serial_number": "S"})).await;
+    let long = format!("http://h/{}", "f".repeat(256));
+    let url = |rest: Value| {
+        let mut body = json!({"download_url": "http://h/f", "file_type": "2 Web Content"});
+        body.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        body
+    };
+    for (body, fields) in [
+        (json!({}), &["upload"][..]),
+        (json!({"upload": "config", "download": 1}), &["upload"]),
+        (json!({"upload": "everything"}), &["upload"]),
+        (json!({"upload": "1 Vendor Configuration File", "index": 1}), &["index"]),
+        (json!({"upload": "config", "index": 0, "delay": -1, "windows": []}), &["index", "delay", "windows"]),
+        (json!({"download": "1"}), &["download"]),
+        (json!({"download_url": "ftp://h/f"}), &["download_url", "file_type"]),
+        (json!({"download_url": long, "file_type": "odd"}), &["download_url", "file_type"]),
+        (url(json!({"size": -1, "username": 5, "odd": 1})), &["size", "username", "odd"]),
+        (url(json!({"delay": 5, "windows": [{"start": 0, "end": 1}]})), &["delay"]),
+        (url(json!({"windows": [{"start": 5, "end": 5}, {"end": 1}]})), &["windows"]),
+        (
+            url(json!({"windows": [{"start": 0, "end": 1}, {"start": 2, "end": 3}, {"start": 4, "end": 5}]})),
+            &["windows"],
+        ),
+    ] {
+        api.call_owned("POST", files("S"), body.clone()).await.refused_fields(fields, &body.to_string());
+    }
+    api.call("PATCH", &device("S"), json!({"is_active": false})).await.expect(200, "inactive");
+    api.call_owned("POST", files("S"), json!({"upload": "log"})).await.refused(422, "inactive");
+}
