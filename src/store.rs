@@ -4,6 +4,7 @@
 //! tables. *Durable* means: the value survives a power cut once the future has resolved.
 
 pub mod audit;
+pub mod campaigns;
 pub mod catalogue;
 pub mod events;
 mod index;
@@ -29,6 +30,7 @@ use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId
 use crate::types::time::Timestamp;
 
 use audit::AuditStore;
+use campaigns::MemberStore;
 use catalogue::CatalogueStore;
 use events::EventStore;
 use listing::{DeviceOrder, SearchWords};
@@ -97,7 +99,7 @@ pub enum Durability {
 
 /// Everything a store can do.
 pub trait Store:
-    DeviceStore + TransactionStore + TokenStore + CatalogueStore + EventStore + AuditStore + TraceStore
+    DeviceStore + TransactionStore + TokenStore + CatalogueStore + MemberStore + EventStore + AuditStore + TraceStore
 {
     /// Whether writes are taken; the reason if not. Cheap: asked by `/readyz` and before work is acknowledged.
     fn health(&self) -> Result<(), StoreError>;

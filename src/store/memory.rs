@@ -3,6 +3,7 @@
 mod catalogue;
 mod devices;
 mod logs;
+mod members;
 mod traces;
 mod transactions;
 
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
+use crate::model::campaign::CampaignId;
 use crate::model::device::{Device, OrganizationId, Parameter, Profile, State, Status};
 use crate::model::event::{EventData, EventEntry};
 use crate::model::token::{TokenId, TokenRecord};
@@ -65,6 +67,7 @@ struct Inner {
     newest_event: logs::Newest,
     audit: logs::AuditLog,
     last_trace: u64,
+    members: BTreeMap<CampaignId, members::Members>,
 }
 
 #[derive(Debug)]

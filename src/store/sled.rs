@@ -42,6 +42,7 @@ mod devices;
 mod health;
 mod load;
 mod logs;
+mod members;
 mod open;
 mod parameters;
 mod queues;
