@@ -21,6 +21,7 @@ use crate::api::{self, ApiState};
 use crate::auth::digest::DigestServer;
 use crate::auth::random::{self, RandomError};
 use crate::auth::seal::{KeyFileError, Sealer};
+use crate::campaigns::{self, Campaigns};
 use crate::clock::SystemClock;
 use crate::config::{Config, StoreChoice};
 use crate::connreq::wake::{WakeQueue, Waker};
@@ -132,6 +133,7 @@ struct Parts {
     keeper: Arc<Keeper>,
     webhooks: Arc<Webhooks>,
     files: Arc<Files>,
+    campaigns: Arc<Campaigns>,
 }
 
 impl Daemon {
@@ -279,6 +281,14 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
     let files = Arc::new(Files::new(Arc::clone(&store), Arc::clone(&clock)));
+    let queue = Arc::new(queue);
+    let tools = campaigns::Tools {
+        store: Arc::clone(&store),
+        queue: Arc::clone(&queue),
+        presence: Arc::clone(&presence),
+        sealer: Arc::clone(&sealer),
+        clock: Arc::clone(&clock),
+    };
     Parts {
         store,
         webhooks: Arc::new(webhooks),
@@ -287,10 +297,11 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         presence,
         waker,
         wake_queue,
-        queue: Arc::new(queue),
+        queue,
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
         files,
+        campaigns: Arc::new(Campaigns::new(tools, config.campaigns.clone())),
     }
 }
 
@@ -352,6 +363,7 @@ fn spawn_api(
         clock: Arc::clone(&parts.clock),
         sealer: Arc::clone(&parts.sealer),
         files: Arc::clone(&parts.files),
+        campaigns: Arc::clone(&parts.campaigns),
         metrics,
         draining: shutdown.clone(),
     };
@@ -400,12 +412,17 @@ fn spawn_events(loops: &mut JoinSet<&'static str>, config: &Config, parts: &Part
 }
 
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
-    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, .. } = parts;
+    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, campaigns, .. } = parts;
     let tools = keeper::Tools { store: Arc::clone(&store), queue: Arc::clone(&queue), clock };
     let keeping = keeper.run(tools, shutdown.clone());
     loops.spawn(async move {
         keeping.await;
         "the keeper of configurations"
+    });
+    let giving_turns = campaigns.run(shutdown.clone());
+    loops.spawn(async move {
+        giving_turns.await;
+        "the campaigns"
     });
     let calling = waker.run(wake_queue, shutdown.clone());
     loops.spawn(async move {

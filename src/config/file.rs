@@ -41,6 +41,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Config {
             "transactions" => set_section(&mut config.transactions, value),
             "events" => set_section(&mut config.events, value),
             "webhooks" => set_section(&mut config.webhooks, value),
+            "campaigns" => set_section(&mut config.campaigns, value),
             "traces" => set_section(&mut config.traces, value),
             "sled" => set_section(&mut config.sled, value),
             "log" => set_section(&mut config.log, value),

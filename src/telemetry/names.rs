@@ -37,6 +37,10 @@ pub const TRANSACTIONS_SCHEDULED: &str = "acsd_transactions_scheduled_total";
 pub const TRANSACTIONS_ENDED: &str = "acsd_transactions_ended_total";
 /// Tries to deliver an event to a webhook, by `result` (`delivered`, `status`, `timeout`, `connection`, `tls`).
 pub const WEBHOOK_DELIVERIES: &str = "acsd_webhook_deliveries_total";
+/// Devices that campaigns have come to an end with, by `result` (`succeeded`, `failed`, `skipped`).
+pub const CAMPAIGN_DEVICES: &str = "acsd_campaign_devices_total";
+/// Campaigns that are running.
+pub const CAMPAIGNS_RUNNING: &str = "acsd_campaigns_running";
 /// Clients that read the event stream now.
 pub const EVENT_STREAMS: &str = "acsd_event_streams";
 /// Sessions open now.
@@ -59,7 +63,7 @@ pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 18] = [
+pub const COUNTERS: [(&str, &str); 19] = [
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
     (INFORMS, "Events of Informs, by event code"),
@@ -77,11 +81,12 @@ pub const COUNTERS: [(&str, &str); 18] = [
     (TRANSACTIONS_ENDED, "Transactions ended, by operation and final status"),
     (FLUSHES, "Flushes of the store"),
     (EVENTS, "Entries of the event log, by kind"),
+    (CAMPAIGN_DEVICES, "Devices that campaigns have come to an end with, by result"),
     (WEBHOOK_DELIVERIES, "Tries to deliver an event to a webhook, by result"),
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 11] = [
+pub const GAUGES: [(&str, &str); 12] = [
     (SESSIONS_OPEN, "CWMP sessions open now"),
     (CONNECTIONS, "TCP connections of CPEs open now"),
     (DEVICES, "Registered devices"),
@@ -89,6 +94,7 @@ pub const GAUGES: [(&str, &str); 11] = [
     (QUEUE_DEPTH, "Transactions that have not ended"),
     (QUEUE_OLDEST, "Age of the oldest transaction that has not ended, in seconds"),
     (STORE_BYTES, "Bytes of the store on disk"),
+    (CAMPAIGNS_RUNNING, "Campaigns that are running"),
     (EVENT_STREAMS, "Clients that read the event stream now"),
     (STORE_LIVE_BYTES, "Bytes of keys and values in the store"),
     (ALARMS, "1 while the store's alarm is raised: wasted_space, side_files"),

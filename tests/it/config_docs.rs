@@ -9,7 +9,7 @@ use clap::Args as _;
 use toml::{Table, Value};
 
 /// Keys of a table that the file may have and that the code lists nowhere: it reads them one by one.
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     "data_dir",
     "public_url",
     "store",
@@ -20,6 +20,7 @@ const TOP: [&str; 13] = [
     "transactions",
     "events",
     "webhooks",
+    "campaigns",
     "traces",
     "sled",
     "log",
