@@ -33,6 +33,7 @@ pub(super) use self::complete::complete;
         (name = "parameters", description = "What is known of a device's data model"),
         (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
         (name = "transactions", description = "Everything that was scheduled"),
+        (name = "campaigns", description = "One operation for many devices"),
         (name = "tokens", description = "Who may use this API"),
         (name = "events", description = "What happened, and who is told"),
         (name = "audit", description = "Who changed what"),

@@ -13,8 +13,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, configuration, device, device_type, event, headless, health, location, operation, organization,
-    parameter, session, shell, token, transaction, webhook,
+    ApiState, audit, campaign, configuration, device, device_type, event, headless, health, location, operation,
+    organization, parameter, session, shell, token, transaction, webhook,
 };
 
 /// The facade as a service. Paths are served with their final slash and without it.
@@ -64,6 +64,14 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device_type::show, device_type::replace, device_type::change, device_type::remove))
         .routes(routes!(location::list, location::create))
         .routes(routes!(location::show, location::replace, location::change, location::remove))
+        .routes(routes!(campaign::list, campaign::create))
+        .routes(routes!(campaign::show, campaign::replace, campaign::change, campaign::remove))
+        .routes(routes!(campaign::command::start))
+        .routes(routes!(campaign::command::pause))
+        .routes(routes!(campaign::command::resume))
+        .routes(routes!(campaign::command::cancel))
+        .routes(routes!(campaign::command::retry))
+        .routes(routes!(campaign::device::list))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::show, token::replace, token::change, token::revoke))
         .routes(routes!(event::list))

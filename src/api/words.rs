@@ -10,6 +10,8 @@ use utoipa::{PartialSchema, ToSchema};
 use super::headless::form::{OPERATIONS, TYPE_NAMES};
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
+use crate::model::campaign::CampaignState;
+use crate::model::campaign::member::MemberStatus;
 use crate::model::event::EventKind;
 use crate::model::token::Role;
 use crate::model::transaction::{Kind, TransactionStatus};
@@ -86,6 +88,29 @@ words! {
         Transfer = "transfer",
         Rpc = "rpc",
         Health = "health",
+    }
+}
+
+words! {
+    /// Where a device of a campaign stands.
+    MemberStatusWord for MemberStatus {
+        Pending = "pending",
+        Running = "running",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Skipped = "skipped",
+    }
+}
+
+words! {
+    /// Where a campaign stands.
+    CampaignStateWord for CampaignState {
+        Draft = "draft",
+        Running = "running",
+        Paused = "paused",
+        Stopped = "stopped",
+        Completed = "completed",
+        Canceled = "canceled",
     }
 }
 

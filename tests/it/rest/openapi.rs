@@ -28,6 +28,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     routes.sort_unstable();
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
+    DELETE /api/v1/campaign/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/
     DELETE /api/v1/inventory_device_type/{id}/
@@ -38,6 +39,9 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/api_token/
     GET /api/v1/api_token/{id}/
     GET /api/v1/audit/
+    GET /api/v1/campaign/
+    GET /api/v1/campaign/{id}/
+    GET /api/v1/campaign/{id}/devices/
     GET /api/v1/event/
     GET /api/v1/event/stream/
     GET /api/v1/inventory_device_serial/
@@ -62,6 +66,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /metrics
     GET /readyz
     PATCH /api/v1/api_token/{id}/
+    PATCH /api/v1/campaign/{id}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/configuration/
     PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/
@@ -70,6 +75,12 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     PATCH /api/v1/organization/{id}/
     PATCH /api/v1/webhook/{id}/
     POST /api/v1/api_token/
+    POST /api/v1/campaign/
+    POST /api/v1/campaign/{id}/cancel/
+    POST /api/v1/campaign/{id}/pause/
+    POST /api/v1/campaign/{id}/resume/
+    POST /api/v1/campaign/{id}/retry/
+    POST /api/v1/campaign/{id}/start/
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
@@ -79,6 +90,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/organization/
     POST /api/v1/webhook/
     PUT /api/v1/api_token/{id}/
+    PUT /api/v1/campaign/{id}/
     PUT /api/v1/inventory_device_serial/{serial_number}/
     PUT /api/v1/inventory_device_serial/{serial_number}/configuration/
     PUT /api/v1/inventory_device_serial_operation/{serial_number}/
