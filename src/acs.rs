@@ -3,6 +3,7 @@
 pub mod cookie;
 pub mod driver;
 pub mod exchange;
+pub mod files;
 pub mod gate;
 pub mod listen;
 pub mod recorder;

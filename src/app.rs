@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::acs::driver::{Driver, DriverConfig, Services};
+use crate::acs::files::{FileServer, FilesAlone};
 use crate::acs::gate::{AuthMode, Gate, OnboardingMode, SharedLogin};
 use crate::acs::listen::{self, BindError, Endpoint};
 use crate::api::serve::{ServeLimits, TlsSource};
@@ -31,7 +32,7 @@ use crate::devices::keeper::{self, Keeper};
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
-use crate::files::Files;
+use crate::files::{Files, FilesError, Place};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sled::{CompactError, Compacted, OpenError, StoreConfig, compact_sled, open_sled};
 use crate::store::{Store, StoreError};
@@ -48,6 +49,8 @@ pub use first_start::FirstStartError;
 const REALM: &str = "acsd";
 /// The key file in the data folder.
 const KEY_FILE: &str = "key";
+/// The folder of files in the data folder.
+const FILES_FOLDER: &str = "files";
 
 /// How often the store is asked whether it still works.
 const STORE_WATCH: Duration = Duration::from_secs(1);
@@ -90,6 +93,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The folder of files.
+    #[error("files cannot be kept")]
+    Files(#[source] FilesError),
     /// Certificate and key.
     #[error("TLS cannot be set up")]
     Tls(#[source] TlsError),
@@ -104,6 +110,8 @@ pub struct Daemon {
     pub cwmp_address: SocketAddr,
     /// Where CPEs call over HTTPS, with a certificate configured.
     pub cwmp_tls_address: Option<SocketAddr>,
+    /// Where files are, when that is configured.
+    pub files_address: Option<SocketAddr>,
     /// Where the API is.
     pub api_address: SocketAddr,
     /// The admin token, when this start has made one: to be shown once.
@@ -114,6 +122,8 @@ pub struct Daemon {
     pub store: Arc<dyn Store>,
     /// To be told of changes that are made past the API.
     pub keeper: Arc<Keeper>,
+    /// Images, and what devices have sent.
+    pub files: Arc<Files>,
     tls: Option<ReloadableTls>,
     shutdown: CancellationToken,
     loops: JoinSet<&'static str>,
@@ -148,9 +158,12 @@ impl Daemon {
             Some(files) => Some(ReloadableTls::load(&files.certificate, &files.key).map_err(StartError::Tls)?),
             None => None,
         };
-        let parts = assemble(&config, store, sealer);
+        let parts = assemble(&config, store, sealer)?;
+        parts.files.tidy().await.map_err(StartError::Store)?;
         let driver = driver(&config, &parts, first.onboarding.clone())?;
-        let endpoint = Endpoint::new(config.cwmp.limits.clone(), Arc::new(driver.clone()));
+        let file_server = FileServer::new(Arc::clone(&parts.files), Arc::clone(&parts.clock), &parts.sealer);
+        let limits = config.cwmp.limits.clone();
+        let endpoint = Endpoint::with_files(limits, Arc::new(driver.clone()), file_server.clone());
         let cwmp = listen::bind(config.cwmp.listen).map_err(StartError::Bind)?;
         let cwmp_address = cwmp.local_addr().unwrap_or(config.cwmp.listen);
         let shutdown = CancellationToken::new();
@@ -170,22 +183,25 @@ impl Daemon {
             serving.await;
             "the CWMP listener"
         });
+        let files_address = spawn_files(&mut loops, &config, &parts, file_server, &shutdown)?;
         let api = TcpListener::bind(config.api.listen)
             .await
             .map_err(|source| StartError::BindApi { address: config.api.listen, source })?;
         let api_address = api.local_addr().unwrap_or(config.api.listen);
-        let (store, keeper) = (Arc::clone(&parts.store), Arc::clone(&parts.keeper));
+        let (store, keeper, files) = (Arc::clone(&parts.store), Arc::clone(&parts.keeper), Arc::clone(&parts.files));
         spawn_api(&mut loops, api, &config, &parts, metrics, tls.clone(), &shutdown);
         spawn_events(&mut loops, &config, &parts, &shutdown);
         spawn_services(&mut loops, parts, driver, &shutdown);
         Ok(Self {
             cwmp_address,
             cwmp_tls_address,
+            files_address,
             api_address,
             new_admin_token: first.new_admin_token,
             new_onboarding: first.new_onboarding,
             store,
             keeper,
+            files,
             tls,
             shutdown,
             loops,
@@ -272,7 +288,7 @@ fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Parts {
+fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let presence = Arc::new(Presence::default());
     let (waker, wake_queue) =
@@ -280,7 +296,12 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
     let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
-    let files = Arc::new(Files::new(Arc::clone(&store), Arc::clone(&clock)));
+    let place = match config.store {
+        StoreChoice::Memory => Place::Temporary,
+        StoreChoice::Sled => Place::Folder(config.data_dir.join(FILES_FOLDER)),
+    };
+    let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone());
+    let files = files.map_err(StartError::Files)?;
     let queue = Arc::new(queue);
     let tools = campaigns::Tools {
         store: Arc::clone(&store),
@@ -289,7 +310,7 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         sealer: Arc::clone(&sealer),
         clock: Arc::clone(&clock),
     };
-    Parts {
+    Ok(Parts {
         store,
         webhooks: Arc::new(webhooks),
         clock,
@@ -300,9 +321,9 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Part
         queue,
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
-        files,
+        files: Arc::new(files),
         campaigns: Arc::new(Campaigns::new(tools, config.campaigns.clone())),
-    }
+    })
 }
 
 fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result<Driver, StartError> {
@@ -341,6 +362,27 @@ fn driver(config: &Config, parts: &Parts, shared: Option<SharedLogin>) -> Result
         traces: config.traces.clone(),
     };
     Ok(Driver::new(services, gate, driver_config))
+}
+
+/// The listener for files alone, if there is to be one.
+fn spawn_files(
+    loops: &mut JoinSet<&'static str>,
+    config: &Config,
+    parts: &Parts,
+    server: FileServer,
+    shutdown: &CancellationToken,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = config.files.listen else { return Ok(None) };
+    let listener = listen::bind(address).map_err(StartError::Bind)?;
+    let address = listener.local_addr().unwrap_or(address);
+    parts.files.announce_port(address.port());
+    let endpoint = Endpoint::with_files(config.cwmp.limits.clone(), Arc::new(FilesAlone), server);
+    let serving = endpoint.serve(listener, None, shutdown.clone());
+    loops.spawn(async move {
+        serving.await;
+        "the listener for files"
+    });
+    Ok(Some(address))
 }
 
 fn spawn_api(

@@ -6,6 +6,7 @@ mod compact;
 mod demo;
 pub mod export;
 pub mod import;
+pub mod rpc;
 mod serve;
 mod simulate;
 pub mod token;
@@ -43,6 +44,8 @@ enum Command {
     Token(TokenCommand),
     /// Recorded sessions of a device
     Trace(trace::TraceArgs),
+    /// One call of CWMP on a device, and what it brings
+    Rpc(rpc::RpcArgs),
     /// Write devices to a file, as CSV or JSON lines
     Export(export::ExportArgs),
     /// Create and change devices from a file, CSV or JSON lines
@@ -77,6 +80,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => wait_for(tokens(command)),
         Command::Trace(args) => wait_for(traces(args)),
+        Command::Rpc(args) => wait_for(calls(args)),
         Command::Export(args) => wait_for(async { finish(export::run(args, &mut std::io::stderr()).await) }),
         Command::Import(args) => wait_for(async { finish(import::run(args, &mut std::io::stderr()).await) }),
         Command::Simulate(args) => wait_for(simulate::run(*args)),
@@ -122,6 +126,15 @@ async fn traces(args: trace::TraceArgs) -> anyhow::Result<ExitCode> {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // A pager that was closed has seen enough.
         Err(trace::TraceError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+async fn calls(args: rpc::RpcArgs) -> anyhow::Result<ExitCode> {
+    let (mut result, mut notes) = (std::io::stdout(), std::io::stderr());
+    match rpc::run(args, rpc::Output { result: &mut result, notes: &mut notes }).await {
+        Ok(code) => Ok(code),
         Err(wrong) if wrong.is_usage() => Ok(misused(&wrong)),
         Err(failed) => Err(failed.into()),
     }

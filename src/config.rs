@@ -21,6 +21,7 @@ use crate::connreq::wake::WakeConfig;
 use crate::cwmp::emission::EmissionFlags;
 use crate::cwmp::session::SessionLimits;
 use crate::events::EventsConfig;
+use crate::files::FilesConfig;
 use crate::tasks::plan::PlanLimits;
 use crate::types::secret::Secret;
 use crate::webhooks::WebhooksConfig;
@@ -46,6 +47,8 @@ pub struct Config {
     pub connection_request: ConnectionRequest,
     /// Transactions.
     pub transactions: Transactions,
+    /// Files that devices fetch and send.
+    pub files: FilesConfig,
     /// The event log and the audit trail.
     pub events: EventsConfig,
     /// Pushing events.
@@ -202,6 +205,8 @@ pub struct Transactions {
     pub expire_after_hours: u32,
     /// Most names in one GetParameterValues.
     pub batch: usize,
+    /// Most names that the discovery of a device's data model takes in.
+    pub discovered_names_max: u32,
 }
 
 impl Default for Transactions {
@@ -215,6 +220,7 @@ impl Default for Transactions {
             transfer_timeout_secs: plan.transfer.as_secs(),
             expire_after_hours: 7 * 24,
             batch: plan.batch,
+            discovered_names_max: plan.discovered_names,
         }
     }
 }
@@ -293,6 +299,7 @@ impl Default for Config {
             api: Api::default(),
             connection_request: ConnectionRequest::default(),
             transactions: Transactions::default(),
+            files: FilesConfig::default(),
             events: EventsConfig::default(),
             webhooks: WebhooksConfig::default(),
             campaigns: CampaignsConfig::default(),
@@ -335,6 +342,7 @@ impl Config {
             backoff_max: Duration::from_secs(self.transactions.backoff_max_secs),
             restart: Duration::from_secs(self.transactions.restart_timeout_secs),
             transfer: Duration::from_secs(self.transactions.transfer_timeout_secs),
+            discovered_names: self.transactions.discovered_names_max,
         }
     }
 

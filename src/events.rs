@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::cwmp::message::cpe::DuResult;
 use crate::cwmp::message::{Fault, FaultStruct, Method, Request};
 use crate::model::device::Profile;
 use crate::model::event::{EventData, EventEntry, text};
@@ -89,7 +90,8 @@ pub fn fault(
     append(store, EventEntry::of_device(profile, at, data));
 }
 
-/// Records a transfer that a CPE reports to have ended. Durable when it returns: the CPE forgets it by our answer.
+/// Records what a CPE reports to have come to its end, a transfer, changes of deployment units; and that it asks for a file.
+/// Durable when it returns: the CPE forgets it by our answer.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -102,6 +104,13 @@ pub async fn transfer(
     let data = match request {
         Request::TransferComplete(complete) => ended(&complete.fault, &complete.command_key, None),
         Request::AutonomousTransferComplete(complete) => ended(&complete.fault, "", Some(&complete.file_type)),
+        Request::RequestDownload(asked) => EventData::DownloadRequested { file_type: text(&asked.file_type) },
+        Request::DuStateChangeComplete(complete) => {
+            units(complete.results.iter().map(DuResult::has_failed), Some(&complete.command_key))
+        }
+        Request::AutonomousDuStateChangeComplete(complete) => {
+            units(complete.results.iter().map(|(result, _)| result.has_failed()), None)
+        }
         _ => return Ok(()),
     };
     store.append_event(EventEntry::of_device(profile, at, data))?;
@@ -116,6 +125,17 @@ fn ended(fault: &FaultStruct<'_>, command_key: &str, autonomous: Option<&str>) -
         fault_code: fault.code,
         fault_message: text(&fault.message),
     }
+}
+
+/// What became of deployment units; without a key the device changed them by itself.
+fn units(failed: impl Iterator<Item = bool>, command_key: Option<&str>) -> EventData {
+    let (mut done, mut broken) = (0_u32, 0_u32);
+    for failed in failed {
+        let count = if failed { &mut broken } else { &mut done };
+        *count = count.saturating_add(1);
+    }
+    let autonomous = command_key.is_none();
+    EventData::DeploymentUnits { autonomous, command_key: text(command_key.unwrap_or_default()), done, failed: broken }
 }
 
 /// Records that a device is about to be registered as `profile` says because the serial number it came with is taken.

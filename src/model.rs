@@ -18,5 +18,6 @@ pub mod token;
 pub mod trace;
 pub mod transaction;
 pub mod transfer;
+pub mod upgrade;
 pub mod wanted;
 pub mod webhook;

@@ -22,6 +22,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Parameter, Profile, State, Status, TreePatch};
+use crate::model::file::ImageId;
 use crate::model::inventory::LocationId;
 use crate::model::learn::{InformFacts, Learned};
 use crate::model::token::{TokenId, TokenRecord};
@@ -35,6 +36,8 @@ use catalogue::CatalogueStore;
 use events::EventStore;
 use listing::{DeviceOrder, SearchWords};
 use traces::TraceStore;
+
+pub use self::sled::free_bytes;
 
 /// Most live transactions of one device, unless configured (design.md §7).
 pub const QUEUE_MAX: usize = 256;
@@ -257,6 +260,8 @@ pub struct DeviceFilter {
     pub device_type: Option<DeviceTypeId>,
     /// Only at this location.
     pub location: Option<LocationId>,
+    /// Only those of which this is the wanted image.
+    pub firmware_image: Option<ImageId>,
     /// Only Up, or only Down.
     pub status: Option<Status>,
     /// Only active, or only inactive.

@@ -8,6 +8,7 @@ mod meters;
 mod prepare;
 mod record;
 mod serve;
+mod transfers;
 mod turn;
 
 use std::sync::Arc;

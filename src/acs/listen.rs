@@ -10,6 +10,7 @@
 mod body;
 mod config;
 mod connection;
+mod file;
 mod gate;
 mod inflate;
 mod pace;
@@ -27,6 +28,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
+
+use super::files::FileServer;
 
 pub use self::config::ListenConfig;
 use self::gate::Gate;
@@ -80,19 +83,28 @@ pub struct Drained {
 }
 
 /// The CWMP endpoint: what its listeners (plain, TLS) have in common, so that their limits are counted together.
-#[derive(Debug)]
 pub struct Endpoint<E> {
     exchange: Arc<E>,
     config: ListenConfig,
     gate: Arc<Gate>,
+    files: Option<FileServer>,
     next_connection: AtomicU64,
 }
 
 impl<E: Exchange> Endpoint<E> {
     /// One per process, made after the metrics recorder is installed.
     pub fn new(config: ListenConfig, exchange: Arc<E>) -> Arc<Self> {
+        Self::build(config, exchange, None)
+    }
+
+    /// The same, which serves files as well.
+    pub fn with_files(config: ListenConfig, exchange: Arc<E>, files: FileServer) -> Arc<Self> {
+        Self::build(config, exchange, Some(files))
+    }
+
+    fn build(config: ListenConfig, exchange: Arc<E>, files: Option<FileServer>) -> Arc<Self> {
         let gate = Arc::new(Gate::new(&config));
-        Arc::new(Self { exchange, config, gate, next_connection: AtomicU64::new(1) })
+        Arc::new(Self { exchange, config, gate, files, next_connection: AtomicU64::new(1) })
     }
 
     /// Serves a listener until `shutdown`: HTTP, or HTTPS when `tls` is given.
@@ -156,7 +168,7 @@ impl<E: Exchange> Endpoint<E> {
             debug!(%peer, error = %trouble, "cannot set TCP_NODELAY");
         }
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        let peer = connection::Peer { address: peer, id, permit };
+        let peer = connection::Peer { address: peer, id, permit: Arc::new(permit) };
         connections.spawn(connection::run(Arc::clone(self), stream, peer, tls.cloned(), shutdown.clone()));
     }
 

@@ -28,6 +28,7 @@ use crate::devices::edit::credentials::CredentialError;
 use crate::devices::edit::draft::{DeviceDraft, DevicePatch};
 use crate::model::audit::AuditResource;
 use crate::model::device::Device;
+use crate::model::upgrade::Unfit;
 use crate::store::RegisterError;
 
 impl From<EditError> for ApiError {
@@ -40,6 +41,8 @@ impl From<EditError> for ApiError {
                 FieldErrors::one("username", detail).into()
             }
             EditError::Credentials(CredentialError::PasswordMissing) => FieldErrors::one("password", detail).into(),
+            EditError::Unfit(Unfit::OtherType) => FieldErrors::one("firmware_image", detail).into(),
+            EditError::Unfit(Unfit::NoFile) => Self::unprocessable(detail),
             EditError::Inactive | EditError::Impossible(_) => Self::unprocessable(detail),
             EditError::Gone => Self::no_such_device(),
             EditError::Seal(source) => source.into(),
@@ -179,6 +182,7 @@ pub(super) async fn remove(
     let device = caller.device(&state, &serial).await?;
     let before = detail(&state, device.clone(), PendingShown::Names).await?;
     state.editor().remove(&device).await?;
+    state.files.forget_device(device.key).await?;
     let done = Done::deleted(AuditResource::Device, &device.profile.serial_number, &before.0);
     state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} removed device {}", caller.name(), device.key);

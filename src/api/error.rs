@@ -189,6 +189,15 @@ impl FieldErrors {
         }
     }
 
+    /// The same under another name of a field.
+    #[must_use]
+    pub fn renamed(mut self, from: &str, to: &str) -> Self {
+        if let Some(reasons) = self.0.remove(from) {
+            self.0.insert(to.to_owned(), reasons);
+        }
+        self
+    }
+
     /// The reasons by field.
     #[must_use]
     pub fn into_map(self) -> Map<String, Value> {

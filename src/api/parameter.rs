@@ -20,13 +20,14 @@ use super::headless::schedule_work;
 use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
+use super::rpc;
 use super::transaction::TransactionView;
 use super::words::KindOfValue;
 use crate::model::audit::AuditResource;
 use crate::model::device::{Device, Parameter};
 use crate::model::transaction::{Assignment, Work};
 use crate::store::ParameterQuery;
-use crate::types::path::{ParameterPath, ReadPath};
+use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
 use crate::types::value::XsdType;
 
 /// A parameter, or an object with its final dot.
@@ -61,14 +62,29 @@ impl ParameterView {
     }
 }
 
-/// What is to be read.
+/// What is to be read, or what is to be discovered: one of them.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only")]
 #[schema(as = ParameterRefresh, example = json!({"refresh": "Device.WiFi."}))]
 pub(super) struct RefreshSchema {
-    /// A parameter, or an object with its final dot.
-    #[schema(min_length = 1, max_length = 256)]
-    refresh: String,
+    /// Reads the values of a parameter, or of an object with its final dot.
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    refresh: Option<String>,
+    /// Finds out which parameters and objects there are below an object, or with `true` in the whole data model.
+    #[schema(value_type = Option<Discovery>, nullable = false)]
+    discover: Option<String>,
+}
+
+/// Where a discovery begins; for the description.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(example = "Device.WiFi.")]
+pub(super) enum Discovery {
+    /// An object, with its final dot.
+    Below(String),
+    /// The whole data model.
+    All(bool),
 }
 
 /// The known tree.
@@ -100,7 +116,7 @@ pub(super) async fn list(
     Ok(Json(links.envelope(page, listing.count, views)))
 }
 
-/// Schedules a read.
+/// Schedules a read, or a discovery.
 #[utoipa::path(post, path = "/api/v1/inventory_device_serial/{serial_number}/parameters/", tag = "parameters",
     params(("serial_number" = String, Path, description = "Percent-encoded where need be")),
     request_body = RefreshSchema,
@@ -117,12 +133,52 @@ pub(super) async fn refresh(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let mut fields = Fields::new(body);
+    let sent = serde_json::Value::Object(body.clone());
+    match read_refresh(Fields::new(body))? {
+        Wanted::Values(path) => accept(&state, &caller, device, Work::Get { paths: vec![path] }, sent).await,
+        Wanted::Names(below) => {
+            let transaction = rpc::schedule(&state, &caller, &device, Work::Discover { below }, &sent).await?;
+            Ok((StatusCode::ACCEPTED, Json(TransactionView::of(&device, transaction))))
+        }
+    }
+}
+
+/// What is to be learned of a device.
+enum Wanted {
+    /// What the parameters below here hold.
+    Values(ReadPath),
+    /// Which parameters there are, below here or at all.
+    Names(Option<ObjectPath>),
+}
+
+fn read_refresh(mut fields: Fields) -> Result<Wanted, FieldErrors> {
     let path = fields.parsed("refresh", |text| ReadPath::try_from(text));
-    let path = fields.require("refresh", path);
+    let below = match fields.any("discover") {
+        None => None,
+        Some(serde_json::Value::Bool(true)) => Some(None),
+        Some(serde_json::Value::String(text)) => match ObjectPath::try_from(text.as_str()) {
+            Ok(below) => Some(Some(below)),
+            Err(reason) => {
+                fields.error("discover", sentence(&reason));
+                None
+            }
+        },
+        Some(_) => {
+            fields.error("discover", "Must be an object with its final dot, or true.");
+            None
+        }
+    };
+    if path.is_some() && below.is_some() {
+        fields.error("discover", "Either this or refresh is to be given, not both.");
+    }
+    let wanted = match (path, below) {
+        (Some(path), _) => Some(Wanted::Values(path)),
+        (None, Some(below)) => Some(Wanted::Names(below)),
+        (None, None) if fields.is_clean() => fields.require("refresh", None),
+        (None, None) => None,
+    };
     fields.finish(&[])?;
-    let sent = json!({ "refresh": path.as_ref().map(ReadPath::as_str) });
-    accept(&state, &caller, device, Work::Get { paths: path.into_iter().collect() }, sent).await
+    wanted.ok_or_else(|| FieldErrors::one("refresh", "This field is required."))
 }
 
 /// Schedules writes: each key is a path, each value a string.

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, put};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,9 +14,12 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, campaign, configuration, device, device_type, event, headless, health, location, operation,
-    organization, parameter, session, shell, token, transaction, webhook,
+    ApiState, audit, campaign, configuration, device, device_type, event, firmware_image, headless, health, location,
+    operation, organization, parameter, rpc, session, shell, stored_file, token, transaction, transfer, webhook,
 };
+
+/// What files are answered as.
+const FILES: &str = "application/octet-stream";
 
 /// The facade as a service. Paths are served with their final slash and without it.
 pub fn router(state: ApiState) -> Router {
@@ -23,7 +27,8 @@ pub fn router(state: ApiState) -> Router {
     let (routes, description) = table().split_for_parts();
     let inner = routes
         .merge(SwaggerUi::new("/api/v1/docs").external_url_unchecked("/api/v1/openapi.json", complete(&description)))
-        .layer(CompressionLayer::new())
+        // Files are answered as they are: their length and their parts are those of the bytes themselves.
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::const_new(FILES))))
         .layer(from_fn(shell::note_route))
         .fallback(shell::unknown_path)
         .method_not_allowed_fallback(shell::unknown_method)
@@ -52,8 +57,15 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device::show, device::replace, device::change, device::remove))
         .routes(routes!(configuration::show, configuration::replace, configuration::change))
         .routes(routes!(parameter::list, parameter::refresh, parameter::write))
+        .routes(routes!(transfer::order))
+        .routes(routes!(rpc::list, rpc::order))
+        .routes(routes!(rpc::methods))
+        .routes(routes!(rpc::show))
         .routes(routes!(session::list, session::clear))
         .routes(routes!(session::show))
+        .routes(routes!(stored_file::list))
+        .routes(routes!(stored_file::show, stored_file::remove))
+        .routes(routes!(stored_file::download))
         .routes(routes!(operation::order))
         .routes(routes!(headless::list, headless::schedule))
         .routes(routes!(transaction::list))
@@ -72,6 +84,9 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(campaign::command::cancel))
         .routes(routes!(campaign::command::retry))
         .routes(routes!(campaign::device::list))
+        .routes(routes!(firmware_image::list, firmware_image::create))
+        .routes(routes!(firmware_image::show, firmware_image::replace, firmware_image::change, firmware_image::remove))
+        .routes(routes!(firmware_image::download, firmware_image::bring))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::show, token::replace, token::change, token::revoke))
         .routes(routes!(event::list))

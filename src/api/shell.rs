@@ -18,6 +18,7 @@ use serde_json::json;
 use super::ApiState;
 use super::error::{ApiError, Cause};
 use super::remainder::Remainder;
+use crate::files::multipart::Form;
 use crate::telemetry::{self, names};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,7 +36,12 @@ pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Re
     canonicalise(&mut request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let (request, remainder) = Remainder::of(request);
-    let patience = Duration::from_secs(state.config.request_time_secs.into());
+    let patience = if brings_file(&request) {
+        // It takes as long as it takes; that something arrives all the time is seen to where it is read.
+        Duration::MAX
+    } else {
+        Duration::from_secs(state.config.request_time_secs.into())
+    };
     let limited = tokio::time::timeout(patience, catch_panic(next.run(request)));
     let mut response = match limited.await {
         Ok(Ok(response)) => response,
@@ -59,6 +65,18 @@ pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Re
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Whether the body is a file, or has one in it.
+fn brings_file(request: &Request) -> bool {
+    let path = request.uri().path();
+    let is_form = || {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        content_type.is_some_and(Form::is)
+    };
+    path.starts_with("/api/v1/firmware_image/")
+        && ((request.method() == Method::PUT && path.ends_with("/file/"))
+            || (request.method() == Method::POST && is_form()))
 }
 
 /// Sits inside the router: tells the outermost layer which route was taken, a closed set unlike the path itself.

@@ -17,6 +17,7 @@ use super::error::ApiError;
 use super::openapi::{Detail, PageParameters, Reading};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
+use super::transfer::view::TransferView;
 use super::words::{KindWord, StatusWord};
 use crate::model::device::{Device, State as DeviceState};
 use crate::model::transaction::{Transaction, TransactionFault, TransactionStatus};
@@ -41,7 +42,19 @@ pub(super) struct TransactionView {
     waiting_for: Option<String>,
     /// Why it failed; while it backs off, the last fault.
     fault: Option<FaultView>,
+    /// What else is to be known of a completed one.
+    note: Option<String>,
+    /// What came of it, where there is more to tell.
+    result: Option<ResultView>,
     requested_by: String,
+}
+
+/// What came of a transaction, by its kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum ResultView {
+    /// Of a file transfer.
+    Transfer(TransferView),
 }
 
 /// A fault of the CPE, or with code 0 acsd's own reason.
@@ -72,6 +85,8 @@ impl TransactionView {
             attempts: transaction.attempts,
             waiting_for: waiting_for(device, &transaction),
             fault: transaction.fault.as_ref().map(FaultView::of),
+            result: TransferView::of(&transaction).map(ResultView::Transfer),
+            note: transaction.note,
             requested_by: transaction.requested_by,
         }
     }

@@ -8,10 +8,12 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::headless::form::{OPERATIONS, TYPE_NAMES};
+use super::rpc::form::METHODS;
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
 use crate::model::campaign::CampaignState;
 use crate::model::campaign::member::MemberStatus;
+use crate::model::device_type::FileLogin;
 use crate::model::event::EventKind;
 use crate::model::token::Role;
 use crate::model::transaction::{Kind, TransactionStatus};
@@ -115,6 +117,15 @@ words! {
 }
 
 words! {
+    /// Whether devices log in to the file server.
+    FileLoginWord for FileLogin {
+        None = "none",
+        Basic = "basic",
+        Digest = "digest",
+    }
+}
+
+words! {
     /// What a token may do.
     RoleWord for Role {
         Viewer = "viewer",
@@ -151,6 +162,11 @@ described! {
 described! {
     /// What a headless operation does.
     HeadlessWord is OPERATIONS
+}
+
+described! {
+    /// A method of CWMP that can be called.
+    RpcWord is METHODS
 }
 
 described! {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 
 use super::random::{self, RandomError};
 use crate::types::secret::{Sealed, Secret};
@@ -78,6 +80,8 @@ pub enum SealError {
 #[derive(Clone)]
 pub struct Sealer {
     cipher: Aes256Gcm,
+    /// What other keys are derived from: it says nothing of the key itself.
+    root: [u8; KEY_BYTES],
 }
 
 impl fmt::Debug for Sealer {
@@ -90,7 +94,13 @@ impl Sealer {
     /// Under a key in memory: tests, and stores that live no longer than the process.
     #[must_use]
     pub fn from_key(key: &[u8; KEY_BYTES]) -> Self {
-        Self { cipher: Aes256Gcm::new(key.into()) }
+        Self { cipher: Aes256Gcm::new(key.into()), root: hmac_sha256(key, b"acsd: derived keys") }
+    }
+
+    /// A key of its own for another purpose: the same as long as the key file is, and of no use for any other purpose.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        hmac_sha256(&self.root, purpose.as_bytes())
     }
 
     /// Under the key in the file at `path`; makes the file first if it is not there. Blocks: for start-up.
@@ -145,6 +155,15 @@ impl Sealer {
         let clear = self.cipher.decrypt(&(*nonce).into(), payload).map_err(|_| SealError::Unopenable)?;
         String::from_utf8(clear).map(Secret::new).map_err(|_| SealError::Unopenable)
     }
+}
+
+fn hmac_sha256(key: &[u8; KEY_BYTES], message: &[u8]) -> [u8; KEY_BYTES] {
+    // As HMAC takes it: filled up with zeros to SHA-256's block (RFC 2104 §2).
+    let mut block = [0; 64];
+    for (to, from) in block.iter_mut().zip(key) {
+        *to = *from;
+    }
+    Hmac::<Sha256>::new(&block.into()).chain_update(message).finalize().into_bytes().into()
 }
 
 /// Makes the key file such that a crash at any moment leaves either none or a whole one, and that of two starting

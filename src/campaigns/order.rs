@@ -64,6 +64,10 @@ impl Tools {
                 let editor = self.editor(Some(wait));
                 return match editor.upgrade(device, *image, &campaign.course.by, Some(campaign.id)).await {
                     Ok(Some(transaction)) => Ok(Ordered::Scheduled(transaction.id)),
+                    Ok(None) if device.state.identity.is_none() => {
+                        let words = "the device has never called in: it gets the image at its first contact";
+                        Ok(Ordered::Skipped(words.to_owned()))
+                    }
                     Ok(None) => Ok(Ordered::Skipped("the device runs this image's version already".to_owned())),
                     Err(refused) => answer(refused),
                 };
@@ -128,7 +132,9 @@ impl Tools {
 fn answer(refused: EditError) -> Result<Ordered, StoreError> {
     match refused {
         EditError::Store(source) => Err(source),
-        EditError::Inactive | EditError::Impossible(_) | EditError::Gone => Ok(Ordered::Skipped(refused.to_string())),
+        EditError::Inactive | EditError::Impossible(_) | EditError::Unfit(_) | EditError::Gone => {
+            Ok(Ordered::Skipped(refused.to_string()))
+        }
         EditError::QueueFull { .. }
         | EditError::Busy(_)
         | EditError::Register(_)

@@ -1,10 +1,11 @@
 //! `acsd simulate`: simulated CPEs against any ACS, with progress and a summary.
 
 mod replay;
+mod summary;
 
-use std::fmt;
 use std::io::{IsTerminal as _, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -16,10 +17,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::simulator::{
-    CpeConfig, CpeVersion, Credentials, DataModel, FaultPath, Fleet, FleetConfig, FleetModel, Identity, Misbehaviour,
-    Summary, TlsTrust,
+    AcsCall, ChosenEnd, CpeConfig, CpeVersion, Credentials, DataModel, FaultPath, Fleet, FleetConfig, FleetModel,
+    Identity, Misbehaviour, TlsTrust,
 };
 use crate::types::secret::Secret;
+
+use summary::{Report, Text, progress};
 
 /// How often the progress line changes on a terminal.
 const TERMINAL_TICK: Duration = Duration::from_millis(250);
@@ -101,15 +104,39 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "ACSD_SIMULATE_TLS_INSECURE")]
     pub tls_insecure: bool,
 
-    /// Bad habits, separated by commas, such as drop-after=SetParameterValues#1,wrong-id
-    #[arg(long, env = "ACSD_SIMULATE_MISBEHAVE", value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, env = "ACSD_SIMULATE_MISBEHAVE", value_name = "LIST", value_delimiter = ',', help = misbehave_help())]
     pub misbehave: Vec<Misbehaviour>,
 
     /// Fault whenever an RPC names this path
     #[arg(long, env = "ACSD_SIMULATE_FAULT_PATH", value_name = "PATH=CODE", value_delimiter = ',')]
     pub fault_path: Vec<FaultPath>,
 
-    /// Factor on all delays of the protocol: intervals, retries, reboots
+    /// End every test of a kind in this DiagnosticsState, such as ipping=Error_Internal. Kinds: download, upload,
+    /// ipping, udpecho, traceroute, dnslookup, wifi.neighbor, selftest
+    #[arg(long, env = "ACSD_SIMULATE_DIAGNOSTICS_ERROR", value_name = "KIND=STATE", value_delimiter = ',')]
+    pub diagnostics_error: Vec<ChosenEnd>,
+
+    /// Bytes per second at which each CPE downloads files; without it as fast as they come
+    #[arg(long, env = "ACSD_SIMULATE_DOWNLOAD_RATE", value_name = "BYTES")]
+    pub download_rate: Option<NonZeroU64>,
+
+    /// How many CPEs in a hundred fail to install firmware: always the same ones, by their serial numbers
+    #[arg(long, env = "ACSD_SIMULATE_FAILING_SHARE", value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub failing_share: u8,
+
+    /// The fault that these report
+    #[arg(long, env = "ACSD_SIMULATE_FAILING_FAULT", value_name = "CODE", default_value_t = 9018, value_parser = clap::value_parser!(u16).range(9001..9900))]
+    pub failing_fault: u16,
+
+    /// RequestDownload of this file type in the first session, such as "1 Firmware Upgrade Image"
+    #[arg(long, env = "ACSD_SIMULATE_REQUEST_DOWNLOAD", value_name = "FILETYPE")]
+    pub request_download: Option<String>,
+
+    /// AutonomousTransferComplete of a download from this URL in the first session
+    #[arg(long, env = "ACSD_SIMULATE_AUTONOMOUS_TRANSFER", value_name = "URL")]
+    pub autonomous_transfer: Option<String>,
+
+    /// Factor on all delays of the protocol: intervals, retries, reboots, tests
     #[arg(long, env = "ACSD_SIMULATE_TIME_SCALE", value_name = "FACTOR", default_value_t = 1.0)]
     pub time_scale: f64,
 
@@ -124,6 +151,13 @@ pub(super) struct SimulateArgs {
     /// Print the summary as JSON
     #[arg(long, env = "ACSD_SIMULATE_JSON")]
     pub json: bool,
+}
+
+fn misbehave_help() -> String {
+    format!(
+        "Bad habits, separated by commas, such as drop-after=SetParameterValues#1,wrong-id. Known are {}",
+        Misbehaviour::NAMES.join(", ")
+    )
 }
 
 /// `--data-model`.
@@ -206,6 +240,13 @@ fn fleet_config(args: &SimulateArgs) -> anyhow::Result<FleetConfig> {
     cpe.periodic_interval_secs = args.interval;
     cpe.misbehaviour.clone_from(&args.misbehave);
     cpe.fault_paths.clone_from(&args.fault_path);
+    cpe.diagnostics_ends.clone_from(&args.diagnostics_error);
+    cpe.download_rate = args.download_rate;
+    cpe.failing_share_percent = args.failing_share;
+    cpe.failing_fault = args.failing_fault;
+    let request = args.request_download.clone().map(AcsCall::RequestDownload);
+    let transfer = args.autonomous_transfer.clone().map(AcsCall::AutonomousTransferComplete);
+    cpe.first_calls = request.into_iter().chain(transfer).collect();
     cpe.time_scale = args.time_scale;
     cpe.reboot_delay = Duration::from_secs(args.reboot_delay);
     cpe.tls = trust(args)?;
@@ -325,86 +366,6 @@ async fn stop_signal() -> std::io::Result<()> {
     }
 }
 
-fn progress(summary: &Summary, elapsed: Duration) -> String {
-    let rpcs: u64 = summary.rpcs.values().sum();
-    format!(
-        "{:.0} s: {} sessions, {} failed, {} violations, {rpcs} RPCs, {} connection requests, p50 {:.1} ms, p99 {:.1} ms",
-        elapsed.as_secs_f64(),
-        summary.sessions(),
-        summary.sessions_failed,
-        summary.violations,
-        summary.connection_requests,
-        summary.session_p50_ms,
-        summary.session_p99_ms
-    )
-}
-
-/// The summary as `--json` prints it.
-#[derive(serde::Serialize)]
-struct Report<'a> {
-    cpes: u32,
-    seconds: f64,
-    #[serde(flatten)]
-    summary: &'a Summary,
-}
-
-/// The summary as people read it.
-struct Text<'a> {
-    args: &'a SimulateArgs,
-    elapsed: Duration,
-    summary: &'a Summary,
-}
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { args, elapsed, summary } = self;
-        writeln!(f, "{:<22}{} for {:.1} s against {}", "CPEs", args.count, elapsed.as_secs_f64(), args.acs_url)?;
-        writeln!(
-            f,
-            "{:<22}{} completed ({:.1}/s), {} failed, {} broken off on purpose, {} retries",
-            "sessions",
-            summary.sessions_completed,
-            summary.sessions_completed_per_sec(*elapsed),
-            summary.sessions_failed,
-            summary.sessions_abandoned,
-            summary.retries
-        )?;
-        writeln!(
-            f,
-            "{:<22}p50 {:.1} ms, p99 {:.1} ms",
-            "session length", summary.session_p50_ms, summary.session_p99_ms
-        )?;
-        writeln!(f, "{:<22}{} in {} POSTs", "Informs", summary.informs, summary.posts)?;
-        table(f, "failed by reason", summary.failures.iter())?;
-        table(f, "RPCs served", summary.rpcs.iter())?;
-        table(f, "RPCs called", summary.calls.iter())?;
-        table(f, "faults answered", summary.faults.iter())?;
-        writeln!(
-            f,
-            "{:<22}{} accepted, {} challenged, {} refused as too many",
-            "connection requests",
-            summary.connection_requests,
-            summary.connection_requests_challenged,
-            summary.connection_requests_throttled
-        )?;
-        writeln!(f, "{:<22}{}", "violations by the ACS", summary.violations)?;
-        table(f, "violations by rule", summary.violations_by_rule.iter())?;
-        for violation in &summary.first_violations {
-            writeln!(f, "  {violation}")?;
-        }
-        Ok(())
-    }
-}
-
-fn table<K: fmt::Display, V: fmt::Display>(
-    f: &mut fmt::Formatter<'_>,
-    title: &str,
-    rows: impl Iterator<Item = (K, V)>,
-) -> fmt::Result {
-    let rows: Vec<String> = rows.map(|(key, value)| format!("{key} {value}")).collect();
-    if rows.is_empty() { Ok(()) } else { writeln!(f, "{title:<22}{}", rows.join(", ")) }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -425,11 +386,16 @@ mod tests {
     fn arguments_become_a_fleet() {
         let args = parse(
             "simulate --acs-url http://localhost:7547/ --count 3 --data-model mixed --username u --password p \
-             --misbehave wrong-id,late=5 --fault-path Device.X=9002 --cwmp-version 1.2",
+             --misbehave wrong-id,late=5 --fault-path Device.X=9002 --cwmp-version 1.2 \
+             --diagnostics-error ipping=Error_Internal --diagnostics-error wifi.neighbor=Error --failing-share 10 \
+             --download-rate 65536 --request-download 3",
         );
         let config = fleet_config(&args).expect("valid");
         assert_eq!((config.count, config.cpe.misbehaviour.len(), config.cpe.fault_paths.len()), (3, 2, 1));
         assert_eq!(config.cpe.version, CpeVersion::V1_2);
+        assert_eq!((config.cpe.diagnostics_ends.len(), config.cpe.failing_share_percent), (2, 10));
+        assert_eq!(config.cpe.download_rate.map(NonZeroU64::get), Some(65536));
+        assert_eq!(config.cpe.first_calls, [AcsCall::RequestDownload("3".to_owned())]);
         assert!(matches!(config.model, FleetModel::Mixed));
         assert!(config.connection_request_listen.is_some_and(|address| address.ip().is_loopback()));
     }

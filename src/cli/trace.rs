@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::client::{ApiClient, ClientError};
 use crate::types::secret::Secret;
 
+pub(super) use layout::printable;
+
 /// Path of devices below the API's URL.
 const DEVICES: &str = "/api/v1/inventory_device_serial/";
 /// Sessions fetched at a time.
@@ -158,7 +160,7 @@ pub async fn run(args: TraceArgs, output: Output<'_>) -> Result<(), TraceError> 
     if !seen {
         let Tracer { args, output, .. } = &mut tracer;
         let hint = "sessions are recorded while debug of the device or of its type is on";
-        writeln!(output.notes, "No session of {} is recorded; {hint}.", layout::printable(&args.serial))?;
+        writeln!(output.notes, "No session of {} is recorded; {hint}.", printable(&args.serial))?;
     }
     Ok(())
 }
@@ -191,7 +193,7 @@ impl Tracer<'_> {
     async fn follow(&mut self) -> Result<(), TraceError> {
         let newest = self.source.get::<Page>("?limit=1&messages=false").await?.results;
         let mut last = newest.first().map_or(0, |session| session.id);
-        writeln!(self.output.notes, "Waiting for sessions of {}.", layout::printable(&self.args.serial))?;
+        writeln!(self.output.notes, "Waiting for sessions of {}.", printable(&self.args.serial))?;
         loop {
             let sessions = self.source.after(last).await?;
             for session in &sessions {

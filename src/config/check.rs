@@ -26,6 +26,9 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     for words in cwmp.limits.problems() {
         problem("cwmp.limits", words);
     }
+    for (key, words) in config.files.problems() {
+        problem(&format!("files.{key}"), words);
+    }
     let positive = [
         ("cwmp.max_sessions", cwmp.max_sessions),
         ("cwmp.max_exchanges", cwmp.max_exchanges),

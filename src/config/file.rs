@@ -39,6 +39,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Config {
             "api" => set_section(&mut config.api, value),
             "connection_request" => set_section(&mut config.connection_request, value),
             "transactions" => set_section(&mut config.transactions, value),
+            "files" => set_section(&mut config.files, value),
             "events" => set_section(&mut config.events, value),
             "webhooks" => set_section(&mut config.webhooks, value),
             "campaigns" => set_section(&mut config.campaigns, value),

@@ -11,10 +11,14 @@ mod settings;
 use std::time::Duration;
 
 use crate::auth::seal::{SealError, Sealer};
+use crate::devices::keeper::upkeep::firmware::upgrade_to;
 use crate::devices::keeper::upkeep::{Occasion, Sources, Tended, Upkeep, Wake, Written, type_of};
 use crate::devices::presence::Presence;
+use crate::model::campaign::CampaignId;
 use crate::model::device::{Credentials, Device, Login, PendingSetting, Profile, Setting, State};
-use crate::model::transaction::{Kind, NewTransaction, Phase, Transaction, TransactionStatus, WaitReason, Work};
+use crate::model::procedure::Stage;
+use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionStatus, Work};
+use crate::model::upgrade::Unfit;
 use crate::model::wanted::{Basis, WantedConfiguration};
 use crate::store::{CancelError, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
 use crate::tasks::queue::{Queue, ScheduleError};
@@ -97,6 +101,9 @@ pub enum EditError {
         /// The limit.
         limit: usize,
     },
+    /// The firmware image cannot be brought to this device.
+    #[error(transparent)]
+    Unfit(Unfit),
     /// It is in a session, or a file transfer of it is in progress.
     #[error("{0}")]
     Busy(&'static str),
@@ -154,6 +161,11 @@ impl Editor<'_> {
         };
         let mut profile = draft.into_profile(uuid::Uuid::new_v4(), now);
         profile.credentials = Credentials { current: login, ..Credentials::default() };
+        if let Some(id) = profile.firmware_image {
+            let image = self.store.firmware_images().of(id);
+            let image = image.ok_or(EditError::Impossible("there is no such firmware image"))?;
+            image.fits(profile.device_type).map_err(EditError::Unfit)?;
+        }
         let sources = Sources::of(self.store, &profile);
         for setting in settings::of_new_device(&sources.basis(&profile, &State::unseen(now))) {
             put_pending(&mut profile, setting, now);
@@ -170,6 +182,16 @@ impl Editor<'_> {
     /// # Errors
     /// [`EditError`].
     pub async fn change(&self, device: &Device, patch: DevicePatch, by: &str) -> Result<Device, EditError> {
+        Box::pin(self.change_for(device, patch, by, None)).await
+    }
+
+    async fn change_for(
+        &self,
+        device: &Device,
+        patch: DevicePatch,
+        by: &str,
+        campaign: Option<CampaignId>,
+    ) -> Result<Device, EditError> {
         let mut intended = device.profile.clone();
         patch.clone().apply(&mut intended);
         let (sources, before) = (Sources::of(self.store, &intended), Sources::of(self.store, &device.profile));
@@ -182,7 +204,9 @@ impl Editor<'_> {
             None => None,
         };
         let seen = device.state.identity.is_some();
-        let consequences = Consequences::of(device, &patch, &before, &after, login.is_some());
+        let upgrade = self.plan_upgrade(device, &patch, &intended, campaign).await?;
+        let mut consequences = Consequences::of(device, &patch, &before, &after, login.is_some());
+        consequences.upgrade(upgrade);
         if !intended.is_active && (!operations.is_empty() || (seen && !consequences.asked.is_empty())) {
             return Err(EditError::Inactive);
         }
@@ -192,8 +216,19 @@ impl Editor<'_> {
             self.withdraw(id).await?;
         }
         let settings: Vec<Setting> = if seen { consequences.asked } else { Vec::new() };
-        match self.bring(&changed, &settings, operations, by).await {
-            Ok(device) => Ok(self.tend(device).await),
+        let mut ordered = Vec::with_capacity(settings.len());
+        for setting in settings {
+            ordered.extend(self.carrier_of(setting, &changed.profile, by, campaign));
+        }
+        ordered.extend(operations.into_iter().map(|work| self.ordered(work, by)));
+        match self.bring(&changed, ordered).await {
+            Ok(device) => {
+                // Only now: had the new one been refused, the old one would still be wanted.
+                if let Some(id) = upgrade.superseded() {
+                    self.withdraw(id).await?;
+                }
+                Ok(self.tend(device).await)
+            }
             Err(refused) => {
                 if let Some(before) = before {
                     self.restore(changed.profile, before, device.key).await?;
@@ -264,8 +299,9 @@ impl Editor<'_> {
             return Err(EditError::Busy("a CWMP session of the device is in progress"));
         }
         let live = self.store.live(device.key).await?;
-        let transfers = |transaction: &Transaction| {
-            matches!(transaction.phase, Phase::Waiting { reason: WaitReason::Transfer, .. })
+        let transfers = |transaction: &Transaction| match transaction.progress.stage.as_deref() {
+            Some(Stage::Transfer(progress)) => progress.is_underway(),
+            Some(Stage::Test(_) | Stage::Discovery(_) | Stage::Call(_)) | None => false,
         };
         if live.iter().any(transfers) {
             return Err(EditError::Busy("a file transfer of the device is in progress"));
@@ -286,7 +322,7 @@ impl Editor<'_> {
     /// [`CancelError`].
     pub async fn cancel(&self, transaction: &Transaction, by: &str) -> Result<(), CancelError> {
         self.queue.cancel(transaction.id).await?;
-        if let Work::Configure(setting) = transaction.work {
+        if let Some(setting) = transaction.work.setting() {
             let (id, reason) = (transaction.id, format!("withdrawn by {by}"));
             let note = move |profile: &mut Profile| {
                 let mut pending = profile.pending.iter_mut();
@@ -314,7 +350,7 @@ impl Editor<'_> {
         seen: bool,
     ) -> Result<(Option<Profile>, Device), EditError> {
         let mut before = None;
-        if !patch.changes_record() && login.is_none() && consequences.all().next().is_none() {
+        if !patch.changes_record() && login.is_none() && consequences.is_none() {
             return self.store.device(key).await?.map(|device| (None, device)).ok_or(EditError::Gone);
         }
         let now = self.clock.now();
@@ -336,6 +372,7 @@ impl Editor<'_> {
                     (profile.credentials.taken, profile.credentials.next) = (None, None);
                 }
             }
+            profile.pending.retain(|entry| !consequences.settled.contains(&entry.setting));
             for setting in consequences.all() {
                 put_pending(profile, setting, now);
             }
@@ -345,26 +382,18 @@ impl Editor<'_> {
     }
 
     /// Schedules what a change entails, all or none, and notes which transaction carries which setting.
-    async fn bring(
-        &self,
-        device: &Device,
-        settings: &[Setting],
-        operations: Vec<Work>,
-        by: &str,
-    ) -> Result<Device, EditError> {
+    async fn bring(&self, device: &Device, ordered: Vec<NewTransaction>) -> Result<Device, EditError> {
         let mut carriers: Vec<(Setting, TransactionId)> = Vec::new();
         let mut scheduled: Vec<TransactionId> = Vec::new();
         // What waited before is not ours to withdraw.
         let waited: Vec<TransactionId> = self.store.live(device.key).await?.iter().map(|live| live.id).collect();
-        let configure = settings.iter().map(|setting| configure(*setting, by));
-        let ordered = operations.into_iter().map(|work| self.ordered(work, by));
-        for new in configure.chain(ordered) {
-            match self.queue.schedule(device, new, Merge::SameUnstarted).await {
+        for new in ordered {
+            // A campaign has to find its own again.
+            let merge = if new.campaign.is_some() { Merge::Never } else { Merge::SameUnstarted };
+            match self.queue.schedule(device, new, merge).await {
                 Ok(transaction) => {
                     scheduled.push(transaction.id);
-                    if let Work::Configure(setting) = transaction.work {
-                        carriers.push((setting, transaction.id));
-                    }
+                    carriers.extend(transaction.work.setting().map(|setting| (setting, transaction.id)));
                 }
                 Err(refused) => {
                     for id in scheduled.into_iter().filter(|id| !waited.contains(id)) {
@@ -407,6 +436,25 @@ impl Editor<'_> {
         match self.queue.cancel(id).await {
             Ok(_) | Err(CancelError::Unknown | CancelError::Started) => Ok(()),
             Err(CancelError::Store(source)) => Err(EditError::Store(source)),
+        }
+    }
+
+    /// What brings a setting to the device, with the record as it is now.
+    fn carrier_of(
+        &self,
+        setting: Setting,
+        profile: &Profile,
+        by: &str,
+        campaign: Option<CampaignId>,
+    ) -> Option<NewTransaction> {
+        match setting {
+            Setting::FirmwareUpgrade => {
+                let image = self.store.firmware_images().of(profile.firmware_image?)?;
+                Some(upgrade_to(&image, by, campaign))
+            }
+            Setting::UpdateFrequency | Setting::Credentials | Setting::ConnectionRequest | Setting::LocationUpdate => {
+                Some(configure(setting, by))
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! before, to refuse what can be refused, and after, to take back what came too late. Of a removal and a new reference
 //! that cross each other at least one sees the other, and gives way.
 
+mod image;
 mod record;
 mod reference;
 

@@ -51,13 +51,25 @@ pub struct TestProgress {
     pub reported: bool,
 }
 
-/// How far a discovery has come.
+/// How far a discovery has come. Objects are walked in the order of their paths, so that one path says which are done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DiscoveryProgress {
-    /// Objects below which it still has to be looked.
-    pub open: Vec<Box<str>>,
+    /// The last object that was listed; empty: none yet.
+    pub after: Box<str>,
+    /// Whether all below that object is done, too.
+    pub complete: bool,
+    /// The object that the device is asked for; empty: none.
+    pub asking: Box<str>,
+    /// The object at which the last session broke off; empty: none.
+    pub suspect: Box<str>,
+    /// How often in a row a session broke off there.
+    pub losses: u8,
     /// Names found so far.
     pub found: u32,
+    /// Objects that the device has but does not list.
+    pub skipped: u32,
+    /// The first of those, and why.
+    pub first_skipped: Box<str>,
 }
 
 /// How far a call has come whose effect shows later.

@@ -120,12 +120,25 @@ impl Work {
         }
     }
 
+    /// The setting that it brings to the device.
+    #[must_use]
+    pub fn setting(&self) -> Option<Setting> {
+        match self {
+            Self::Configure(setting) => Some(*setting),
+            Self::Download(order) => matches!(order.file, FileRef::Image(_)).then_some(Setting::FirmwareUpgrade),
+            _ => None,
+        }
+    }
+
     /// What no other transaction of the device may be about meanwhile.
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {
         match self {
             Self::Diagnose(order) => Some(Slot::Test(order.kind)),
-            Self::Download(order) => matches!(order.file, FileRef::Image(_)).then_some(Slot::Firmware),
+            Self::Download(order) => {
+                let is_firmware = matches!(order.file, FileRef::Image(_)) || order.file_type.starts_with("1 ");
+                is_firmware.then_some(Slot::Firmware)
+            }
             _ => None,
         }
     }
@@ -398,6 +411,8 @@ pub enum WaitReason {
     ScheduledInform,
     /// `DUStateChangeComplete`.
     DuStateChange,
+    /// Nothing but its turn in the next session: it has had enough of this one.
+    NextSession,
 }
 
 /// One row of the ledger.
@@ -541,6 +556,7 @@ impl WaitReason {
             Self::NewSoftware => "the device to come back with its new software",
             Self::ScheduledInform => "the Inform that was scheduled",
             Self::DuStateChange => "the deployment units to be changed",
+            Self::NextSession => "the device's next session, to go on",
         }
     }
 }

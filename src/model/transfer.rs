@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::types::secret::MaybeSealed;
+use crate::types::time::Timestamp;
 
 use super::file::{ImageId, StoredFileId};
+use super::transaction::TransactionFault;
 
 /// A file that a device is to fetch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +76,85 @@ pub struct UploadOrder {
 pub struct TransferProgress {
     /// How often the call was sent: part of the CommandKey, so that each attempt has its own.
     pub sends: u32,
+    /// When it was sent first: time windows count from here.
+    pub first_sent: Option<Timestamp>,
+    /// What is known of the call that was sent last.
+    pub state: TransferState,
+    /// Until when the device is waited for.
+    pub until: Option<Timestamp>,
     /// The software version before the device was told to fetch an image.
     pub version_before: Box<str>,
-    /// Whether the device has reported success, and only its restart is awaited.
-    pub reported: bool,
+    /// The software version that the image brings; empty: not known, or no image.
+    pub version: Box<str>,
+    /// The device has restarted since.
+    pub restarted: Option<Restarted>,
+    /// What the device reports of its end.
+    pub report: Option<TransferReport>,
+    /// The device was reset to factory defaults since: it may have forgotten the transfer.
+    pub reset: bool,
+    /// The file that the device has sent.
+    pub stored: Option<StoredFileId>,
+}
+
+/// What is known of a call for a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TransferState {
+    /// Nothing is underway: it was not sent, or the last one is over without success.
+    #[default]
+    Idle,
+    /// It was sent, and the device has not answered: whether it makes the transfer is unknown.
+    Sent,
+    /// The device has confirmed the call: it will report the end.
+    Accepted,
+    /// The device says that it has the file: what is missing is that it runs it.
+    Applied,
+}
+
+/// A restart of the device while a transfer is underway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restarted {
+    /// What it ran then.
+    pub version: Box<str>,
+    /// Whether the same Inform said that a transfer is over: then the file is in use, if it ever will be.
+    pub transfer_over: bool,
+}
+
+/// `TransferComplete`, or a response that says that all is done already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferReport {
+    /// `None`: it went well.
+    pub fault: Option<TransactionFault>,
+    /// When it began, as the device says.
+    pub started: Box<str>,
+    /// When it was over, as the device says.
+    pub completed: Box<str>,
+}
+
+impl TransferProgress {
+    /// Whether the device may be busy with it.
+    #[must_use]
+    pub const fn is_underway(&self) -> bool {
+        match self.state {
+            TransferState::Idle => false,
+            TransferState::Sent | TransferState::Accepted | TransferState::Applied => true,
+        }
+    }
+
+    /// Whether a device that runs this version shows that it has the image.
+    #[must_use]
+    pub fn is_shown_by(&self, running: &str) -> bool {
+        if self.version.trim().is_empty() {
+            let (running, before) = (running.trim(), self.version_before.trim());
+            !running.is_empty() && !before.is_empty() && running != before
+        } else {
+            is_same_version(running, &self.version)
+        }
+    }
+}
+
+/// Whether a device that reports `running` runs an image of this version. Versions are names, not numbers: blanks around them
+/// aside, they are the same or they are not. An image whose version is not known is never known to run.
+#[must_use]
+pub fn is_same_version(running: &str, image: &str) -> bool {
+    !image.trim().is_empty() && running.trim() == image.trim()
 }

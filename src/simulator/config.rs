@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::diagnostics::ChosenEnd;
 use super::listener::ConnectionRequestListener;
 use super::misbehave::{FaultPath, Misbehaviour};
 use super::model::DataModel;
+use super::state::AcsCall;
 use super::stats::Counters;
 use super::tls::TlsTrust;
 use crate::types::secret::Secret;
@@ -145,6 +148,16 @@ pub struct CpeConfig {
     pub misbehaviour: Vec<Misbehaviour>,
     /// Paths that fault.
     pub fault_paths: Vec<FaultPath>,
+    /// Tests that always end in a state of their own.
+    pub diagnostics_ends: Vec<ChosenEnd>,
+    /// Bytes per second at which it downloads files, to stand in for a slow line; `None` sets no limit. Not scaled.
+    pub download_rate: Option<NonZeroU64>,
+    /// How many CPEs in a hundred fail to install firmware; which ones, [`CpeConfig::is_failing`] tells.
+    pub failing_share_percent: u8,
+    /// The fault that these report.
+    pub failing_fault: u16,
+    /// What it calls in its first session.
+    pub first_calls: Vec<AcsCall>,
     /// Factor on every delay that the protocol makes a CPE wait (intervals, retries, reboots, transfer windows):
     /// 0.001 makes a second a millisecond. Network time-outs are not scaled.
     pub time_scale: f64,
@@ -186,6 +199,11 @@ impl CpeConfig {
             periodic_interval_secs: 300,
             misbehaviour: Vec::new(),
             fault_paths: Vec::new(),
+            diagnostics_ends: Vec::new(),
+            download_rate: None,
+            failing_share_percent: 0,
+            failing_fault: 9018,
+            first_calls: Vec::new(),
             time_scale: 1.0,
             reboot_delay: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),
@@ -220,6 +238,20 @@ impl CpeConfig {
         self
     }
 
+    /// Whether this CPE is one of [`failing_share_percent`](Self::failing_share_percent): its serial number decides, so
+    /// that the same ones fail each time. Of a hundred serial numbers in a row exactly so many fail.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let serial = &self.identity.serial_number;
+        let digits = serial.len() - serial.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let number = match serial.get(digits..).map(str::parse::<u64>) {
+            Some(Ok(number)) => number,
+            _ => serial.bytes().fold(0, |sum, byte| sum * 31 % 100 + u64::from(byte)),
+        };
+        // 37 and 100 have no common divisor: neighbours are spread, and each residue occurs once.
+        number % 100 * 37 % 100 < u64::from(self.failing_share_percent)
+    }
+
     pub(super) fn has(&self, habit: &Misbehaviour) -> bool {
         self.misbehaviour.contains(habit)
     }
@@ -229,5 +261,20 @@ impl CpeConfig {
         let secs = delay.as_secs_f64() * self.time_scale.max(0.0);
         let scaled = Duration::try_from_secs_f64(secs).unwrap_or(DELAY_MAX);
         if delay.is_zero() { scaled } else { scaled.clamp(Duration::from_millis(1), DELAY_MAX) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_the_share_of_a_fleet_fails() {
+        let mut config = CpeConfig::new("http://acs/");
+        for (share, want) in [(0, 0), (10, 100), (100, 1000)] {
+            config.failing_share_percent = share;
+            let failing = (1..=1000).filter(|n| config.clone().serial(format!("SIM{n:06}")).is_failing()).count();
+            assert_eq!(failing, want, "{share}");
+        }
     }
 }

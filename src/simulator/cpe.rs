@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{ConnectionRequests, CpeConfig};
+use super::job;
 use super::listener::{ConnectionRequestListener, Registration};
 use super::report::{Event, SessionReport};
 use super::session;
-use super::state::{AcsCall, Due, State, wall_clock};
-use super::transfer;
+use super::state::{AcsCall, Due, State};
 use crate::types::event::EventCode;
 
 /// Reports that a slow reader may be behind before it misses some.
@@ -36,6 +35,8 @@ pub(super) struct Shared {
     pub(super) stale_cookies: Mutex<Vec<(String, String)>>,
     /// Something changed that the task's timers depend on.
     pub(super) wake: Notify,
+    /// A test or transfer ended.
+    pub(super) job_ended: Notify,
     pub(super) last_connection_request: Mutex<Option<Instant>>,
 }
 
@@ -78,13 +79,15 @@ pub async fn spawn(config: CpeConfig) -> std::io::Result<CpeHandle> {
         config,
         stale_cookies: Mutex::new(Vec::new()),
         wake: Notify::new(),
+        job_ended: Notify::new(),
         last_connection_request: Mutex::new(None),
     });
     let registration = listener.zip(place).map(|(listener, place)| listener.register(place, &shared));
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let (reports, _) = broadcast::channel(REPORTS_KEPT);
     let stop = CancellationToken::new();
-    let cpe = Cpe { shared: Arc::clone(&shared), inbox, reports: reports.clone(), stop: stop.clone() };
+    let cpe =
+        Cpe { shared: Arc::clone(&shared), inbox, reports: reports.clone(), stop: stop.clone(), jobs: JoinSet::new() };
     let task = tokio::spawn(cpe.run());
     Ok(CpeHandle { shared, commands, reports, stop, task: Some(task), _registration: registration })
 }
@@ -138,6 +141,20 @@ impl CpeHandle {
         self.shared.wake.notify_one();
     }
 
+    /// Waits until no test and no transfer runs or is queued; what they came to may still have to be reported.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.shared.job_ended.notified();
+            let mut ended = std::pin::pin!(ended);
+            // From here on no end is missed.
+            ended.as_mut().enable();
+            if self.shared.state.lock().is_idle() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// Pulls the plug: the CPE comes back with `1 BOOT`.
     pub fn power_cycle(&self) {
         self.shared.state.lock().reboot(&[], Instant::now());
@@ -184,11 +201,14 @@ struct Cpe {
     inbox: mpsc::Receiver<Command>,
     reports: broadcast::Sender<Arc<SessionReport>>,
     stop: CancellationToken,
+    /// Tests and transfers that run: one of each object, and one transfer. They end with the CPE.
+    jobs: JoinSet<()>,
 }
 
 impl Cpe {
     async fn run(mut self) {
         loop {
+            self.begin_jobs();
             let due = self.shared.state.lock().next_due();
             let timer = async {
                 match due {
@@ -203,6 +223,7 @@ impl Cpe {
                     None => return,
                 },
                 () = self.shared.wake.notified() => {}
+                Some(ended) = self.jobs.join_next() => note_end(&ended),
                 () = timer => {
                     let due = self.shared.state.lock().fire(Instant::now());
                     match due {
@@ -210,39 +231,59 @@ impl Cpe {
                         Due::Session => {
                             self.session().await;
                         }
-                        Due::Transfer(number) => self.transfer(number).await,
                     }
                 }
             }
         }
     }
 
-    async fn obey(&mut self, command: Command) {
-        let back = {
-            let state = self.shared.state.lock();
-            if state.is_away() { state.next_due() } else { None }
-        };
-        if let Some(back) = back {
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = tokio::time::sleep_until(back) => {}
-            }
+    /// Starts what is due outside of sessions.
+    fn begin_jobs(&mut self) {
+        while let Some(ended) = self.jobs.try_join_next() {
+            note_end(&ended);
         }
+        let due = self.shared.state.lock().jobs_due(Instant::now());
+        for job in due {
+            self.jobs.spawn(job::run(Arc::clone(&self.shared), job));
+        }
+        // Some end without having run: cancelled, or their time windows passed.
+        self.shared.job_ended.notify_waiters();
+    }
+
+    async fn obey(&mut self, command: Command) {
         {
             let mut state = self.shared.state.lock();
-            state.fire(Instant::now());
             for code in command.events {
                 state.push_event(Event::plain(code));
             }
         }
-        if let Some(report) = self.session().await {
-            // Whoever asked may have gone.
-            let _gone = command.reply.send(report);
+        // More than once when the CPE goes away while it waits for its turn.
+        loop {
+            let back = {
+                let state = self.shared.state.lock();
+                if state.is_away() { state.next_due() } else { None }
+            };
+            if let Some(back) = back {
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = tokio::time::sleep_until(back) => {}
+                }
+            }
+            self.shared.state.lock().fire(Instant::now());
+            self.begin_jobs();
+            if let Some(report) = self.session().await {
+                // Whoever asked may have gone.
+                let _gone = command.reply.send(report);
+                return;
+            }
+            if self.stop.is_cancelled() {
+                return;
+            }
         }
     }
 
     /// Holds a session, boxed so that the thousands of CPEs that hold none stay small. `None` when the CPE is stopped
-    /// before its turn comes.
+    /// before its turn comes, or away when it comes.
     async fn session(&self) -> Option<Arc<SessionReport>> {
         let _permit = match &self.shared.config.session_permits {
             Some(permits) => tokio::select! {
@@ -251,7 +292,7 @@ impl Cpe {
             },
             None => None,
         };
-        let report = Arc::new(Box::pin(session::run(&self.shared)).await);
+        let report = Arc::new(Box::pin(session::run(&self.shared)).await?);
         if let Some(counters) = &self.shared.config.counters {
             counters.session(&report);
         }
@@ -265,18 +306,12 @@ impl Cpe {
         let _unheard = self.reports.send(Arc::clone(&report));
         Some(report)
     }
+}
 
-    async fn transfer(&self, number: u32) {
-        let (job, contents) = {
-            let mut state = self.shared.state.lock();
-            let Some(transfer) = state.transfers.iter_mut().find(|transfer| transfer.number == number) else { return };
-            transfer.begin();
-            let job = transfer.clone();
-            let contents = if job.kind.is_download() { Bytes::new() } else { state.configuration() };
-            (job, contents)
-        };
-        let started = wall_clock();
-        let outcome = Box::pin(transfer::carry_out(&self.shared.config, &job, contents)).await;
-        self.shared.state.lock().transfer_finished(number, &outcome, started, Instant::now());
+fn note_end(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "a test or transfer of a simulated CPE failed");
     }
 }

@@ -1,8 +1,10 @@
 //! `ChangeDUState` and its outcome (TR-069 A.4.1.10, A.4.2.2).
 
-use super::envelope::{CpeFault, Style, XML_SCHEMA_INSTANCE};
+use super::envelope::{CpeFault, Style, XML_SCHEMA_INSTANCE, fault_text};
 use super::state::{State, wall_clock};
 use super::xml::Element;
+
+const UNKNOWN_ENVIRONMENT: u16 = 9023;
 
 /// What one operation came to: an `OpResultStruct`.
 #[derive(Debug, Clone)]
@@ -28,8 +30,12 @@ pub(super) fn change_state(state: &mut State, arguments: &Element<'_>) -> Result
     if state.object(&table).is_none() {
         return Err(CpeFault::new(9000));
     }
-    let operations = arguments.children.iter().filter(|child| child.local == "Operations");
-    let results: Vec<OperationResult> = operations.map(|operation| perform(state, &table, operation)).collect();
+    let mut results = Vec::new();
+    for operation in arguments.children.iter().filter(|child| child.local == "Operations") {
+        for row in targets(state, &table, operation) {
+            results.push(perform(state, &table, operation, row));
+        }
+    }
     if results.is_empty() {
         return Err(CpeFault::new(9003));
     }
@@ -37,10 +43,32 @@ pub(super) fn change_state(state: &mut State, arguments: &Element<'_>) -> Result
     Ok(())
 }
 
-fn perform(state: &mut State, table: &str, operation: &Element<'_>) -> OperationResult {
+fn kind_of<'a>(operation: &'a Element<'_>) -> &'a str {
     let kind = operation.attribute(XML_SCHEMA_INSTANCE, "type").unwrap_or_default();
-    let kind = kind.rsplit(':').next().unwrap_or_default();
-    let uuid = operation.child_text("UUID").to_owned();
+    kind.rsplit(':').next().unwrap_or_default()
+}
+
+/// The rows that an operation is about: the one with its UUID, else with its URL, else none. An update that names
+/// neither is about all of them.
+fn targets(state: &State, table: &str, operation: &Element<'_>) -> Vec<Option<u32>> {
+    let (uuid, url) = (operation.child_text("UUID"), operation.child_text("URL"));
+    let rows = state.tree.rows(table);
+    if kind_of(operation) == "UpdateOpStruct" && uuid.is_empty() && url.is_empty() && !rows.is_empty() {
+        return rows.into_iter().map(Some).collect();
+    }
+    let is_it = |row: &u32| {
+        let member = |leaf: &str| state.value(&format!("{table}{row}.{leaf}")).unwrap_or_default();
+        (!uuid.is_empty() && member("UUID") == uuid) || (uuid.is_empty() && !url.is_empty() && member("URL") == url)
+    };
+    vec![rows.into_iter().find(is_it)]
+}
+
+fn perform(state: &mut State, table: &str, operation: &Element<'_>, existing: Option<u32>) -> OperationResult {
+    let kind = kind_of(operation);
+    let mut uuid = operation.child_text("UUID").to_owned();
+    if let Some(row) = existing.filter(|_| uuid.is_empty()) {
+        uuid = state.value(&format!("{table}{row}.UUID")).unwrap_or_default();
+    }
     let mut result = OperationResult {
         uuid: uuid.clone(),
         unit: String::new(),
@@ -52,11 +80,12 @@ fn perform(state: &mut State, table: &str, operation: &Element<'_>) -> Operation
         result.fault = 9022;
         return result;
     }
+    let environment = operation.child_text("ExecutionEnvRef").trim_end_matches('.');
+    if !environment.is_empty() && state.object(&format!("{environment}.")).is_none() {
+        result.fault = UNKNOWN_ENVIRONMENT;
+        return result;
+    }
     let url = operation.child_text("URL");
-    let existing = state.tree.rows(table).into_iter().find(|row| {
-        let member = |leaf: &str| state.value(&format!("{table}{row}.{leaf}")).unwrap_or_default();
-        (!uuid.is_empty() && member("UUID") == uuid) || (uuid.is_empty() && !url.is_empty() && member("URL") == url)
-    });
     match (kind, existing) {
         ("InstallOpStruct", Some(_)) => result.fault = 9026,
         ("InstallOpStruct", None) => {
@@ -120,7 +149,7 @@ pub(super) fn complete(style: &Style, outcome: &DeploymentResult) -> String {
             writer.leaf("CompleteTime", &now);
             writer.open("Fault");
             writer.leaf("FaultCode", &result.fault.to_string());
-            writer.leaf("FaultString", if result.fault == 0 { "" } else { "operation failed" });
+            writer.leaf("FaultString", if result.fault == 0 { "" } else { fault_text(result.fault) });
             writer.close("Fault");
             writer.close("Results");
         }

@@ -142,7 +142,8 @@ impl CpeFault {
     }
 }
 
-const fn fault_text(code: u16) -> &'static str {
+/// The standard's words for a fault.
+pub(super) const fn fault_text(code: u16) -> &'static str {
     match code {
         9000 => "Method not supported",
         9001 => "Request denied",
@@ -158,13 +159,18 @@ const fn fault_text(code: u16) -> &'static str {
         9011 => "Upload failure",
         9012 => "File transfer server authentication failure",
         9013 => "Unsupported protocol for file transfer",
+        9014 => "Unable to join multicast group",
         9015 => "Unable to contact file server",
         9016 => "Unable to access file",
         9017 => "Unable to complete download",
         9018 => "File corrupted",
+        9019 => "File authentication failure",
         9020 => "Unable to complete download within specified time windows",
         9021 => "Cancelation of file transfer not permitted in current transfer state",
         9022 => "Invalid UUID format",
+        9023 => "Unknown execution environment",
+        9026 => "Duplicate deployment unit",
+        9027 => "System resources exceeded",
         9028 => "Unknown deployment unit",
         _ => "Fault",
     }

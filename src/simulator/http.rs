@@ -2,31 +2,34 @@
 //!
 //! The connection is driven by whoever waits for an answer on it; there is no task per connection.
 
+mod body;
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+pub(super) use body::RequestBody;
 
 use super::tls::TlsTrust;
 
 /// Largest answer that is read, in bytes.
 const RESPONSE_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// How long a client that said `Expect: 100-continue` waits before it sends the body anyway (as libcurl does).
-const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+/// Most bytes that a connection reads ahead: hundreds of CPEs download at the same time.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +112,14 @@ pub(super) struct Response {
     pub(super) missed_continue: bool,
 }
 
+/// An answer whose body is still on its way: [`Connection::next_piece`] reads it.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Incoming,
+}
+
 /// hyper's side of a connection: it moves bytes when it is polled.
 type Driver = Pin<Box<http1::Connection<TokioIo<Stream>, RequestBody>>>;
 
@@ -118,12 +129,16 @@ pub(super) struct Connection {
     driver: Option<Driver>,
     /// Requests answered on it.
     pub(super) answered: u32,
+    /// When the TCP connection was asked for, and when it was there.
+    pub(super) opened: (Instant, Instant),
 }
 
 impl Connection {
     /// Connects and, for `https`, shakes hands.
     pub(super) async fn open(target: &Target, trust: &TlsTrust) -> Result<Self, HttpError> {
+        let asked = Instant::now();
         let tcp = TcpStream::connect((target.bare_host(), target.port)).await.map_err(HttpError::Connect)?;
+        let opened = (asked, Instant::now());
         tcp.set_nodelay(true).map_err(HttpError::Connect)?;
         let stream = if target.is_tls {
             let config = trust.config().ok_or(HttpError::NoTrust)?;
@@ -136,10 +151,11 @@ impl Connection {
         };
         let (sender, driver) = http1::Builder::new()
             .title_case_headers(true)
+            .max_buf_size(READ_AHEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(HttpError::Broken)?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)), answered: 0 })
+        Ok(Self { sender, driver: Some(Box::pin(driver)), answered: 0, opened })
     }
 
     /// Whether another request may be tried on it.
@@ -157,8 +173,8 @@ impl Connection {
     ) -> Result<Response, HttpError> {
         let expects = parts.headers_ref().is_some_and(|headers| headers.contains_key(header::EXPECT));
         let (body, go_ahead) = RequestBody::new(body, framing, expects);
-        if framing == Framing::Length {
-            parts = parts.header(header::CONTENT_LENGTH, body.left());
+        if let Some(length) = body.length() {
+            parts = parts.header(header::CONTENT_LENGTH, length);
         }
         let mut request: Request<RequestBody> = parts.body(body).map_err(HttpError::Request)?;
         if let Some(go_ahead) = &go_ahead {
@@ -169,13 +185,29 @@ impl Connection {
                 }
             });
         }
-        let Self { sender, driver, .. } = self;
-        let response = drive(driver, sender.send_request(request)).await.map_err(HttpError::Broken)?;
-        let (head, incoming) = response.into_parts();
-        let body = drive(driver, read_body(incoming)).await?;
+        let Streaming { status, headers, body } = self.begin(request).await?;
+        let body = drive(&mut self.driver, read_body(body)).await?;
         self.answered += 1;
         let missed_continue = go_ahead.is_some_and(|go_ahead| go_ahead.missed.load(Ordering::Relaxed));
-        Ok(Response { status: head.status, headers: head.headers, body, missed_continue })
+        Ok(Response { status, headers, body, missed_continue })
+    }
+
+    /// Sends one request and waits for the head of the answer.
+    pub(super) async fn begin(&mut self, request: Request<RequestBody>) -> Result<Streaming, HttpError> {
+        let Self { sender, driver, .. } = self;
+        let response = drive(driver, sender.send_request(request)).await.map_err(HttpError::Broken)?;
+        let (head, body) = response.into_parts();
+        Ok(Streaming { status: head.status, headers: head.headers, body })
+    }
+
+    /// The next piece of an answer's body; `None` at its end.
+    pub(super) async fn next_piece(&mut self, answer: &mut Streaming) -> Result<Option<Bytes>, HttpError> {
+        loop {
+            let Some(frame) = drive(&mut self.driver, answer.body.frame()).await else { return Ok(None) };
+            if let Ok(data) = frame.map_err(HttpError::Broken)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
     }
 }
 
@@ -203,71 +235,6 @@ async fn drive<F: Future>(driver: &mut Option<Driver>, work: F) -> F::Output {
         work.as_mut().poll(context)
     })
     .await
-}
-
-/// A request body in one piece, in chunks, or held back until the server says `100 Continue`.
-pub(super) struct RequestBody {
-    rest: Bytes,
-    framing: Framing,
-    hold: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-/// What a held-back body waits for.
-#[derive(Debug, Default)]
-struct GoAhead {
-    given: Notify,
-    missed: AtomicBool,
-}
-
-impl RequestBody {
-    fn new(rest: Bytes, framing: Framing, expects: bool) -> (Self, Option<Arc<GoAhead>>) {
-        let go_ahead = (expects && !rest.is_empty()).then(Arc::<GoAhead>::default);
-        let hold = go_ahead.clone().map(|go_ahead| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(async move {
-                // Sent anyway when the second is over, as every such client does.
-                if tokio::time::timeout(CONTINUE_WAIT, go_ahead.given.notified()).await.is_err() {
-                    go_ahead.missed.store(true, Ordering::Relaxed);
-                }
-            })
-        });
-        (Self { rest, framing, hold }, go_ahead)
-    }
-
-    fn left(&self) -> u64 {
-        u64::try_from(self.rest.len()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Some(hold) = &mut self.hold {
-            if hold.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            self.hold = None;
-        }
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let all = self.rest.len();
-        let piece = if self.framing == Framing::Chunked { all.div_ceil(2).max(all.min(64)) } else { all };
-        let data = self.rest.split_to(piece);
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.hold.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.framing == Framing::Chunked { SizeHint::default() } else { SizeHint::with_exact(self.left()) }
-    }
 }
 
 /// A TCP stream with or without TLS around it.

@@ -67,6 +67,34 @@ pub enum Misbehaviour {
     ExpectContinue,
     /// Answers connection requests with 204 in place of 200.
     NoContentOnConnectionRequest,
+    /// Tests end without `8 DIAGNOSTICS COMPLETE`.
+    NoEvent8,
+    /// Transfers end without `TransferComplete` and without event 7 (quirk 27).
+    NoTransferComplete,
+    /// `TransferComplete` and its `M` event carry an empty command key (quirk 27).
+    EmptyTransferKey,
+    /// Firmware is reported before it is installed: the CPE reboots into it afterwards (quirk 28).
+    TransferCompleteBeforeReboot,
+    /// Tests that succeed end with `Completed`, whatever the model calls it.
+    CompletedSpelling,
+    /// Byte counters of tests are 32 bits wide, and the interface's wraps during the test: `TotalBytes` is less than
+    /// `TestBytes`.
+    WrappedCounters,
+    /// Times of tests have whole seconds and no zone (quirk 19).
+    NoFractionTimes,
+    /// Tests end at once, while the session that requested them is open. Nothing is really transferred then.
+    DiagnosticInSession,
+    /// Reboots in the middle of each test.
+    RebootDuringTest,
+    /// Reports firmware as installed and reboots, but runs the old version afterwards.
+    DownloadWithoutVersionChange,
+    /// Every download arrives damaged: 9018.
+    CorruptDownload,
+    /// Takes the parameters of a `SetParameterValues` one after the other: a parameter of a test listed after its
+    /// `DiagnosticsState` takes the request back.
+    StateFirst,
+    /// Wants the final dot on the `Interface` of a test, which others refuse.
+    InterfaceWithDot,
 }
 
 /// Why a `--misbehave` item was not understood.
@@ -87,7 +115,7 @@ pub enum MisbehaviourError {
 
 impl Misbehaviour {
     /// Every name that [`FromStr`] takes.
-    pub const NAMES: [&'static str; 25] = [
+    pub const NAMES: [&'static str; 38] = [
         "drop-before=METHOD[#NTH]",
         "drop-after=METHOD[#NTH]",
         "late=MILLISECONDS",
@@ -113,6 +141,19 @@ impl Misbehaviour {
         "chunked",
         "expect-continue",
         "no-content-on-connection-request",
+        "no-event-8",
+        "no-transfer-complete",
+        "empty-transfer-key",
+        "transfer-complete-before-reboot",
+        "completed-spelling",
+        "wrapped-counters",
+        "no-fraction-times",
+        "diagnostic-in-session",
+        "reboot-during-test",
+        "download-without-version-change",
+        "corrupt-download",
+        "state-first",
+        "interface-with-dot",
     ];
 }
 
@@ -157,6 +198,19 @@ impl FromStr for Misbehaviour {
             "chunked" => Self::Chunked,
             "expect-continue" => Self::ExpectContinue,
             "no-content-on-connection-request" => Self::NoContentOnConnectionRequest,
+            "no-event-8" => Self::NoEvent8,
+            "no-transfer-complete" => Self::NoTransferComplete,
+            "empty-transfer-key" => Self::EmptyTransferKey,
+            "transfer-complete-before-reboot" => Self::TransferCompleteBeforeReboot,
+            "completed-spelling" => Self::CompletedSpelling,
+            "wrapped-counters" => Self::WrappedCounters,
+            "no-fraction-times" => Self::NoFractionTimes,
+            "diagnostic-in-session" => Self::DiagnosticInSession,
+            "reboot-during-test" => Self::RebootDuringTest,
+            "download-without-version-change" => Self::DownloadWithoutVersionChange,
+            "corrupt-download" => Self::CorruptDownload,
+            "state-first" => Self::StateFirst,
+            "interface-with-dot" => Self::InterfaceWithDot,
             _ => return Err(MisbehaviourError::Unknown(name.to_owned())),
         })
     }

@@ -123,6 +123,10 @@ pub(super) struct Parts {
 ///   from the start), `deny` (refuses active notification, 9009), `trigger` (reads back false), `max=N` (characters),
 ///   `range=LOW..HIGH`, `enum=A|B|C`.
 ///
+/// An object with a writable `DiagnosticsState` is a test: `IPPing`, `TraceRouteDiagnostics` and their like do what their
+/// names say, one with `Neighbor` in its name scans, any other succeeds without results. Results that the model does
+/// not have are left out; the words of `DiagnosticsState` decide between `Complete` and `Completed`.
+///
 /// JSON is an array of objects with the same five members (`flags` optional, `writable` a boolean).
 #[derive(Debug)]
 pub struct DataModel {

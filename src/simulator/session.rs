@@ -18,7 +18,6 @@ use super::rpc;
 use super::schema;
 use super::soap::{self, Incoming, Payload};
 use super::state::{AcsCall, wall_clock};
-use super::transfer::UNKNOWN_TIME;
 use super::xml::Element;
 use crate::types::value::XsdType;
 
@@ -70,13 +69,15 @@ struct Session<'a> {
     report: SessionReport,
 }
 
-/// Holds one session, and tells the CPE's state how it went.
-pub(super) async fn run(shared: &Shared) -> SessionReport {
+/// Holds one session, and tells the CPE's state how it went. `None` when the CPE is away.
+pub(super) async fn run(shared: &Shared) -> Option<SessionReport> {
     let started = Instant::now();
     let config = &*shared.config;
     let (events, retry_count, url, credentials) = {
         let mut state = shared.state.lock();
-        state.session_begins();
+        if !state.session_begins() {
+            return None;
+        }
         (state.pending_events(), state.retry_count, state.acs_url(), state.acs_credentials())
     };
     let mut report = SessionReport {
@@ -126,7 +127,7 @@ pub(super) async fn run(shared: &Shared) -> SessionReport {
         Ok(()) | Err(Stop::Hung) => state.session_completed(now),
         Err(Stop::Abandoned | Stop::Failed(_)) => state.session_failed(now),
     }
-    report
+    Some(report)
 }
 
 impl Session<'_> {
@@ -291,7 +292,7 @@ impl Session<'_> {
         Some(match call {
             Call::Transfer(number) => {
                 let transfer = state.transfers.iter().find(|transfer| transfer.number == *number)?;
-                ("TransferComplete", transfer.complete(style))
+                ("TransferComplete", transfer.complete(style, &self.config.misbehaviour))
             }
             Call::Deployment => ("DUStateChangeComplete", deployment::complete(style, state.deployments.first()?)),
             Call::Other(AcsCall::GetRpcMethods) => ("GetRPCMethods", style.message("GetRPCMethods", |_| {})),
@@ -323,8 +324,8 @@ impl Session<'_> {
                     writer.leaf("FaultCode", "0");
                     writer.leaf("FaultString", "");
                     writer.close("FaultStruct");
-                    writer.leaf("StartTime", UNKNOWN_TIME);
-                    writer.leaf("CompleteTime", UNKNOWN_TIME);
+                    writer.leaf("StartTime", &wall_clock().to_string());
+                    writer.leaf("CompleteTime", &wall_clock().to_string());
                 });
                 ("AutonomousTransferComplete", body)
             }
@@ -335,7 +336,7 @@ impl Session<'_> {
     fn forget(&self, call: &Call) {
         let mut state = self.shared.state.lock();
         match call {
-            Call::Transfer(number) => state.transfers.retain(|transfer| transfer.number != *number),
+            Call::Transfer(number) => state.transfer_reported(*number, Instant::now()),
             Call::Deployment => {
                 if !state.deployments.is_empty() {
                     state.deployments.remove(0);

@@ -2,9 +2,9 @@
 //!
 //! Pure state: it knows no socket and no task; the present is handed in.
 
+mod facts;
 mod timers;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub(super) use timers::Due;
 
 use super::config::{Autonomy, CpeConfig, Credentials};
 use super::deployment::DeploymentResult;
+use super::diagnostics::Test;
+use super::misbehave::Misbehaviour;
 use super::model::ObjectKind;
 use super::report::Event;
 use super::transfer::Transfer;
@@ -33,12 +35,25 @@ pub(super) struct Attributes {
     pub(super) access_list: Vec<String>,
 }
 
+/// What a CPE runs after it has installed an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Firmware {
+    /// The image, which has this version.
+    New(String),
+    /// What it ran before: flashing failed, and nobody noticed.
+    Old,
+}
+
 /// What the CPE does when the session is over.
 #[derive(Debug, Default)]
 pub(super) struct AfterSession {
     /// `Reboot`: the command keys of all that came.
     pub(super) reboot: Vec<String>,
     pub(super) factory_reset: bool,
+    /// Firmware is there: reboot into it.
+    pub(super) install: Option<Firmware>,
+    /// Reboot without having been asked.
+    pub(super) crash: bool,
 }
 
 /// A `ScheduleInform` that is not due yet.
@@ -85,6 +100,16 @@ pub(super) struct State {
     pub(super) calls: Vec<AcsCall>,
     pub(super) transfers: Vec<Transfer>,
     pub(super) next_transfer: u32,
+    /// Firmware that is installed once the transfer with this number is reported.
+    pub(super) install_after_report: Option<(u32, Firmware)>,
+    /// What was last downloaded as a configuration.
+    pub(super) configuration_file: Option<Bytes>,
+    /// Requested tests that are not over, by their object.
+    pub(super) tests: BTreeMap<String, Test>,
+    /// Objects of tests that may have results.
+    pub(super) tested: BTreeSet<String>,
+    /// A test ended since the last session began.
+    pub(super) has_fresh_result: bool,
     pub(super) deployments: Vec<DeploymentResult>,
     pub(super) scheduled: Vec<ScheduledInform>,
     pub(super) after_session: AfterSession,
@@ -101,6 +126,7 @@ pub(super) struct State {
     /// A session is wanted at once, or from this moment.
     wanted_at: Option<Instant>,
     last_session_end: Option<Instant>,
+    in_session: bool,
 }
 
 impl State {
@@ -115,9 +141,14 @@ impl State {
             attributes: BTreeMap::new(),
             changed: BTreeSet::new(),
             events: vec![Event::plain(EventCode::Bootstrap), Event::plain(EventCode::Boot)],
-            calls: Vec::new(),
+            calls: config.first_calls.clone(),
             transfers: Vec::new(),
             next_transfer: 1,
+            install_after_report: None,
+            configuration_file: None,
+            tests: BTreeMap::new(),
+            tested: BTreeSet::new(),
+            has_fresh_result: false,
             deployments: Vec::new(),
             scheduled: Vec::new(),
             after_session: AfterSession::default(),
@@ -131,6 +162,7 @@ impl State {
             retry_at: None,
             wanted_at: first,
             last_session_end: None,
+            in_session: false,
             config,
         };
         let is_periodic = state.config.periodic_interval_secs > 0;
@@ -178,64 +210,12 @@ impl State {
         if spec.trigger {
             return Some((spec.ty, "false".to_owned()));
         }
-        Some((spec.ty, self.value(path)?))
-    }
-
-    fn fill_in<'a>(&self, path: &str, raw: &'a str) -> Cow<'a, str> {
-        if !raw.contains("${") {
-            return Cow::Borrowed(raw);
-        }
-        let mut out = String::with_capacity(raw.len());
-        let mut rest = raw;
-        while let Some((before, after)) = rest.split_once("${") {
-            out.push_str(before);
-            let (name, after) = after.split_once('}').unwrap_or((after, ""));
-            out.push_str(&self.fact(path, name));
-            rest = after;
-        }
-        out.push_str(rest);
-        Cow::Owned(out)
-    }
-
-    fn fact(&self, path: &str, name: &str) -> String {
-        let identity = &self.config.identity;
-        let credentials = self.config.credentials.as_ref();
-        match name {
-            "serial" => identity.serial_number.clone(),
-            "oui" => identity.oui.clone(),
-            "class" => identity.product_class.clone(),
-            "manufacturer" => identity.manufacturer.clone(),
-            "acs_url" => self.config.acs_url.clone(),
-            "username" => credentials.map(|c| c.username.clone()).unwrap_or_default(),
-            "password" => credentials.map(|c| c.password.expose().to_owned()).unwrap_or_default(),
-            "interval" => self.config.periodic_interval_secs.max(1).to_string(),
-            "cr_url" => self.connection_request_url.clone(),
-            "software" => self.software_version.clone(),
-            "uptime" => self.booted_at.elapsed().as_secs().to_string(),
-            "now" => wall_clock().to_string(),
-            "mac" => {
-                let bytes = self.fingerprint(path).to_be_bytes();
-                bytes.iter().skip(3).fold("02".to_owned(), |mac, byte| format!("{mac}:{byte:02x}"))
-            }
-            "wan_ip" => {
-                let [.., high, mid, low] = self.fingerprint("wan").to_be_bytes();
-                format!("100.{}.{mid}.{low}", 64 + (high & 63))
-            }
-            "i" => path.rsplit('.').find(|s| s.bytes().all(|b| b.is_ascii_digit())).unwrap_or("0").to_owned(),
-            other => match other.strip_prefix("count:") {
-                Some(table) => {
-                    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-                    self.tree.rows(&format!("{parent}.{table}.")).len().to_string()
-                }
-                None => String::new(),
-            },
-        }
-    }
-
-    /// A stable number per CPE and purpose (FNV-1a).
-    fn fingerprint(&self, purpose: &str) -> u64 {
-        let bytes = self.config.identity.serial_number.bytes().chain(purpose.bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        let is_narrowed = spec.ty == XsdType::UnsignedLong
+            && !spec.writable
+            && path.contains("Diagnostics.")
+            && self.config.has(&Misbehaviour::WrappedCounters);
+        let ty = if is_narrowed { XsdType::UnsignedInt } else { spec.ty };
+        Some((ty, self.value(path)?))
     }
 
     pub(super) fn attributes(&self, path: &str) -> Attributes {
@@ -349,7 +329,8 @@ impl State {
         self.events = vec![Event::plain(EventCode::Bootstrap)];
         self.changed.clear();
         self.calls.clear();
-        self.transfers.clear();
+        self.drop_transfers();
+        self.install_after_report = None;
         self.deployments.clear();
     }
 
@@ -366,7 +347,8 @@ impl State {
         let done: Vec<&Transfer> = self.transfers.iter().filter(|transfer| transfer.is_done()).collect();
         if !done.is_empty() {
             events.push(Event::plain(EventCode::TransferComplete));
-            events.extend(done.iter().map(|t| Event::keyed(t.kind.event(), t.command_key.as_str())));
+            let habits = &self.config.misbehaviour;
+            events.extend(done.iter().map(|t| Event::keyed(t.order.kind.event(), t.reported_key(habits))));
         }
         if !self.deployments.is_empty() {
             events.push(Event::plain(EventCode::DuStateChangeComplete));
@@ -384,8 +366,13 @@ impl State {
     pub(super) fn inform_delivered(&mut self, sent: &[Event], listed: &[(String, XsdType, String)]) {
         // A connection request that came after this session began asks for another one.
         let is_asked_again = self.wanted_at.is_some();
-        self.events
-            .retain(|event| !sent.contains(event) || (is_asked_again && event.code == EventCode::ConnectionRequest));
+        let has_fresh_result = self.has_fresh_result;
+        self.events.retain(|event| match event.code {
+            EventCode::ConnectionRequest if is_asked_again => true,
+            // So does a test that ended meanwhile.
+            EventCode::DiagnosticsComplete if has_fresh_result => true,
+            _ => !sent.contains(event),
+        });
         for (path, _, value) in listed {
             // A parameter that changed again since the Inform was written stays to be told.
             if self.read(path).is_some_and(|(_, current)| current == *value) {
@@ -458,6 +445,42 @@ mod tests {
         state.inform_delivered(&sent, &[]);
         state.session_completed(now);
         assert_eq!(state.fire(now), Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_test_that_ends_while_another_is_told_is_told_in_the_next_session() {
+        let mut state = state(CpeConfig::new("http://acs/"));
+        let now = Instant::now();
+        let event = Event::plain(EventCode::DiagnosticsComplete);
+        state.push_event(event.clone());
+        let sent = state.pending_events();
+        assert!(state.session_begins());
+        state.has_fresh_result = true;
+        state.inform_delivered(&sent, &[]);
+        state.session_completed(now);
+        assert_eq!(state.pending_events(), [event]);
+        let sent = state.pending_events();
+        assert!(state.session_begins());
+        state.inform_delivered(&sent, &[]);
+        assert_eq!(state.pending_events(), [Event::plain(EventCode::Periodic)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn firmware_waits_for_the_session_s_end() {
+        for is_success in [true, false] {
+            let mut state = state(CpeConfig::new("http://acs/"));
+            let now = Instant::now();
+            assert!(state.session_begins());
+            state.install_firmware(Firmware::New("2.0".to_owned()), now);
+            assert!(!state.is_away() && state.software_version == "1.0.0");
+            if is_success {
+                state.session_completed(now);
+            } else {
+                state.session_failed(now);
+            }
+            assert!(state.is_away() && state.software_version == "2.0");
+            assert!(!state.session_begins(), "nobody is there");
+        }
     }
 
     #[tokio::test(start_paused = true)]

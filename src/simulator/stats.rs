@@ -8,7 +8,9 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::diagnostics::TestKind;
 use super::report::{Outcome, SessionReport};
+use super::transfer::{self, Check};
 
 /// Violations that are kept in full.
 const VIOLATIONS_KEPT: usize = 10;
@@ -29,6 +31,11 @@ pub struct Counters {
     woken: AtomicU64,
     challenged: AtomicU64,
     throttled: AtomicU64,
+    downloads: AtomicU64,
+    downloads_verified: AtomicU64,
+    uploads: AtomicU64,
+    bytes_downloaded: AtomicU64,
+    bytes_uploaded: AtomicU64,
     latency: Histogram,
     tables: Mutex<Tables>,
 }
@@ -39,6 +46,8 @@ struct Tables {
     rpcs: BTreeMap<String, u64>,
     calls: BTreeMap<&'static str, u64>,
     faults: BTreeMap<u16, u64>,
+    transfers_failed: BTreeMap<u16, u64>,
+    diagnostics: BTreeMap<String, u64>,
     rules: BTreeMap<&'static str, u64>,
     first_violations: Vec<String>,
 }
@@ -66,6 +75,20 @@ pub struct Summary {
     pub calls: BTreeMap<String, u64>,
     /// Faults that CPEs answered with, by code.
     pub faults: BTreeMap<u16, u64>,
+    /// Downloads that succeeded.
+    pub downloads: u64,
+    /// Those of them whose SHA-256 was compared with one that the server gave.
+    pub downloads_verified: u64,
+    /// Uploads that succeeded.
+    pub uploads: u64,
+    /// Transfers that failed, by the fault that they were reported with.
+    pub transfers_failed: BTreeMap<u16, u64>,
+    /// Bytes of downloads that succeeded.
+    pub bytes_downloaded: u64,
+    /// Bytes of uploads that succeeded.
+    pub bytes_uploaded: u64,
+    /// Tests that ended, by kind and `DiagnosticsState`: `ipping Complete`.
+    pub diagnostics: BTreeMap<String, u64>,
     /// Connection requests that were accepted.
     pub connection_requests: u64,
     /// Connection requests that were answered with 401.
@@ -97,6 +120,11 @@ impl Default for Counters {
             woken: AtomicU64::new(0),
             challenged: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            downloads: AtomicU64::new(0),
+            downloads_verified: AtomicU64::new(0),
+            uploads: AtomicU64::new(0),
+            bytes_downloaded: AtomicU64::new(0),
+            bytes_uploaded: AtomicU64::new(0),
             latency: Histogram::default(),
             tables: Mutex::new(Tables::default()),
         }
@@ -142,6 +170,29 @@ impl Counters {
         }
     }
 
+    /// Counts a transfer and what it is reported with.
+    pub(super) fn transfer(&self, outcome: &transfer::Outcome, fault: u16) {
+        let add = |counter: &AtomicU64, n: u64| counter.fetch_add(n, Ordering::Relaxed);
+        match outcome {
+            _ if fault != 0 => *self.tables.lock().transfers_failed.entry(fault).or_default() += 1,
+            transfer::Outcome::Fetched(file) => {
+                add(&self.downloads, 1);
+                add(&self.downloads_verified, u64::from(file.check == Check::Digest));
+                add(&self.bytes_downloaded, file.bytes);
+            }
+            transfer::Outcome::Sent(bytes) => {
+                add(&self.uploads, 1);
+                add(&self.bytes_uploaded, *bytes);
+            }
+            transfer::Outcome::Failed(_) => {}
+        }
+    }
+
+    /// Counts a test that ended in this state.
+    pub(super) fn diagnostic(&self, kind: TestKind, state: &str) {
+        *self.tables.lock().diagnostics.entry(format!("{kind} {state}")).or_default() += 1;
+    }
+
     pub(super) fn connection_request(&self, answer: StatusCode) {
         let counter = match answer {
             StatusCode::UNAUTHORIZED => &self.challenged,
@@ -168,6 +219,13 @@ impl Counters {
             rpcs: tables.rpcs.clone(),
             calls: owned(&tables.calls),
             faults: tables.faults.clone(),
+            downloads: read(&self.downloads),
+            downloads_verified: read(&self.downloads_verified),
+            uploads: read(&self.uploads),
+            transfers_failed: tables.transfers_failed.clone(),
+            bytes_downloaded: read(&self.bytes_downloaded),
+            bytes_uploaded: read(&self.bytes_uploaded),
+            diagnostics: tables.diagnostics.clone(),
             connection_requests: read(&self.woken),
             connection_requests_challenged: read(&self.challenged),
             connection_requests_throttled: read(&self.throttled),

@@ -10,15 +10,24 @@ use super::model::{DataModel, ObjectKind, Spec};
 #[derive(Debug)]
 pub(super) struct Tree {
     model: Arc<DataModel>,
-    /// Written values, of the model's parameters and of added rows.
+    /// Written values of the model's parameters.
     values: BTreeMap<Box<str>, Box<str>>,
-    /// Parameters of added rows, and where the model describes them.
-    added: BTreeMap<Box<str>, usize>,
+    /// Parameters of added rows.
+    added: BTreeMap<Box<str>, Added>,
     added_objects: BTreeMap<Box<str>, ObjectKind>,
     /// Rows of the model that are gone.
     deleted: BTreeSet<Box<str>>,
     /// Last number given out per table: numbers are never used again.
     last_number: BTreeMap<Box<str>, u32>,
+}
+
+/// A parameter of an added row.
+#[derive(Debug)]
+struct Added {
+    /// Where the model describes it.
+    spec: usize,
+    /// What was written into it.
+    value: Option<Box<str>>,
 }
 
 impl Tree {
@@ -39,7 +48,7 @@ impl Tree {
 
     pub(super) fn parameter(&self, path: &str) -> Option<&Spec> {
         match self.added.get(path) {
-            Some(spec) => self.model.spec(*spec),
+            Some(added) => self.model.spec(added.spec),
             None => self.model.leaf(path).filter(|_| !self.is_deleted(path)),
         }
     }
@@ -54,15 +63,15 @@ impl Tree {
     /// Every parameter whose path begins with `prefix`.
     pub(super) fn parameters_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Spec)> {
         let own = self.model.leaves_below(prefix).filter(|(path, _)| !self.is_deleted(path));
-        let added = below(&self.added, prefix).filter_map(|(path, spec)| Some((path, self.model.spec(*spec)?)));
+        let added = below(&self.added, prefix).filter_map(|(path, added)| Some((path, self.model.spec(added.spec)?)));
         own.chain(added)
     }
 
     /// The parameters that stand in every Inform; those of added rows included.
     pub(super) fn forced(&self) -> impl Iterator<Item = &str> {
         let own = self.model.forced().filter(|path| !self.is_deleted(path));
-        let is_forced = |spec: usize| self.model.spec(spec).is_some_and(|spec| spec.forced);
-        own.chain(self.added.iter().filter(move |(_, spec)| is_forced(**spec)).map(|(path, _)| &**path))
+        let is_forced = |added: &Added| self.model.spec(added.spec).is_some_and(|spec| spec.forced);
+        own.chain(self.added.iter().filter(move |(_, added)| is_forced(added)).map(|(path, _)| &**path))
     }
 
     /// Every object whose path begins with `prefix`, itself included.
@@ -83,12 +92,43 @@ impl Tree {
     /// What was written, or what the model says; placeholders not yet filled in.
     pub(super) fn raw_value(&self, path: &str) -> Option<&str> {
         let spec = self.parameter(path)?;
-        Some(self.values.get(path).map_or(&*spec.value, |value| &**value))
+        let own = match self.added.get(path) {
+            Some(added) => added.value.as_ref(),
+            None => self.values.get(path),
+        };
+        Some(own.map_or(&*spec.value, |value| &**value))
     }
 
     /// Writes a value; the caller has checked that the parameter exists.
     pub(super) fn set(&mut self, path: &str, value: &str) {
-        self.values.insert(path.into(), value.into());
+        match self.added.get_mut(path) {
+            Some(added) => added.value = Some(value.into()),
+            None => {
+                self.values.insert(path.into(), value.into());
+            }
+        }
+    }
+
+    /// Forgets what was written: the parameter reads as the model has it.
+    pub(super) fn unset(&mut self, path: &str) {
+        match self.added.get_mut(path) {
+            Some(added) => added.value = None,
+            None => {
+                self.values.remove(path);
+            }
+        }
+    }
+
+    /// Deletes every row that was added to a table; the next one is number 1 again, or follows the model's own.
+    pub(super) fn clear_rows(&mut self, table: &str) {
+        for number in self.rows(table) {
+            let row = format!("{table}{number}.");
+            if self.model.object(&row).is_none() {
+                remove_below(&mut self.added, &row);
+                remove_below(&mut self.added_objects, &row);
+            }
+        }
+        self.last_number.remove(table);
     }
 
     /// The numbers of a table's rows.
@@ -109,7 +149,7 @@ impl Tree {
         let number = last.checked_add(1)?;
         self.last_number.insert(table.into(), number);
         let parts = self.model.make_row(index, table, number);
-        self.added.extend(parts.leaves);
+        self.added.extend(parts.leaves.into_iter().map(|(path, spec)| (path, Added { spec, value: None })));
         self.added_objects.extend(parts.objects);
         Some(number)
     }

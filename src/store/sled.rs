@@ -89,6 +89,7 @@ use watch::Watch;
 
 pub use compact::{CompactError, Compacted, compact_sled};
 pub use open::OpenError;
+pub use sync::free_bytes;
 
 /// Version of the layout; see [`OpenError::SchemaTooNew`].
 pub const SCHEMA_VERSION: u32 = 1;

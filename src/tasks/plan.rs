@@ -115,6 +115,8 @@ pub struct Context<'c> {
     pub wanted: Option<&'c Wanted>,
     /// Which methods the device has, if it was asked.
     pub methods: Option<&'c RpcMethods>,
+    /// Whether it may be asked for notification attributes.
+    pub attributes: Attributes,
     /// What it runs.
     pub software_version: &'c str,
     /// Of the device.
@@ -203,6 +205,8 @@ pub struct PlanLimits {
     pub restart: Duration,
     /// How long a file transfer may take, in all.
     pub transfer: Duration,
+    /// Most names that a discovery takes in.
+    pub discovered_names: u32,
 }
 
 impl Default for PlanLimits {
@@ -214,6 +218,7 @@ impl Default for PlanLimits {
             backoff_max: Duration::from_hours(1),
             restart: Duration::from_mins(15),
             transfer: Duration::from_hours(1),
+            discovered_names: 250_000,
         }
     }
 }
@@ -254,7 +259,6 @@ struct Desk<'r> {
     transaction: &'r mut Transaction,
     results: &'r mut Vec<VariableResult>,
     learned: &'r mut TreePatch,
-    #[expect(dead_code, reason = "until a procedure asks")]
     methods: &'r mut Option<RpcMethods>,
     clear: &'r OpenWork,
 }

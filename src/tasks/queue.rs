@@ -10,8 +10,10 @@ use crate::connreq::wake::Waker;
 use crate::cwmp::message::Request;
 use crate::devices::presence::Presence;
 use crate::model::campaign::CampaignId;
-use crate::model::device::Device;
-use crate::model::transaction::{Kind, NewTransaction, Transaction, VariableResult};
+use crate::model::device::{Device, Profile, Setting};
+use crate::model::file::StoredFileId;
+use crate::model::transaction::{Kind, NewTransaction, Transaction, VariableResult, Work};
+use crate::model::upgrade::Upgraded;
 use crate::store::{CancelError, EnqueueError, Merge, Store, StoreError};
 use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -112,7 +114,8 @@ impl Queue {
     /// # Errors
     /// [`StoreError`]; the transaction is then still live.
     pub async fn settle(&self, transaction: &Transaction, results: &[VariableResult]) -> Result<(), StoreError> {
-        self.store.settle(transaction, results).await?;
+        let (settled, ()) = tokio::join!(self.store.settle(transaction, results), self.note_upgrade(transaction));
+        settled?;
         self.announce(transaction);
         Ok(())
     }
@@ -135,12 +138,41 @@ impl Queue {
     /// [`StoreError`]: the CPE's call must not be answered then.
     pub async fn called(&self, device: DeviceKey, request: &Request<'_>, at: Timestamp) -> Result<(), StoreError> {
         let live = self.store.live(device).await?;
-        let may_be_meant = |transaction: &&Transaction| transaction.progress.stage.is_some();
-        let others = live.iter().filter(may_be_meant).count().saturating_sub(1);
         for transaction in &live {
+            let others = meant_besides(&live, transaction.id, request);
             self.tell(transaction, |transaction| news::called(transaction, request, others, at)).await?;
         }
         Ok(())
+    }
+
+    /// How many transactions of a device, besides one, may be meant by a call that does not say which.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn meant_besides(
+        &self,
+        device: DeviceKey,
+        id: TransactionId,
+        request: &Request<'_>,
+    ) -> Result<usize, StoreError> {
+        Ok(meant_besides(&self.store.live(device).await?, id, request))
+    }
+
+    /// A transfer was taken out of its device's queue by another transaction: the one that ordered it is over. Durable when
+    /// it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn withdrawn(
+        &self,
+        device: DeviceKey,
+        id: TransactionId,
+        by: TransactionId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let live = self.store.live(device).await?;
+        let Some(transfer) = live.iter().find(|one| one.id == id) else { return Ok(()) };
+        self.tell(transfer, |transaction| news::withdrawn(transaction, by, at)).await
     }
 
     /// Has a live transaction react, in one step, and announces its end. Without I/O when it does not react.
@@ -157,9 +189,22 @@ impl Queue {
         // Asked again of the transaction as it is then: it may have moved on meanwhile.
         let amended = self.store.amend(transaction.device, transaction.id, Box::new(react)).await?;
         if let Some(ended) = amended.filter(|amended| amended.status.is_final()) {
+            self.note_upgrade(&ended).await;
             self.announce(&ended);
         }
         Ok(())
+    }
+
+    /// Brings the record of a device up to date whose upgrade has ended. Should that fail, its next Inform does it.
+    async fn note_upgrade(&self, ended: &Transaction) {
+        if ended.work.setting() != Some(Setting::FirmwareUpgrade) || !ended.status.is_final() {
+            return;
+        }
+        let (device, upgrade, at) = (ended.device, Upgraded::of(ended), self.clock.now());
+        let edit = Box::new(move |profile: &mut Profile| upgrade.note(profile, at));
+        if let Err(error) = self.store.edit_profile(device, edit).await {
+            tracing::error!(%error, device.id = %device, "what became of the upgrade of device {device} was not noted");
+        }
     }
 
     /// Ends of transactions that belong to a campaign or a health check, from now on. Whoever falls behind misses some, and
@@ -211,11 +256,22 @@ impl Queue {
                 self.waker.wake(transaction.device);
                 continue;
             };
-            plan::book(&mut transaction, &Step::End(Ending::Failed(fault)), now);
+            let ending = match self.arrived(&transaction) {
+                Some(file) => news::stored_all_the_same(&mut transaction, file),
+                None => Ending::Failed(fault),
+            };
+            plan::book(&mut transaction, &Step::End(ending), now);
             if let Err(error) = self.settle(&transaction, &[]).await {
                 tracing::error!(%error, transaction.id = %transaction.id, "an overdue transaction was not settled");
             }
         }
+    }
+
+    /// The file that an upload has brought.
+    fn arrived(&self, transaction: &Transaction) -> Option<StoredFileId> {
+        let is_upload = matches!(transaction.work, Work::Upload(_));
+        let files = is_upload.then(|| self.store.stored_files().all())?;
+        files.values().find(|file| file.transaction == transaction.id).map(|file| file.id)
     }
 
     /// Waits until the transaction has ended, at most `patience`. Returns as it then stands; `None`: there is none.
@@ -233,6 +289,10 @@ impl Queue {
         tracing::trace!(%id, signalled, "waited for a transaction");
         self.store.transaction(id).await
     }
+}
+
+fn meant_besides(live: &[Transaction], id: TransactionId, request: &Request<'_>) -> usize {
+    live.iter().filter(|other| other.id != id && news::may_be_meant(other, request)).count()
 }
 
 fn count_end(transaction: &Transaction) {

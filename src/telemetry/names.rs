@@ -5,6 +5,12 @@
 
 use crate::store::{ALARMS, BATCH_SIZE, COMMIT_SECONDS, EVENTS, FLUSHES, SYNCS};
 
+/// File transfers of CPEs that ended, by `direction` (`download`, `upload`) and `result`.
+pub const FILE_TRANSFERS: &str = "acsd_file_transfers_total";
+/// Bytes of files sent to and received from CPEs, by `direction`.
+pub const FILE_BYTES: &str = "acsd_file_bytes_total";
+/// File transfers of CPEs under way now, by `direction`.
+pub const FILE_TRANSFERS_OPEN: &str = "acsd_file_transfers_open";
 /// Requests to the API, by `method`, `route` (the pattern, not the path) and `status`.
 pub const API_REQUESTS: &str = "acsd_api_requests_total";
 /// CWMP sessions that ended, by `outcome` ([`crate::cwmp::session::Outcome`]).
@@ -63,7 +69,9 @@ pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 19] = [
+pub const COUNTERS: [(&str, &str); 21] = [
+    (FILE_TRANSFERS, "File transfers of CPEs that ended, by direction and result"),
+    (FILE_BYTES, "Bytes of files sent to and received from CPEs, by direction"),
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
     (SESSIONS, "CWMP sessions that ended, by outcome"),
     (INFORMS, "Events of Informs, by event code"),
@@ -86,7 +94,8 @@ pub const COUNTERS: [(&str, &str); 19] = [
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 12] = [
+pub const GAUGES: [(&str, &str); 13] = [
+    (FILE_TRANSFERS_OPEN, "File transfers of CPEs under way now, by direction"),
     (SESSIONS_OPEN, "CWMP sessions open now"),
     (CONNECTIONS, "TCP connections of CPEs open now"),
     (DEVICES, "Registered devices"),

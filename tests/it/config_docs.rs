@@ -9,7 +9,7 @@ use clap::Args as _;
 use toml::{Table, Value};
 
 /// Keys of a table that the file may have and that the code lists nowhere: it reads them one by one.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "data_dir",
     "public_url",
     "store",
@@ -18,6 +18,7 @@ const TOP: [&str; 14] = [
     "api",
     "connection_request",
     "transactions",
+    "files",
     "events",
     "webhooks",
     "campaigns",
@@ -111,6 +112,7 @@ fn the_example_is_accepted_and_tells_the_defaults() {
     assert!(config.tls.take().is_some() && config.public_url.take().is_some());
     assert!(config.cwmp.onboarding_username.take().is_some() && config.cwmp.onboarding_password.take().is_some());
     assert!(config.api.admin_token.take().is_some() && config.webhooks.ca_file.take().is_some());
+    assert!(config.files.listen.take().is_some() && config.files.public_url.take().is_some());
     let (told, default) = (format!("{config:#?}"), format!("{:#?}", Config::default()));
     assert_eq!(told, default, "the example (left) tells other defaults than the code (right)");
 

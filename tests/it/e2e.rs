@@ -3,10 +3,13 @@
 
 mod campaigns;
 mod configuration;
+mod firmware;
 mod habits;
 mod ipv6;
 mod process;
+mod rpc;
 mod secrets;
 mod security;
 pub(crate) mod traces;
+mod transfers;
 mod work;

@@ -17,6 +17,7 @@ mod crash;
 mod dependencies;
 mod e2e;
 mod events;
+mod files;
 mod foreign;
 mod layering;
 mod rest;

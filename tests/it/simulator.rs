@@ -1,6 +1,8 @@
 //! The simulated CPE against a scripted ACS that shares no codec with it, nor with the server.
 
 mod acs;
+mod diagnostics;
+mod transfers;
 
 use std::sync::Arc;
 use std::time::Duration;

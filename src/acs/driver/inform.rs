@@ -15,7 +15,7 @@ use crate::cwmp::session::{Action, Outcome, Session};
 use crate::devices::classify;
 use crate::devices::keeper::upkeep::{Occasion, Wake, type_of};
 use crate::devices::onboard::{Binding, Caller, Handed, OnboardError, OwnLogin};
-use crate::model::device::Device;
+use crate::model::device::{Device, Profile};
 use crate::model::event::RefusalReason;
 use crate::model::learn::{InformFacts, Learned, ResetOrder};
 use crate::tasks::plan::news::News;
@@ -293,6 +293,11 @@ impl Inner {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
         let mut device = Device { key: device.key, profile: device.profile, state };
+        if (learned.bootstrapped || learned.software_was.is_some()) && device.profile.methods.take().is_some() {
+            // Another software may have others.
+            let forget = Box::new(|profile: &mut Profile| profile.methods = None);
+            self.services.store.edit_profile(device.key, forget).await?;
+        }
         if learned.first_contact
             || learned.bootstrapped
             || onboarding.owes_provisioning(device.key, &device.profile).await?

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::auth::seal::SealError;
 use crate::cwmp::emission::EmissionFlags;
 use crate::devices::keeper::upkeep::Sources;
-use crate::model::device::{Device, Setting};
+use crate::model::device::{Device, Parameter, Setting};
 use crate::model::transaction::{OpenWork, Transaction, TransactionFault, Work};
 use crate::model::wanted::{Basis, Unopenable, WantedConfiguration};
-use crate::store::StoreError;
+use crate::store::{Page, ParameterQuery, StoreError};
 use crate::tasks::plan::{self, Attributes, Context, Wanted};
+use crate::types::path::ObjectPath;
 use crate::types::secret::{Sealed, Secret};
 use crate::types::time::Timestamp;
 
@@ -50,7 +51,7 @@ impl Inner {
         let clear = match wanted.and_then(|wanted| Ok((wanted, transaction.work.open(&|sealed| self.unseal(sealed))?)))
         {
             Ok((wanted, clear)) => {
-                live.wanted = wanted.flatten();
+                live.wanted = wanted.flatten().or_else(|| self.transfer(live, transaction));
                 Ok(clear)
             }
             Err(error) => {
@@ -76,6 +77,7 @@ impl Inner {
                 let paths = live.wanted.as_ref().map(fixed_paths).unwrap_or_default();
                 store.known(live.device, &paths).await?
             }
+            Work::Discover { below } => self.known_below(live, below.as_ref()).await?,
             Work::Get { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
@@ -84,14 +86,21 @@ impl Inner {
             | Work::Diagnose(_)
             | Work::Download(_)
             | Work::Upload(_)
-            | Work::Call(_)
-            | Work::Discover { .. } => Vec::new(),
+            | Work::Call(_) => Vec::new(),
         };
         live.known = known.into_iter().flatten().map(|parameter| (parameter.path.clone(), parameter)).collect();
         if transaction.work == Work::Configure(Setting::Credentials) {
             live.wanted_login = fresh.and_then(|device| device.profile.credentials.next);
         }
         Ok(clear)
+    }
+
+    /// What is known of a subtree, or of all: what a discovery does not find there any more is forgotten.
+    async fn known_below(&self, live: &Live, below: Option<&ObjectPath>) -> Result<Vec<Option<Parameter>>, StoreError> {
+        let query = ParameterQuery { prefix: below.map_or("", ObjectPath::as_str), search: "" };
+        let all = Page { offset: 0, limit: u32::MAX };
+        let known = self.services.store.parameters(live.device, query, all).await?;
+        Ok(known.items.into_iter().map(|parameter| Some(Parameter { value: None, ..parameter })).collect())
     }
 
     fn unseal(&self, sealed: &Sealed) -> Result<Secret, SealError> {
@@ -123,7 +132,7 @@ impl Inner {
         Ok(Some(Wanted::Configuration {
             effective: Arc::new(effective),
             applied: configured.mark.filter(|_| !configured.failed),
-            attributes: if flags.no_attributes { Attributes::Never } else { Attributes::Allowed },
+            attributes: attributes(flags),
         }))
     }
 
@@ -169,6 +178,10 @@ fn fixed_paths(wanted: &Wanted) -> Vec<&str> {
     }
 }
 
+const fn attributes(flags: EmissionFlags) -> Attributes {
+    if flags.no_attributes { Attributes::Never } else { Attributes::Allowed }
+}
+
 /// What a procedure may know while it runs.
 pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timestamp) -> Context<'c> {
     Context {
@@ -180,6 +193,7 @@ pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timesta
         known: &live.known,
         wanted: live.wanted.as_ref(),
         methods: live.snapshot.profile.methods.as_ref(),
+        attributes: attributes(live.flags),
         software_version: &live.snapshot.state.software_version,
         device_type: &live.device_type,
         limits: &config.plan,

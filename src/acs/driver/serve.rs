@@ -42,6 +42,7 @@ impl Inner {
             // Not confirmed: the CPE reports it again.
             return Self::unavailable(&OnboardError::Store(error));
         }
+        self.offer_image(live.device, request).await;
         let body = match request {
             Request::GetRpcMethods => Body::Response(Response::GetRpcMethods(MethodList {
                 methods: SERVED.iter().map(|method| Cow::Borrowed(method.name())).collect(),
@@ -70,7 +71,15 @@ impl Inner {
         }
         let now = self.now();
         if let Some(mut running) = live.running.take() {
-            let results = news::called(&mut running.transaction, request, 0, now);
+            let others = self.services.queue.meant_besides(live.device, running.transaction.id, request).await;
+            let results = others.map(|others| news::called(&mut running.transaction, request, others, now));
+            let results = match results {
+                Ok(results) => results,
+                Err(error) => {
+                    live.running = Some(running);
+                    return Err(error);
+                }
+            };
             if running.transaction.status.is_final() {
                 running.results.extend(results);
                 self.settle_reported(running, now).await;

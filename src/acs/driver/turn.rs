@@ -5,14 +5,14 @@ use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
 use crate::devices::keeper::upkeep::{Occasion, Wake, Written};
 use crate::events;
-use crate::model::call::RpcMethods;
+use crate::model::call::{Call, RpcMethods};
 use crate::model::device::{DataModel, Login, Profile, Setting, State};
 use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
 use crate::model::wanted::ConfigurationMark;
 use crate::store::StoreError;
 use crate::tasks::plan::{self, Running, Save, Step, Wanted};
 use crate::telemetry::names;
-use crate::types::ident::DeviceKey;
+use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
 use super::super::exchange::Answer;
@@ -44,6 +44,7 @@ impl Inner {
                 let of = (called, Some(running.transaction.id));
                 events::fault(&*self.services.store, &live.snapshot.profile, now, of, fault);
             }
+            self.note_arrival(live, &running.transaction);
             let step = running.answer(reply, &context(live, &self.config, now));
             live.running = Some(running);
             if let Some(answer) = self.carry_out(live, step).await {
@@ -113,6 +114,7 @@ impl Inner {
             Step::Call { request, save } => Some(self.send(live, request, save).await),
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
+                note_methods(live, &running);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 if let Err(error) = self.services.store.save(&running.transaction).await {
                     tracing::error!(%error, transaction.id = %running.transaction.id, "a transaction was not saved");
@@ -121,6 +123,7 @@ impl Inner {
             }
             Step::End(_) => {
                 let mut running = live.running.take()?;
+                note_methods(live, &running);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
                 let brought = Brought { wanted: live.wanted.take(), login: live.wanted_login.take() };
                 self.settle(running, brought, now).await;
@@ -130,6 +133,13 @@ impl Inner {
     }
 
     async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Answer {
+        if save == Save::Before
+            && let Some(mut running) = live.running.take()
+        {
+            // What the saved progress builds upon.
+            self.keep_learned(&mut running, live.device, noted_interval(live), self.now()).await;
+            live.running = Some(running);
+        }
         if let Err(error) = self.save_before(live, &request, save).await {
             // Not on disk: not sent.
             tracing::error!(%error, "a call was not sent");
@@ -242,6 +252,11 @@ impl Inner {
         let (settled, ()) = tokio::join!(self.services.queue.settle(&transaction, &results), edited);
         if let Err(error) = settled {
             tracing::error!(%error, transaction.id = %transaction.id, "transaction {} was not settled", transaction.id);
+        }
+        if let Some(withdrawn) = withdrawn_by(&transaction)
+            && let Err(error) = self.services.queue.withdrawn(transaction.device, withdrawn, transaction.id, now).await
+        {
+            tracing::error!(%error, transaction.id = %withdrawn, "transaction {withdrawn} was not ended");
         }
         if is_configuration(&transaction.work) {
             self.tend_again(transaction.device, now).await;
@@ -358,7 +373,7 @@ impl Inner {
 fn configured(
     profile: &mut Profile,
     setting: Setting,
-    id: crate::types::ident::TransactionId,
+    id: TransactionId,
     completed: bool,
     words: Option<&str>,
     now: Timestamp,
@@ -395,6 +410,20 @@ impl Brought {
 
 const fn is_configuration(work: &Work) -> bool {
     matches!(work, Work::Sync | Work::Reconfigure | Work::Configure(Setting::LocationUpdate | Setting::UpdateFrequency))
+}
+
+/// The transaction whose transfer this one has taken out of the device's queue.
+fn withdrawn_by(transaction: &Transaction) -> Option<TransactionId> {
+    let Work::Call(call) = &transaction.work else { return None };
+    let Call::CancelTransfer { transfer } = &**call else { return None };
+    transfer.transaction().filter(|_| transaction.status == TransactionStatus::Completed)
+}
+
+/// The next transactions of the session need not ask again.
+fn note_methods(live: &mut Live, running: &Running) {
+    if let Some(methods) = &running.methods {
+        live.snapshot.profile.methods = Some(methods.clone());
+    }
 }
 
 fn has_written(results: &[VariableResult]) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -23,12 +23,14 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::body::{self, Ending};
+use super::file::{Outgoing, Streamed};
 use super::gate::Permit;
 use super::pace::{Pace, Paced, Phase};
 use super::refusal::Refusal;
 use super::respond;
 use crate::acs::cookie;
 use crate::acs::exchange::{Answer, ConnectionId, Exchange, Post, Transport};
+use crate::acs::files::{self, FileServer};
 use crate::tls::ReloadableTls;
 
 /// hyper takes no read buffer smaller than this.
@@ -39,7 +41,7 @@ const LEAST_BUFFER_BYTES: usize = 8192;
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     pub(super) id: ConnectionId,
-    pub(super) permit: Permit,
+    pub(super) permit: Arc<Permit>,
 }
 
 /// Tells the exchange that the connection is gone, also when a panic ended it.
@@ -62,15 +64,15 @@ pub(super) async fn run<E: Exchange>(
     tls: Option<ReloadableTls>,
     shutdown: CancellationToken,
 ) {
-    let Peer { address, id, permit: _permit } = peer;
-    let Some(tls) = tls else { return serve(endpoint, stream, (address, id, Transport::Plain), shutdown).await };
+    let Some(tls) = tls else { return serve(endpoint, stream, peer, Transport::Plain, shutdown).await };
+    let address = peer.address;
     let handshake = TlsAcceptor::from(tls.current()).accept(stream);
     let accepted = tokio::select! {
         () = shutdown.cancelled() => return,
         accepted = timeout(endpoint.config.handshake(), handshake) => accepted,
     };
     match accepted {
-        Ok(Ok(stream)) => serve(endpoint, stream, (address, id, Transport::Tls), shutdown).await,
+        Ok(Ok(stream)) => serve(endpoint, stream, peer, Transport::Tls, shutdown).await,
         Ok(Err(trouble)) => {
             Refusal::Handshake.count();
             debug!(peer = %address, error = %trouble, "TLS handshake failed: {trouble}");
@@ -85,19 +87,23 @@ pub(super) async fn run<E: Exchange>(
 async fn serve<E, S>(
     endpoint: Arc<Endpoint<E>>,
     stream: S,
-    (peer, id, transport): (SocketAddr, ConnectionId, Transport),
+    peer: Peer,
+    transport: Transport,
     shutdown: CancellationToken,
 ) where
     E: Exchange,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = &endpoint.config;
-    let pace = Pace::new(config.request(), config.idle());
+    let Peer { address: peer, id, permit } = peer;
+    let stall = endpoint.files.as_ref().map_or(config.idle(), FileServer::stall);
+    let pace = Pace::new(config.request(), config.idle(), stall);
     let served = Arc::new(Served {
         pace: Arc::clone(&pace),
         farewell: Farewell { exchange: Arc::clone(&endpoint.exchange), id },
         endpoint: Arc::clone(&endpoint),
         peer,
+        permit,
         transport,
     });
     let service = service_fn(|request| {
@@ -142,6 +148,7 @@ async fn serve<E, S>(
             debug!(%peer, error = %trouble, "connection ended: {trouble}");
         }
         Err(Phase::Idle) => debug!(%peer, "idle connection closed"),
+        Err(Phase::Sending) => debug!(%peer, "a file was not taken any further, connection closed"),
         Err(Phase::Receiving | Phase::Answering) => {
             Refusal::RequestTimeout.count();
             debug!(%peer, "a request took too long, connection closed");
@@ -155,12 +162,39 @@ struct Served<E: Exchange> {
     farewell: Farewell<E>,
     pace: Arc<Pace>,
     peer: SocketAddr,
+    permit: Arc<Permit>,
     transport: Transport,
 }
 
 impl<E: Exchange> Served<E> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Outgoing> {
         self.pace.begin_request();
+        match &self.endpoint.files {
+            Some(server) if files::is_file(request.uri().path()) => self.transfer(server, request).await,
+            Some(_) | None => self.exchange(request).await.map(Outgoing::Whole),
+        }
+    }
+
+    /// A file: a transfer has its own limits, and its own idea of how long it may take.
+    async fn transfer(&self, server: &FileServer, request: Request<Incoming>) -> Response<Outgoing> {
+        let aside = self.permit.set_aside();
+        self.pace.enter(Phase::Answering);
+        let (head, incoming) = request.into_parts();
+        let response = server.answer(&head, incoming).await;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.pace.announce_challenge();
+        }
+        self.pace.enter(Phase::Sending);
+        response.map(|body| {
+            if body.is_file() {
+                Outgoing::File(Streamed::new(body, Arc::clone(&self.pace), aside))
+            } else {
+                Outgoing::Line(body)
+            }
+        })
+    }
+
+    async fn exchange(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let response = match self.try_answer(request).await {
             Ok(response) => response,
             Err(refusal) => {

@@ -81,15 +81,45 @@ pub(super) struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.open_gauge.decrement(1);
-        let mut open = self.gate.open.lock();
+        self.gate.leave(self.site);
+    }
+}
+
+impl Gate {
+    fn leave(&self, site: Option<Network>) {
+        let mut open = self.open.lock();
         open.total = open.total.saturating_sub(1);
-        if let Some(site) = self.site
+        if let Some(site) = site
             && let Some(connections) = open.per_site.get_mut(&site)
         {
             *connections = connections.saturating_sub(1);
             if *connections == 0 {
                 open.per_site.remove(&site);
             }
+        }
+    }
+}
+
+impl Permit {
+    /// Leaves the count for as long as the result lives: a file transfer has limits of its own, and may take hours.
+    pub(super) fn set_aside(self: &Arc<Self>) -> Aside {
+        self.gate.leave(self.site);
+        Aside { permit: Arc::clone(self) }
+    }
+}
+
+/// A connection that is not counted for a while. It is counted again when this is dropped, also beyond the limits.
+#[derive(Debug)]
+pub(super) struct Aside {
+    permit: Arc<Permit>,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let mut open = self.permit.gate.open.lock();
+        open.total += 1;
+        if let Some(site) = self.permit.site {
+            *open.per_site.entry(site).or_default() += 1;
         }
     }
 }
@@ -146,6 +176,24 @@ mod tests {
         drop(permit);
         assert!(gate.open.lock().per_site.is_empty());
         assert!(gate.enter("192.0.2.2".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn who_is_set_aside_takes_no_place_and_gets_it_back() {
+        let gate =
+            gate(&ListenConfig { max_connections: 1, max_connections_per_address: 1, ..ListenConfig::default() });
+        let address = "192.0.2.1".parse().unwrap();
+        let permit = Arc::new(gate.enter(address).unwrap());
+        let aside = permit.set_aside();
+        let other = gate.enter(address).unwrap();
+        drop(aside);
+        assert_eq!(gate.open.lock().total, 2, "beyond the limit, but counted");
+        drop(other);
+        assert!(gate.enter(address).is_err());
+        let aside = permit.set_aside();
+        drop(permit);
+        drop(aside);
+        assert!(gate.open.lock().total == 0 && gate.open.lock().per_site.is_empty());
     }
 
     #[test]

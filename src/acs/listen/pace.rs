@@ -32,6 +32,8 @@ pub(super) enum Phase {
     Receiving = 1,
     /// The request is complete and being answered: the time is ours.
     Answering = 2,
+    /// A file is going out, as fast as the CPE takes it; or has gone out, and nothing has come since.
+    Sending = 3,
 }
 
 /// The clock and state of one connection.
@@ -40,6 +42,8 @@ pub(super) struct Pace {
     start: Instant,
     request: Duration,
     idle: Duration,
+    /// Without a byte that the CPE has taken, while a file goes out.
+    stall: Duration,
     phase: AtomicU8,
     /// Milliseconds after `start`.
     deadline: AtomicU64,
@@ -48,11 +52,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(request: Duration, idle: Duration) -> Arc<Self> {
+    pub(super) fn new(request: Duration, idle: Duration, stall: Duration) -> Arc<Self> {
         let pace = Self {
             start: Instant::now(),
             request,
             idle,
+            stall,
             phase: AtomicU8::new(Phase::Idle as u8),
             deadline: AtomicU64::new(NEVER),
             mid_session: AtomicBool::new(false),
@@ -66,6 +71,7 @@ impl Pace {
         match self.phase.load(Ordering::Relaxed) {
             1 => Phase::Receiving,
             2 => Phase::Answering,
+            3 => Phase::Sending,
             _ => Phase::Idle,
         }
     }
@@ -76,13 +82,14 @@ impl Pace {
             Phase::Idle => self.after(self.idle),
             Phase::Receiving => self.after(self.request),
             Phase::Answering => NEVER,
+            Phase::Sending => self.after(self.stall.max(self.idle)),
         };
         self.deadline.store(deadline, Ordering::Relaxed);
     }
 
     /// A request has begun; says so once.
     pub(super) fn begin_request(&self) {
-        if self.phase() == Phase::Idle {
+        if matches!(self.phase(), Phase::Idle | Phase::Sending) {
             self.enter(Phase::Receiving);
         }
     }
@@ -94,7 +101,7 @@ impl Pace {
 
     /// Nothing is under way on this connection.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.phase() == Phase::Idle && !self.mid_session.load(Ordering::Relaxed)
+        matches!(self.phase(), Phase::Idle | Phase::Sending) && !self.mid_session.load(Ordering::Relaxed)
     }
 
     /// The next head to be written holds a challenge.
@@ -157,8 +164,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 
 impl<S: AsyncWrite + Unpin> Paced<S> {
     fn note_written(&self, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(1..))) && self.pace.phase() == Phase::Idle {
-            self.pace.enter(Phase::Idle);
+        let phase = self.pace.phase();
+        if matches!(written, Poll::Ready(Ok(1..))) && matches!(phase, Phase::Idle | Phase::Sending) {
+            self.pace.enter(phase);
         }
     }
 

@@ -85,7 +85,8 @@ pub(in crate::api) struct DeviceFieldsSchema {
     /// Records its sessions.
     #[schema(nullable = false)]
     debug: Option<bool>,
-    /// Of a firmware file, of which there are none: null.
+    /// The image that it is to run, one for its type or for any: it is brought to the device, unless that runs its version
+    /// already. Null: whichever it runs.
     firmware_image: Option<u32>,
     /// Periodic Inform interval in seconds; null: its type's.
     #[schema(minimum = 1)]
@@ -168,7 +169,12 @@ pub(super) fn read_draft(body: Map<String, Value>, caller: &Caller, state: &ApiS
     let serial = fields.require("serial_number", serial);
     let key = fields.nullable("id", |fields, name| fields.integer(name, 1..=i32::MAX.unsigned_abs())).flatten();
     let patch = read_fields(&mut fields);
-    let defaults = References { organization: DEFAULT_ORGANIZATION, device_type: DEFAULT_TYPE, location: None };
+    let defaults = References {
+        organization: DEFAULT_ORGANIZATION,
+        device_type: DEFAULT_TYPE,
+        location: None,
+        firmware_image: None,
+    };
     check_references(&mut fields, &patch, defaults, caller, state);
     finish(fields, &[])?;
     let serial_number = serial.ok_or_else(missing)?;
@@ -190,7 +196,8 @@ pub(super) fn read_replacement(
     check_serial(&mut fields, &device.profile.serial_number);
     let patch = read_fields(&mut fields);
     let location = patch.location.or(Some(None));
-    let patch = DevicePatch { location, ..patch };
+    let firmware_image = patch.firmware_image.or(Some(None));
+    let patch = DevicePatch { location, firmware_image, ..patch };
     check_references(&mut fields, &patch, (&device.profile).into(), caller, state);
     fields.require("name", patch.name.as_ref());
     fields.require("type", patch.device_type);
@@ -213,7 +220,8 @@ pub(super) fn read_replacement(
         longitude: patch.longitude.or(Some(None)),
         tags: patch.tags.or_else(|| Some(Vec::new())),
         debug: patch.debug.or(Some(false)),
-        firmware_image: patch.firmware_image.or(Some(None)),
+        // The image it has is not brought again because its record comes back as it was shown.
+        firmware_image: Some(patch.firmware_image.flatten()).filter(|named| *named != device.profile.firmware_image),
         update_frequency: chosen_frequency.or(Some(None)),
         ..patch
     })
@@ -252,7 +260,7 @@ fn read_fields(fields: &mut Fields) -> DevicePatch {
         tags: fields.lines("tags", TAGS_MAX),
         is_active: fields.boolean("is_active"),
         debug: fields.boolean("debug"),
-        firmware_image: fields.nullable("firmware_image", unknown_id).map(|id| id.map(ImageId)),
+        firmware_image: fields.nullable("firmware_image", read_id).map(|id| id.map(ImageId)),
         // TR-181 allows up to 2^32 - 1; the interval must be at least a second.
         update_frequency: fields.nullable("update_frequency", |fields, name| fields.integer(name, 1..=u32::MAX)),
         username: read_username(fields),
@@ -273,6 +281,7 @@ fn check_references(fields: &mut Fields, patch: &DevicePatch, present: Reference
         organization: patch.organization.unwrap_or(present.organization),
         device_type: patch.device_type.unwrap_or(present.device_type),
         location: patch.location.unwrap_or(present.location),
+        firmware_image: patch.firmware_image.unwrap_or(present.firmware_image),
     };
     if let Some(id) = wished.location.filter(|_| wished.location != present.location)
         && state.store.locations().of(id).is_some_and(|location| !location::is_visible(caller, &location))
@@ -287,18 +296,15 @@ fn check_references(fields: &mut Fields, patch: &DevicePatch, present: Reference
             Reference::DeviceType => wished.device_type != present.device_type,
             // Also when the device moves away from the organization whose location it is.
             Reference::Location => (wished.location, wished.organization) != (present.location, present.organization),
+            // Also when the device gets another type.
+            Reference::FirmwareImage => {
+                (wished.firmware_image, wished.device_type) != (present.firmware_image, present.device_type)
+            }
         };
         if is_named {
             fields.error(reference.as_str(), reason);
         }
     }
-}
-
-/// The id of a record, of which there are none so far.
-fn unknown_id(fields: &mut Fields, name: &str) -> Option<u32> {
-    let id = fields.integer(name, 0..=u32::MAX)?;
-    fields.error(name, no_such(id));
-    None
 }
 
 /// What is said of an id that does not exist.

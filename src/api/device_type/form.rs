@@ -11,10 +11,10 @@ use crate::api::error::FieldErrors;
 use crate::api::wanted::form::{
     AttributeSchema, ObjectSchema, WantedPatch, WriteSchema, parse_path, read_writes, seal_writes,
 };
-use crate::api::words::not_a_choice;
+use crate::api::words::{FileLoginWord, not_a_choice};
 use crate::auth::seal::{SealError, Sealer};
 use crate::model::device::DataModel;
-use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, TypeMatch};
+use crate::model::device_type::{DeviceType, EmissionOverrides, FileLogin, HealthParameter, Pattern, TypeMatch};
 use crate::model::wanted::{WantedConfiguration, WantedParameter};
 use crate::types::path::ParameterPath;
 
@@ -55,6 +55,9 @@ pub(super) struct DeviceTypeSchema {
     #[schema(minimum = 1)]
     update_frequency: Option<u32>,
     emission: Option<EmissionSchema>,
+    /// Whether its devices log in when they fetch or send files, besides knowing the link: `none`, `basic` or `digest`.
+    #[schema(nullable = false, value_type = Option<FileLoginWord>)]
+    file_login: Option<String>,
     /// Traces the sessions of all its devices.
     #[schema(nullable = false)]
     debug: Option<bool>,
@@ -153,6 +156,7 @@ pub(super) struct DeviceTypePatch {
     location_parameters: Option<Vec<ParameterPath>>,
     update_frequency: Option<Option<u32>>,
     emission: Option<EmissionOverrides>,
+    file_login: Option<FileLogin>,
     debug: Option<bool>,
 }
 
@@ -178,6 +182,7 @@ impl DeviceTypePatch {
         set(&mut record.location_parameters, self.location_parameters);
         set(&mut record.update_frequency, self.update_frequency);
         set(&mut record.emission, self.emission);
+        set(&mut record.file_login, self.file_login);
         set(&mut record.debug, self.debug);
     }
 }
@@ -198,6 +203,7 @@ pub(super) fn read(
     let location_parameters = read_location_parameters(&mut fields);
     let update_frequency = fields.nullable("update_frequency", |fields, name| fields.integer(name, 1..=u32::MAX));
     let emission = fields.nullable("emission", read_emission).map(Option::unwrap_or_default);
+    let file_login = fields.parsed("file_login", FileLoginWord::parse);
     let debug = fields.boolean("debug");
     fields.finish(read_only(write))?;
     let WantedConfiguration { parameters, attributes, objects } = WantedConfiguration::default();
@@ -216,6 +222,7 @@ pub(super) fn read(
         location_parameters: write.or_default(location_parameters, Vec::new),
         update_frequency: write.or_default(update_frequency, || None),
         emission: write.or_default(emission, EmissionOverrides::default),
+        file_login: write.or_default(file_login, FileLogin::default),
         debug: write.or_default(debug, || false),
     })
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::wanted::view::{AttributeView, ObjectView, WantedView, WriteView};
+use crate::api::words::FileLoginWord;
 use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, SoapPrefix};
 use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, TypeMatch};
 
@@ -27,6 +28,8 @@ pub(in crate::api) struct DeviceTypeView {
     /// Periodic Inform interval in seconds of devices that have none of their own.
     update_frequency: Option<u32>,
     emission: EmissionView,
+    /// Whether its devices log in when they fetch or send files, besides knowing the link.
+    file_login: FileLoginWord,
     /// Whether the sessions of all its devices are traced.
     debug: bool,
     created: String,
@@ -110,6 +113,7 @@ impl DeviceTypeView {
             },
             update_frequency: record.update_frequency,
             emission: EmissionView::of(record.emission),
+            file_login: record.file_login.into(),
             debug: record.debug,
             created: record.created.to_string(),
         }

@@ -350,7 +350,10 @@ pub(in crate::api) fn check_given(known: Option<&Parameter>, value: &MaybeSealed
 }
 
 /// Checks the values of a `set` against what the device reported of their types.
-pub(super) fn check_against(assignments: &[Assignment], known: &[Option<Parameter>]) -> Result<(), FieldErrors> {
+pub(in crate::api) fn check_against(
+    assignments: &[Assignment],
+    known: &[Option<Parameter>],
+) -> Result<(), FieldErrors> {
     let elements = assignments
         .iter()
         .zip(known)

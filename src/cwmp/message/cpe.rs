@@ -105,3 +105,11 @@ pub struct DuResult<'a> {
     /// Code 0 means success.
     pub fault: FaultStruct<'a>,
 }
+
+impl DuResult<'_> {
+    /// Whether the operation came to nothing: some CPEs give no fault with the state `Failed`.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.fault.code != 0 || self.current_state.trim().eq_ignore_ascii_case("failed")
+    }
+}

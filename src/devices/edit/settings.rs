@@ -1,6 +1,7 @@
 //! What a change of the record means for the settings that the device itself has to take.
 
 use super::draft::DevicePatch;
+use super::firmware::Upgrade;
 use crate::model::device::{Device, Profile, Setting};
 use crate::model::wanted::Basis;
 
@@ -9,6 +10,8 @@ use crate::model::wanted::Basis;
 pub(super) struct Consequences {
     /// An operator asked for these by name: refused together with the change when they cannot be scheduled.
     pub(super) asked: Vec<Setting>,
+    /// These are no longer pending.
+    pub(super) settled: Vec<Setting>,
     /// These follow from the change: they are brought when the device takes work.
     pub(super) implied: Vec<Setting>,
 }
@@ -47,7 +50,21 @@ impl Consequences {
         consequences
     }
 
-    /// Both kinds.
+    /// Adds what is to become of the wanted image.
+    pub(super) fn upgrade(&mut self, upgrade: Upgrade) {
+        match upgrade {
+            Upgrade::Untouched => {}
+            Upgrade::Wanted { .. } => self.asked.push(Setting::FirmwareUpgrade),
+            Upgrade::Settled { .. } => self.settled.push(Setting::FirmwareUpgrade),
+        }
+    }
+
+    /// Whether nothing changes.
+    pub(super) fn is_none(&self) -> bool {
+        self.asked.is_empty() && self.implied.is_empty() && self.settled.is_empty()
+    }
+
+    /// What becomes pending.
     pub(super) fn all(&self) -> impl Iterator<Item = Setting> {
         self.asked.iter().chain(&self.implied).copied()
     }
@@ -59,6 +76,9 @@ pub(super) fn of_new_device(basis: &Basis<'_>) -> Vec<Setting> {
     let mut settings = Vec::new();
     if update_frequency.is_some() {
         settings.push(Setting::UpdateFrequency);
+    }
+    if basis.profile.firmware_image.is_some() {
+        settings.push(Setting::FirmwareUpgrade);
     }
     if basis.location_parameter().is_some() && !basis.location_name().is_empty() {
         settings.push(Setting::LocationUpdate);

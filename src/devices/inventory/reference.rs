@@ -3,6 +3,7 @@
 use super::record::no_such;
 use super::{Inventory, InventoryError};
 use crate::model::device::{Device, DeviceTypeId, OrganizationId, Profile};
+use crate::model::file::ImageId;
 use crate::model::inventory::LocationId;
 use crate::model::organizations;
 use crate::store::{Store, StoreError};
@@ -16,6 +17,8 @@ pub struct References {
     pub device_type: DeviceTypeId,
     /// Where it stands.
     pub location: Option<LocationId>,
+    /// Which image it is to run.
+    pub firmware_image: Option<ImageId>,
 }
 
 /// One of a device's references.
@@ -27,6 +30,8 @@ pub enum Reference {
     DeviceType,
     /// `location`.
     Location,
+    /// `firmware_image`.
+    FirmwareImage,
 }
 
 impl Reference {
@@ -37,18 +42,25 @@ impl Reference {
             Self::Organization => "organization_id",
             Self::DeviceType => "type",
             Self::Location => "location",
+            Self::FirmwareImage => "firmware_image",
         }
     }
 }
 
 impl From<&Profile> for References {
     fn from(profile: &Profile) -> Self {
-        Self { organization: profile.organization, device_type: profile.device_type, location: profile.location }
+        Self {
+            organization: profile.organization,
+            device_type: profile.device_type,
+            location: profile.location,
+            firmware_image: profile.firmware_image,
+        }
     }
 }
 
 impl References {
-    /// Those that lead nowhere, or to a location that is another organization's, and why: as a sentence.
+    /// Those that lead nowhere, to a location that is another organization's or to an image for another type, and why: as
+    /// a sentence.
     #[must_use]
     pub fn broken(self, store: &dyn Store) -> Vec<(Reference, String)> {
         let organizations = store.organizations().all();
@@ -64,6 +76,16 @@ impl References {
                 None => broken.push((Reference::Location, no_such(id.0))),
                 Some(Some(owner)) if !organizations::lies_within(&organizations, self.organization, owner) => {
                     broken.push((Reference::Location, "The location is another organization's.".to_owned()));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(id) = self.firmware_image {
+            match store.firmware_images().of(id).map(|image| image.device_type) {
+                None => broken.push((Reference::FirmwareImage, no_such(id.0))),
+                Some(Some(meant)) if meant != self.device_type => {
+                    let reason = "The image is for devices of another type.".to_owned();
+                    broken.push((Reference::FirmwareImage, reason));
                 }
                 Some(_) => {}
             }
@@ -101,7 +123,7 @@ impl Inventory<'_> {
         let undo = move |profile: &mut Profile| {
             if References::from(&*profile) == new {
                 (profile.organization, profile.device_type) = (old.organization, old.device_type);
-                profile.location = old.location;
+                (profile.location, profile.firmware_image) = (old.location, old.firmware_image);
                 profile.revision = profile.revision.wrapping_add(1);
             }
         };

@@ -4,6 +4,8 @@
 //! while it is the present one, an Inform costs a few look-ups in memory and nothing else. When it is another one, the
 //! type's interval and the location are brought if the device has others, and the rest by a `sync`, which reads first.
 
+pub mod firmware;
+
 use std::sync::Arc;
 
 use crate::devices::onboard::REQUESTED_BY;
@@ -120,7 +122,11 @@ impl Upkeep<'_> {
             Why::OutOfDate if !on_its_way => Refused::AreTriedAgain,
             Why::OutOfDate | Why::Failed | Why::Uncarried => Refused::StayPending,
         };
-        let tended = self.bring_settings(device, &basis, refused, wake, at).await?;
+        let upgraded = self.bring_firmware(device, &live, wake, at).await?;
+        let tended = match self.bring_settings(device, &basis, refused, wake, at).await? {
+            Tended::Something => Tended::Something,
+            Tended::Nothing => upgraded,
+        };
         match mark {
             Some(mark) if why != Why::Uncarried && !on_its_way => {
                 if basis.wants_configuration() {
@@ -146,7 +152,7 @@ impl Upkeep<'_> {
         if !profile.is_active || device.state.identity.is_none() {
             return None;
         }
-        let uncarried = profile.pending.iter().any(is_uncarried);
+        let uncarried = profile.pending.iter().any(is_uncarried) || firmware::is_due(self.store, device);
         let device_type = type_of(self.store, profile);
         if !uncarried && profile.wanted.is_empty() && device_type.wants_nothing() {
             return None;
@@ -230,7 +236,6 @@ impl Upkeep<'_> {
         wake: Wake,
         at: Timestamp,
     ) -> Result<Option<Transaction>, StoreError> {
-        let operation = work.operation();
         let new = NewTransaction {
             kind: Kind::Configuration,
             work,
@@ -238,6 +243,17 @@ impl Upkeep<'_> {
             expires_at: None,
             campaign: None,
         };
+        self.enqueue(device, new, wake, at).await
+    }
+
+    async fn enqueue(
+        &self,
+        device: &Device,
+        new: NewTransaction,
+        wake: Wake,
+        at: Timestamp,
+    ) -> Result<Option<Transaction>, StoreError> {
+        let operation = new.work.operation();
         let scheduled = match wake {
             Wake::Call => self.queue.schedule(device, new, Merge::SameUnstarted).await,
             Wake::IsHere => {

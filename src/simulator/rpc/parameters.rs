@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use crate::simulator::diagnostics;
 use crate::simulator::envelope::{CpeFault, Style, XML_SCHEMA_INSTANCE};
+use crate::simulator::misbehave::Misbehaviour;
 use crate::simulator::model::ObjectKind;
 use crate::simulator::report::Event;
 use crate::simulator::state::State;
@@ -37,7 +39,11 @@ pub(super) fn set_values(state: &mut State, request: &Element<'_>, now: Instant)
     if !faults.is_empty() {
         return Err(CpeFault { code: INVALID_ARGUMENTS, parameters: faults });
     }
-    for item in items {
+    // The order in the list means nothing (TR-069 A.3.2.1), except to some CPEs: what requests a test comes last.
+    let is_strict = state.config.has(&Misbehaviour::StateFirst);
+    let comes_last = |item: &&Element<'_>| !is_strict && item.child_text("Name").ends_with(".DiagnosticsState");
+    let (last, first): (Vec<&Element<'_>>, Vec<&Element<'_>>) = items.iter().partition(comes_last);
+    for item in first.into_iter().chain(last) {
         apply(state, item.child_text("Name"), item.child_text("Value"), now);
     }
     state.set_management("ParameterKey", &key);
@@ -58,7 +64,8 @@ fn check_value(state: &State, item: &Element<'_>) -> Option<u16> {
     }
     let is_forced = |path: &str| state.tree.parameter(path).is_some_and(|spec| spec.forced);
     let is_inform_parameter = name.contains(".InformParameter.") && name.ends_with(".ParameterName");
-    if !spec.accepts(&value.text) || (is_inform_parameter && is_forced(&value.text)) {
+    let is_taken = spec.accepts(&value.text) && diagnostics::accepts(state, name, &value.text);
+    if !is_taken || (is_inform_parameter && is_forced(&value.text)) {
         return Some(INVALID_VALUE);
     }
     None
@@ -85,30 +92,9 @@ fn apply(state: &mut State, name: &str, value: &str, now: Instant) {
         }
         _ => {}
     }
-    if name.ends_with("DiagnosticsState") && value == "Requested" {
-        finish_diagnostic(state, name);
+    if let Some(object) = diagnostics::object_of(state, name) {
+        state.test_written(object, name.get(object.len()..).unwrap_or_default(), value, now);
     }
-}
-
-/// A diagnostic is over as soon as the session is: it succeeded, and event 8 tells so.
-fn finish_diagnostic(state: &mut State, name: &str) {
-    let object = name.strip_suffix("DiagnosticsState").unwrap_or_default().to_owned();
-    let repetitions = state.value(&format!("{object}NumberOfRepetitions")).unwrap_or_else(|| "1".to_owned());
-    let results = [
-        ("SuccessCount", repetitions.as_str()),
-        ("FailureCount", "0"),
-        ("AverageResponseTime", "12"),
-        ("MinimumResponseTime", "9"),
-        ("MaximumResponseTime", "17"),
-    ];
-    for (leaf, value) in results {
-        let path = format!("{object}{leaf}");
-        if state.tree.parameter(&path).is_some() {
-            state.tree.set(&path, value);
-        }
-    }
-    state.tree.set(name, "Complete");
-    state.push_event(Event::plain(EventCode::DiagnosticsComplete));
 }
 
 /// A.3.2.2: names and partial paths; any bad one fails the whole call.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::State;
+use super::{Firmware, State};
 use crate::simulator::config::Autonomy;
 use crate::simulator::report::Event;
 use crate::simulator::transfer::Transfer;
@@ -18,8 +18,6 @@ pub(in crate::simulator) enum Due {
     Nothing,
     /// Open a session.
     Session,
-    /// Carry out the transfer with this number.
-    Transfer(u32),
 }
 
 impl State {
@@ -42,7 +40,7 @@ impl State {
         if self.away_until.is_some() {
             return self.away_until;
         }
-        let transfers = self.transfers.iter().filter_map(Transfer::due);
+        let transfers = self.next_transfer_due();
         let informs = self.scheduled.iter().map(|inform| inform.due);
         let timers = informs.chain(transfers).chain(self.next_periodic);
         let session = self.wanted_at.into_iter().chain(self.retry_at);
@@ -70,9 +68,6 @@ impl State {
             self.push_event(Event::keyed(EventCode::MScheduleInform, inform.command_key));
             self.want_session(now);
         }
-        if let Some(transfer) = self.transfers.iter().find(|t| t.due().is_some_and(|due| due <= now)) {
-            return Due::Transfer(transfer.number);
-        }
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if self.config.autonomy != Autonomy::OnDemand && (is_due(self.wanted_at) || is_due(self.retry_at)) {
             return Due::Session;
@@ -88,20 +83,33 @@ impl State {
             (is_enabled && interval > 0).then(|| now + self.config.scaled(Duration::from_secs(interval)));
     }
 
-    /// A session begins: whatever wanted one is served.
-    pub(in crate::simulator) fn session_begins(&mut self) {
+    /// A session begins: whatever wanted one is served. `false` when the CPE is away, and holds none.
+    pub(in crate::simulator) fn session_begins(&mut self) -> bool {
+        if self.is_away() {
+            return false;
+        }
         self.wanted_at = None;
         self.retry_at = None;
+        self.in_session = true;
+        self.has_fresh_result = false;
+        true
     }
 
     /// A session failed: the retry policy of TR-069 §3.2.1.1.
     pub(in crate::simulator) fn session_failed(&mut self, now: Instant) {
         self.last_session_end = Some(now);
+        self.in_session = false;
         // Not delivered again (TR-069 §3.2.2).
         self.events.retain(|event| event.code != EventCode::ConnectionRequest);
         self.retry_count = self.retry_count.saturating_add(1);
         let wait = self.retry_wait(self.retry_count);
         self.retry_at = Some(now + self.config.scaled(wait));
+        // These wait for the session's end, not for its success.
+        if let Some(firmware) = self.after_session.install.take() {
+            self.install_firmware(firmware, now);
+        } else if std::mem::take(&mut self.after_session.crash) {
+            self.reboot(&[], now);
+        }
     }
 
     /// A random time from `m (k/1000)^(n-1)` to `m (k/1000)^n` seconds; `n` stops growing at 10.
@@ -116,12 +124,16 @@ impl State {
     /// A session ended well: reboots and resets that it asked for begin; anything undelivered asks for the next.
     pub(in crate::simulator) fn session_completed(&mut self, now: Instant) {
         self.last_session_end = Some(now);
+        self.in_session = false;
         let after = std::mem::take(&mut self.after_session);
         if after.factory_reset {
             self.factory_reset();
             self.reboot(&[], now);
-        } else if !after.reboot.is_empty() {
+        } else if after.crash || !after.reboot.is_empty() {
             self.reboot(&after.reboot, now);
+        }
+        if let Some(firmware) = after.install.filter(|_| !after.factory_reset) {
+            self.install_firmware(firmware, now);
         }
         let has_more = !self.events.is_empty() || !self.calls.is_empty() || !self.deployments.is_empty();
         if has_more || self.transfers.iter().any(Transfer::is_done) {
@@ -132,6 +144,7 @@ impl State {
     /// Goes away; comes back with `1 BOOT`, and with `M Reboot` for each key (TR-069 A.3.2.9).
     pub(in crate::simulator) fn reboot(&mut self, command_keys: &[String], now: Instant) {
         self.events.retain(|event| event.code != EventCode::ConnectionRequest);
+        self.drop_tests();
         self.push_event(Event::plain(EventCode::Boot));
         for key in command_keys {
             self.push_event(Event::keyed(EventCode::MReboot, key.as_str()));
@@ -143,6 +156,7 @@ impl State {
         self.booted_at = back;
         self.away_until = Some(back);
         self.reschedule_periodic(back);
+        self.interrupt_transfers(back);
     }
 
     /// Everything as it left the factory (TR-069 A.4.1.6); the firmware stays.
@@ -150,18 +164,36 @@ impl State {
         self.tree.reset();
         self.attributes.clear();
         self.scheduled.clear();
+        self.configuration_file = None;
         if self.config.periodic_interval_secs == 0 {
             self.set_management("PeriodicInformEnable", "false");
         }
         self.bootstrap();
     }
 
-    /// A new firmware runs after the reboot that this begins.
-    pub(in crate::simulator) fn install_firmware(&mut self, version: String, now: Instant) {
-        self.software_version = version;
-        let path = format!("{}DeviceInfo.SoftwareVersion", self.tree.root());
-        self.changed.insert(path.into());
-        self.push_event(Event::plain(EventCode::ValueChange));
+    /// Reboots by itself, as soon as no session is open.
+    pub(in crate::simulator) fn crash(&mut self, now: Instant) {
+        if self.in_session {
+            self.after_session.crash = true;
+        } else {
+            self.reboot(&[], now);
+        }
+    }
+
+    /// A new firmware runs after the reboot that this begins, once no session is open.
+    pub(in crate::simulator) fn install_firmware(&mut self, firmware: Firmware, now: Instant) {
+        if self.in_session {
+            self.after_session.install = Some(firmware);
+            return;
+        }
+        if let Firmware::New(version) = firmware
+            && version != self.software_version
+        {
+            self.software_version = version;
+            let path = format!("{}DeviceInfo.SoftwareVersion", self.tree.root());
+            self.changed.insert(path.into());
+            self.push_event(Event::plain(EventCode::ValueChange));
+        }
         self.reboot(&[], now);
     }
 }

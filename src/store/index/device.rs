@@ -11,6 +11,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::model::device::{DeviceTypeId, OrganizationId, Profile, State, Status};
+use crate::model::file::ImageId;
 use crate::model::inventory::LocationId;
 use crate::store::DeviceFilter;
 use crate::store::listing::OrderField;
@@ -31,6 +32,7 @@ pub(in crate::store) struct DeviceIndex {
     organizations: HashMap<OrganizationId, RoaringBitmap>,
     types: HashMap<DeviceTypeId, RoaringBitmap>,
     locations: HashMap<LocationId, RoaringBitmap>,
+    images: HashMap<ImageId, RoaringBitmap>,
     tags: HashMap<Box<str>, RoaringBitmap>,
     software: Dictionary,
     manufacturers: Dictionary,
@@ -48,6 +50,7 @@ pub(in crate::store) struct Facets {
     device_type: DeviceTypeId,
     is_active: bool,
     location: Option<LocationId>,
+    image: Option<ImageId>,
     tags: Vec<String>,
     name: String,
     serial_number_alt: String,
@@ -61,6 +64,7 @@ impl From<&Profile> for Facets {
             device_type: profile.device_type,
             is_active: profile.is_active,
             location: profile.location,
+            image: profile.firmware_image,
             tags: profile.tags.clone(),
             name: profile.name.clone(),
             serial_number_alt: profile.serial_number_alt.clone(),
@@ -122,7 +126,9 @@ impl DeviceIndex {
         self.up.remove(key.0);
         self.active.remove(key.0);
         let all = self.organizations.values_mut().chain(self.types.values_mut());
-        for bitmap in all.chain(self.locations.values_mut()).chain(self.tags.values_mut()) {
+        for bitmap in
+            all.chain(self.locations.values_mut()).chain(self.images.values_mut()).chain(self.tags.values_mut())
+        {
             bitmap.remove(key.0);
         }
         let span = segment_of(key.0);
@@ -203,6 +209,9 @@ impl DeviceIndex {
         if let Some(location) = &before.location {
             remove(&mut self.locations, location, key);
         }
+        if let Some(image) = &before.image {
+            remove(&mut self.images, image, key);
+        }
         for tag in &before.tags {
             remove(&mut self.tags, tag.as_str(), key);
         }
@@ -214,6 +223,9 @@ impl DeviceIndex {
         self.types.entry(profile.device_type).or_default().insert(key.0);
         if let Some(location) = profile.location {
             self.locations.entry(location).or_default().insert(key.0);
+        }
+        if let Some(image) = profile.firmware_image {
+            self.images.entry(image).or_default().insert(key.0);
         }
         for tag in &profile.tags {
             match self.tags.get_mut(tag.as_str()) {
@@ -299,6 +311,9 @@ impl DeviceIndex {
         }
         if let Some(location) = &filter.location {
             found &= self.locations.get(location).unwrap_or(&none);
+        }
+        if let Some(image) = &filter.firmware_image {
+            found &= self.images.get(image).unwrap_or(&none);
         }
         for tag in &filter.tags {
             found &= self.tags.get(tag.as_str()).unwrap_or(&none);

@@ -69,6 +69,7 @@ fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
         && filter.software_version.as_ref().is_none_or(|wanted| **wanted == *entry.state.software_version)
         && filter.manufacturer.as_ref().is_none_or(|wanted| **wanted == *entry.state.manufacturer)
         && filter.location.is_none_or(|wanted| profile.location == Some(wanted))
+        && filter.firmware_image.is_none_or(|wanted| profile.firmware_image == Some(wanted))
 }
 
 fn has_word(entry: &Entry, word: &str) -> bool {

@@ -133,7 +133,7 @@ impl TransactionStore for MemoryStore {
         id: TransactionId,
         edit: TransactionEdit<'a>,
     ) -> StoreFuture<'a, Option<Transaction>> {
-        ready(self.step(|inner| {
+        ready(self.durable_step(|inner| {
             let (amended, results) = inner.devices.get_mut(&key)?.queue.amend(id, edit)?;
             inner.publish(key, &results, self.config.history_max);
             Some(amended)

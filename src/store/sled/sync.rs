@@ -50,7 +50,7 @@ pub(super) fn cover_side_files(folder: &Path) -> io::Result<()> {
 }
 
 /// Bytes that a process without privileges may still write to the file system of `folder`.
-pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
     let mut figures = std::mem::MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `path` ends in a NUL and `figures` has room for what the call writes.

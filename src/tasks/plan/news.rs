@@ -5,8 +5,11 @@
 
 use crate::cwmp::message::Request;
 use crate::cwmp::message::inform::EventStruct;
+use crate::model::call::Call;
+use crate::model::file::StoredFileId;
 use crate::model::transaction::{Phase, Transaction, TransactionFault, VariableResult, Work};
 use crate::types::event::EventCode;
+use crate::types::ident::TransactionId;
 use crate::types::time::Timestamp;
 
 use super::{Ending, Step, book, call, diagnose, faults, restart, transfer};
@@ -137,6 +140,34 @@ pub fn called(
     reaction.booked(transaction, at)
 }
 
+/// Its transfer was taken out of the device's queue, by the transaction `by`: the device will not report its end.
+pub fn withdrawn(transaction: &mut Transaction, by: TransactionId, at: Timestamp) -> Vec<VariableResult> {
+    let is_transfer = matches!(transaction.work, Work::Download(_) | Work::Upload(_));
+    if is_transfer && matches!(transaction.phase, Phase::Waiting { .. } | Phase::Ready { .. }) {
+        let fault = faults::own(format!("taken out of the device's queue by transaction {by}"));
+        return Reaction::end(Ending::Failed(fault)).booked(transaction, at);
+    }
+    Vec::new()
+}
+
+/// Whether a call of the CPE may be about this transaction, when it does not say which it is about (quirk 27).
+#[must_use]
+pub fn may_be_meant(transaction: &Transaction, request: &Request<'_>) -> bool {
+    match (&transaction.work, request) {
+        (Work::Download(_) | Work::Upload(_), Request::TransferComplete(_)) => transfer::may_be_meant(transaction),
+        (Work::Call(call), Request::DuStateChangeComplete(_)) => {
+            transaction.progress.stage.is_some() && matches!(**call, Call::ChangeDuState { .. })
+        }
+        _ => false,
+    }
+}
+
+/// How an upload ends whose device never came back to report it, though its file is here.
+#[must_use]
+pub fn stored_all_the_same(transaction: &mut Transaction, file: StoredFileId) -> Ending {
+    transfer::stored_all_the_same(transaction, file)
+}
+
 /// What it has waited for did not come in time, or it is past its deadline. Resumed already where it waited; the fault, where
 /// it is over.
 #[must_use]
@@ -146,10 +177,8 @@ pub fn overdue(transaction: &Transaction, at: Timestamp) -> Option<TransactionFa
         Work::FactoryReset => "the device did not report 0 BOOTSTRAP after the factory reset in time",
         Work::Reboot => "the device did not come back from the reboot in time",
         Work::Diagnose(_) if past_deadline => "the device did not come back in time to tell what became of the test",
-        Work::Download(_) | Work::Upload(_) if past_deadline => {
-            "the device did not come back in time to tell what became of the file transfer"
-        }
-        Work::Call(_) if past_deadline => "the device did not come back in time to confirm the call",
+        Work::Download(_) | Work::Upload(_) if past_deadline => transfer::overdue(transaction),
+        Work::Call(call) if past_deadline => call::overdue(call),
         _ => return None,
     };
     Some(faults::own(words))

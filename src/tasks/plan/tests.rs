@@ -1,11 +1,15 @@
 //! Each procedure against a scripted device.
 
+mod call;
 mod configure;
 mod device;
+mod discover;
 mod get;
 mod interleavings;
 mod restart;
 mod rows;
 mod set;
+mod transfer;
+mod transfers;
 mod wanted;
 mod world;

@@ -1,39 +1,383 @@
-//! `Download`, `ScheduleDownload` and `Upload`: file transfers, reported when they are over.
+//! `Download`, `ScheduleDownload` and `Upload`: file transfers, which the device makes by itself and reports when they are
+//! over (TR-069 A.3.2.8, A.4.1.5, A.4.1.8).
+//!
+//! Each call has a CommandKey of its own, by which its `TransferComplete` is known again. While the outcome of a call is
+//! unknown, it is not repeated: the device is asked for the transfers it has queued, its software version and the files that
+//! have come are looked at, and if all of that says nothing, it is waited for.
 
-use crate::cwmp::message::Request;
+mod report;
+mod verdict;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::cwmp::message::acs::{Applied, Download, ScheduleDownload, TimeWindowStruct, TransferStarted, Upload};
+use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
-use crate::model::transaction::Transaction;
+use crate::model::call::RpcMethods;
+use crate::model::procedure::{InFlight, Stage};
+use crate::model::transaction::{Transaction, WaitReason, Work};
+use crate::model::transfer::{
+    DownloadOrder, FileRef, TimeWindow, TransferProgress, TransferReport, TransferState, is_same_version,
+};
+use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
-use super::faults;
-use super::news::{News, Reaction};
-use super::{Context, Desk, Step};
+use super::faults::{self, Trouble};
+use super::{Context, Desk, Ending, Save, Step, TransferOffer, Wanted};
+
+pub(super) use report::{called, informed, may_be_meant, overdue};
+pub(super) use verdict::stored_all_the_same;
+
+/// Longest URL of a `Download` or an `Upload`, in characters.
+const URL_MAX_CHARS: usize = 256;
+/// Longest text of the device's that is kept, in characters.
+const TEXT_MAX_CHARS: usize = 64;
 
 /// The procedure.
 #[derive(Debug, Default)]
-pub(super) struct Transfer;
+pub(super) struct Transfer {
+    asked: Asked,
+    /// The call has been sent in this session.
+    sent_here: bool,
+}
+
+/// What the device was asked last.
+#[derive(Debug, Default)]
+enum Asked {
+    #[default]
+    Nothing,
+    /// To make the transfer.
+    Transfer,
+    /// Which methods it has: whether it can be asked for its queue.
+    Methods,
+    /// Which transfers it has queued.
+    Queue,
+}
+
+/// What is to come of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// The device has to run the image.
+    Firmware,
+    /// The device has to have the file.
+    File,
+    /// The file has to arrive here.
+    Upload,
+}
+
+impl Goal {
+    fn of(transaction: &Transaction, progress: &TransferProgress) -> Self {
+        match &transaction.work {
+            Work::Download(order) if is_firmware(order, &progress.version) => Self::Firmware,
+            Work::Download(_) => Self::File,
+            _ => Self::Upload,
+        }
+    }
+}
+
+/// Whether a device runs such an image once it has fetched it. Images of types that are none of the standard's do, if it is
+/// known by which version they show.
+fn is_firmware(order: &DownloadOrder, version: &str) -> bool {
+    let number = order.file_type.split(' ').next().unwrap_or_default();
+    match number.parse::<u32>() {
+        Ok(number) => number == 1,
+        Err(_) => matches!(order.file, FileRef::Image(_)) && !version.trim().is_empty(),
+    }
+}
+
+/// How far it has come.
+fn progress_of(transaction: &Transaction) -> TransferProgress {
+    match transaction.progress.stage.as_deref() {
+        Some(Stage::Transfer(progress)) => progress.clone(),
+        Some(Stage::Test(_) | Stage::Discovery(_) | Stage::Call(_)) | None => TransferProgress::default(),
+    }
+}
+
+fn keep(transaction: &mut Transaction, progress: TransferProgress) {
+    transaction.progress.stage = Some(Box::new(Stage::Transfer(progress)));
+}
+
+/// The CommandKey of the `nth` call: at most 32 characters, unique for all time.
+fn command_key(transaction: &Transaction, nth: u32) -> String {
+    format!("acsd-{}-{nth}", transaction.id)
+}
 
 impl Transfer {
-    pub(super) fn begin(&mut self, _desk: &mut Desk<'_>, _cx: &Context<'_>) -> Step {
-        faults::fail(faults::own("not built"))
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
+        let progress = progress_of(desk.transaction);
+        if progress.is_underway() { self.resolve(desk, cx, progress) } else { self.start(desk, cx, progress) }
     }
 
-    pub(super) fn answer(&mut self, _desk: &mut Desk<'_>, _cx: &Context<'_>, _answer: &Answer<'_>) -> Step {
-        faults::fail(faults::own("not built"))
+    pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        let progress = progress_of(desk.transaction);
+        match (std::mem::take(&mut self.asked), answer) {
+            (Asked::Transfer, Answer::Response(Response::Download(started) | Response::Upload(started))) => {
+                self.confirmed(desk, cx, progress, Some(started))
+            }
+            (Asked::Transfer, Answer::Response(Response::ScheduleDownload)) => self.confirmed(desk, cx, progress, None),
+            (Asked::Transfer, Answer::Fault(fault)) => {
+                let fault = verdict::fault_of(fault.code.0, &fault.message);
+                verdict::again(desk.transaction, cx, progress, Trouble::Fault(fault))
+            }
+            // Unknown whether it makes the transfer, unless it has reported the end of it already.
+            (Asked::Transfer, _) => self.resolve(desk, cx, progress),
+            (Asked::Methods, Answer::Response(Response::GetRpcMethods(list))) => {
+                let names = list.methods.iter().map(AsRef::as_ref);
+                *desk.methods = RpcMethods::read(names, cx.software_version, cx.now);
+                let methods = desk.methods.clone();
+                self.ask_queue(desk, cx, progress, methods.as_ref())
+            }
+            (Asked::Queue, Answer::Response(Response::GetAllQueuedTransfers(list))) => {
+                let is_download = !matches!(desk.transaction.work, Work::Upload(_));
+                let same = list.transfers.iter().filter(|queued| queued.is_download == is_download);
+                let keys = same.map(|queued| queued.command_key.as_ref()).collect::<Vec<_>>();
+                self.queued(desk, cx, progress, &keys)
+            }
+            (Asked::Queue, Answer::Response(Response::GetQueuedTransfers(list))) => {
+                let keys = list.transfers.iter().map(|queued| queued.command_key.as_ref()).collect::<Vec<_>>();
+                self.queued(desk, cx, progress, &keys)
+            }
+            // It cannot or will not tell.
+            (Asked::Methods | Asked::Queue, _) => verdict::unknown(desk, cx, progress),
+            (Asked::Nothing, _) => faults::fail(faults::own("an answer came that nobody asked for")),
+        }
+    }
+
+    /// Nothing is underway: the device is told to make the transfer.
+    fn start(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, mut progress: TransferProgress) -> Step {
+        let offer = match offer(desk, cx) {
+            Ok(offer) => offer,
+            Err(words) => return faults::fail(faults::own(words)),
+        };
+        progress.version.clone_from(&offer.version);
+        let goal = Goal::of(desk.transaction, &progress);
+        if goal == Goal::Firmware && is_same_version(cx.software_version, &offer.version) {
+            let note = format!("the device runs software {} already", offer.version.trim());
+            keep(desk.transaction, progress);
+            return Step::End(Ending::Completed { note: Some(note) });
+        }
+        if progress.sends >= cx.limits.attempts {
+            let words = format!("the device was told {} times, and what became of it is unknown", progress.sends);
+            return faults::fail(faults::own(words));
+        }
+        let chars = offer.url.chars().count();
+        if chars > URL_MAX_CHARS {
+            let words = format!("the address of the file has {chars} characters: devices take {URL_MAX_CHARS} at most");
+            return faults::fail(faults::own(words));
+        }
+        progress.sends = progress.sends.saturating_add(1);
+        let first_sent = *progress.first_sent.get_or_insert(cx.now);
+        let command_key = Cow::Owned(command_key(desk.transaction, progress.sends));
+        let Some((request, patience)) = request(desk.transaction, offer, command_key, cx.now.since(first_sent)) else {
+            return faults::fail(faults::own("the time windows are over"));
+        };
+        let until = cx.now + (cx.limits.transfer + patience);
+        progress.state = TransferState::Sent;
+        progress.until = Some(until);
+        progress.version_before = cx.software_version.into();
+        (progress.restarted, progress.report, progress.reset) = (None, None, false);
+        keep(desk.transaction, progress);
+        desk.transaction.progress.in_flight = Some(InFlight::Transfer { at: cx.now });
+        desk.transaction.progress.deadline = Some(until + cx.limits.restart);
+        (self.asked, self.sent_here) = (Asked::Transfer, true);
+        Step::Call { request, save: Save::Before }
+    }
+
+    /// The device has confirmed the call; `started`: what it says of it, if such calls are answered with anything.
+    fn confirmed(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        mut progress: TransferProgress,
+        started: Option<&TransferStarted<'_>>,
+    ) -> Step {
+        desk.transaction.progress.in_flight = None;
+        progress.state = TransferState::Accepted;
+        let mut is_in_use = false;
+        if let Some(TransferStarted { status: Applied::Now, start_time, complete_time }) = started {
+            is_in_use = true;
+            progress.report.get_or_insert(TransferReport {
+                fault: None,
+                started: clipped(start_time),
+                completed: clipped(complete_time),
+            });
+        }
+        if is_in_use && Goal::of(desk.transaction, &progress) == Goal::Firmware && progress.version.trim().is_empty() {
+            // There is no version by which it could be seen.
+            let note = "the device says that it has applied the image".to_owned();
+            keep(desk.transaction, progress);
+            return Step::End(Ending::Completed { note: Some(note) });
+        }
+        self.resolve(desk, cx, progress)
+    }
+
+    /// The call was sent: what became of it?
+    fn resolve(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
+        if progress.state == TransferState::Sent && progress.report.is_none() && !verdict::is_shown(desk, cx, &progress)
+        {
+            return self.look(desk, cx, progress);
+        }
+        verdict::of(desk, cx, progress)
+    }
+
+    /// The outcome of the call is unknown: whether the device has it among its transfers says whether it arrived.
+    fn look(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
+        match cx.methods {
+            Some(methods) => self.ask_queue(desk, cx, progress, Some(methods)),
+            None => {
+                // Some agents do not survive a call they do not know (quirk 71).
+                keep(desk.transaction, progress);
+                self.asked = Asked::Methods;
+                Step::Call { request: Request::GetRpcMethods, save: Save::NotNeeded }
+            }
+        }
+    }
+
+    fn ask_queue(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        progress: TransferProgress,
+        methods: Option<&RpcMethods>,
+    ) -> Step {
+        let has = |method| methods.is_some_and(|methods| methods.has(method));
+        let request = if has(Method::GetAllQueuedTransfers) {
+            Request::GetAllQueuedTransfers
+        } else if has(Method::GetQueuedTransfers) {
+            Request::GetQueuedTransfers
+        } else {
+            return verdict::unknown(desk, cx, progress);
+        };
+        keep(desk.transaction, progress);
+        self.asked = Asked::Queue;
+        Step::Call { request, save: Save::NotNeeded }
+    }
+
+    /// The keys of the transfers that the device has queued.
+    fn queued(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, mut progress: TransferProgress, keys: &[&str]) -> Step {
+        let ours = command_key(desk.transaction, progress.sends);
+        // Some devices lose the keys: then one without a key is taken for ours.
+        if keys.iter().any(|key| key.trim() == ours) || keys.iter().any(|key| key.trim().is_empty()) {
+            desk.transaction.progress.in_flight = None;
+            progress.state = TransferState::Accepted;
+            return verdict::of(desk, cx, progress);
+        }
+        if self.sent_here {
+            let trouble = Trouble::NoAnswer("the device did not answer the call, and has no such transfer queued");
+            return verdict::again(desk.transaction, cx, progress, trouble);
+        }
+        if progress.restarted.is_some() && verdict::leaves_no_trace(desk.transaction, &progress) {
+            return faults::fail(faults::own(verdict::UNKNOWN));
+        }
+        self.start(desk, cx, progress)
     }
 }
 
-/// The device has Informed.
-pub(super) fn informed(_transaction: &mut Transaction, _news: &News<'_>) -> Reaction {
-    Reaction::Nothing
+/// What is to be fetched, or where to send it; why it cannot be, in words.
+fn offer(desk: &Desk<'_>, cx: &Context<'_>) -> Result<TransferOffer, &'static str> {
+    if let Work::Download(order) = &desk.transaction.work
+        && let FileRef::Elsewhere(file) = &order.file
+    {
+        let password = desk.clear.passwords.first().cloned().unwrap_or_default();
+        return Ok(TransferOffer {
+            url: file.url.clone(),
+            username: file.username.clone(),
+            password: Secret::new(password),
+            size: file.size,
+            version: "".into(),
+            arrived: None,
+        });
+    }
+    match cx.wanted {
+        Some(Wanted::Transfer(offer)) => Ok(offer.clone()),
+        Some(Wanted::NoTransfer(words)) => Err(words),
+        _ => Err("what is to be transferred is not known"),
+    }
 }
 
-/// The CPE has called.
-pub(super) fn called(
-    _transaction: &mut Transaction,
-    _request: &Request<'_>,
-    _others: usize,
-    _at: Timestamp,
-) -> Reaction {
-    Reaction::Nothing
+/// The call, and how much longer than usual the device may take; `None`: the time windows of the order are over, `elapsed`
+/// after they began to count.
+fn request(
+    transaction: &Transaction,
+    offer: TransferOffer,
+    command_key: Cow<'static, str>,
+    elapsed: Duration,
+) -> Option<(Request<'static>, Duration)> {
+    let password = Cow::Owned(offer.password.expose().to_owned());
+    let (url, username) = (Cow::Owned(offer.url), Cow::Owned(offer.username));
+    let seconds = |secs: u32| Duration::from_secs(secs.into());
+    match &transaction.work {
+        Work::Download(order) if order.windows.is_empty() => {
+            let download = Download {
+                command_key,
+                file_type: Cow::Owned(order.file_type.clone()),
+                url,
+                username,
+                password,
+                file_size: file_size(offer.size),
+                target_file_name: Cow::Owned(order.target_file_name.clone()),
+                delay_secs: order.delay_secs,
+                ..Download::default()
+            };
+            Some((Request::Download(download), seconds(order.delay_secs)))
+        }
+        Work::Download(order) => {
+            let elapsed = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+            let windows: Vec<_> = order.windows.iter().filter_map(|window| shifted(window, elapsed)).collect();
+            let patience = seconds(windows.iter().map(|window| window.end_secs).max()?);
+            let download = ScheduleDownload {
+                command_key,
+                file_type: Cow::Owned(order.file_type.clone()),
+                url,
+                username,
+                password,
+                file_size: file_size(offer.size),
+                target_file_name: Cow::Owned(order.target_file_name.clone()),
+                windows,
+            };
+            Some((Request::ScheduleDownload(download), patience))
+        }
+        Work::Upload(order) => {
+            let (file_type, delay_secs) = (Cow::Owned(order.file_type.clone()), order.delay_secs);
+            let upload = Upload { command_key, file_type, url, username, password, delay_secs };
+            Some((Request::Upload(upload), seconds(delay_secs)))
+        }
+        _ => None,
+    }
+}
+
+/// What the device is told of the size: the true one, or that it is not known where that does not fit.
+fn file_size(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(0)
+}
+
+/// A window as it is to be told `elapsed` seconds after it was first told; `None`: it is over.
+fn shifted(window: &TimeWindow, elapsed: u32) -> Option<TimeWindowStruct<'static>> {
+    let end_secs = window.end_secs.checked_sub(elapsed).filter(|end| *end > 0)?;
+    Some(TimeWindowStruct {
+        start_secs: window.start_secs.saturating_sub(elapsed),
+        end_secs,
+        mode: Cow::Owned(window.mode.clone()),
+        user_message: Cow::Owned(window.user_message.clone()),
+        max_retries: window.max_retries,
+    })
+}
+
+/// As the device sent it, but not endless.
+fn clipped(text: &str) -> Box<str> {
+    text.trim().chars().take(TEXT_MAX_CHARS).collect::<String>().into_boxed_str()
+}
+
+/// Waits for the device until `until`; what it has to say then is looked at for as long as a restart may take.
+fn wait(
+    transaction: &mut Transaction,
+    cx: &Context<'_>,
+    mut progress: TransferProgress,
+    (reason, until): (WaitReason, Timestamp),
+) -> Step {
+    progress.until = Some(until);
+    keep(transaction, progress);
+    transaction.progress.deadline = Some(until + cx.limits.restart);
+    Step::Wait { reason, until }
 }

@@ -7,7 +7,7 @@ use acsd::simulator::{ConnectionRequests, CpeConfig};
 use serde_json::{Value, json};
 
 use crate::crash::{free_address, ready, start};
-use crate::support::{Api, Cpe, PASSWORD, PATIENCE, USER};
+use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config};
 
 const CPES: usize = 30;
 const KILLS: usize = 4;
@@ -92,6 +92,44 @@ async fn a_kill_in_the_middle_of_a_campaign_loses_and_repeats_nothing() {
     child.wait().unwrap();
     for cpe in cpes {
         assert_eq!(cpe.value(TABLE).as_deref(), Some("campaign"));
+        cpe.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_out_brings_the_image_to_every_device_that_lacks_it() {
+    let acs = Acs::start(config()).await;
+    let image = super::firmware::image(&acs, "7.0.1", "7.0.1").await;
+    let mut cpes = Vec::new();
+    for number in 0..4 {
+        let mut cpe = acs.cpe(&format!("ROLL-{number}"));
+        // They look in again and again, while they restart, too.
+        cpe.periodic_interval_secs = 300;
+        let cpe = Cpe::spawn(cpe).await;
+        cpe.session(&[]).await.unwrap();
+        cpes.push(cpe);
+    }
+    // One has it already.
+    let first = json!({"name": "one", "operation": "firmware", "firmware_image": image,
+                       "selection": {"serial_numbers": ["ROLL-0"]}});
+    let all = json!({"name": "all", "operation": "firmware", "firmware_image": image, "selection": {}, "canary": 1});
+    for (campaign, succeeded, skipped) in [(first, 1, 0), (all, 3, 1)] {
+        let reply = acs.call("POST", "/campaign/", Some(campaign)).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        let path = format!("/campaign/{}/", reply.body["id"]);
+        assert_eq!(acs.call("POST", &format!("{path}start/"), None).await.status, 200);
+        let ended = acs.row_until(&path, |campaign| campaign["state"] == "completed").await;
+        let counts = (&ended["counts"]["succeeded"], &ended["counts"]["skipped"], &ended["counts"]["failed"]);
+        let rows = acs.get(&format!("{path}devices/")).await;
+        assert_eq!(counts, (&json!(succeeded), &json!(skipped), &json!(0)), "{ended} {rows}");
+        if skipped > 0 {
+            let row = &rows["results"][0];
+            assert_eq!((&row["status"], &row["serial_number"]), (&json!("skipped"), &json!("ROLL-0")), "{row}");
+            assert!(row["message"].as_str().unwrap().contains("already"), "{row}");
+        }
+    }
+    for cpe in cpes {
+        assert_eq!(cpe.value("Device.DeviceInfo.SoftwareVersion").as_deref(), Some("7.0.1"));
         cpe.finish().await;
     }
 }

@@ -55,9 +55,13 @@ struct Scene {
     /// A draft, and campaigns that are running and paused.
     campaigns: [u64; 3],
     session: u64,
+    rpc: u64,
+    image: u64,
+    file: u32,
     number: usize,
 }
 
+const IMAGES: &str = "/api/v1/firmware_image/";
 const WEBHOOKS: &str = "/api/v1/webhook/";
 const CAMPAIGNS: &str = "/api/v1/campaign/";
 
@@ -83,6 +87,8 @@ fn rules() -> BTreeMap<&'static str, Rule> {
     let headless: fn(&Scene) -> Value = |scene| json!({"serial_number": scene.serial, "operation": "get"});
     let refresh: fn(&Scene) -> Value = |_| json!({"refresh": "Device."});
     let write: fn(&Scene) -> Value = |_| json!({"Device.X": "1"});
+    let upload: fn(&Scene) -> Value = |_| json!({"upload": "config"});
+    let call: fn(&Scene) -> Value = |_| json!({"method": "GetRPCMethods"});
     let hook: fn(&Scene) -> Value = |_| json!({"url": "https://example.net/"});
     let campaign: fn(&Scene) -> Value = |_| json!({"name": MARK, "operation": "sync", "selection": {}});
     let rule = |role, subject, status, body| Rule { role, subject, status, body };
@@ -102,9 +108,27 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("GET /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Viewer, Single, 200, none)),
         ("POST /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, refresh)),
         ("PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/", rule(Operator, Single, 202, write)),
+        ("POST /api/v1/inventory_device_serial/{serial_number}/files/", rule(Operator, Single, 202, upload)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/rpc/", rule(Viewer, Single, 200, none)),
+        ("POST /api/v1/inventory_device_serial/{serial_number}/rpc/", rule(Operator, Single, 202, call)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/rpc/{id}/", rule(Viewer, Single, 200, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/", rule(Operator, Single, 204, none)),
         ("GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/files/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/", rule(Viewer, Single, 200, none)),
+        ("DELETE /api/v1/inventory_device_serial/{serial_number}/files/{id}/", rule(Operator, Single, 204, none)),
+        ("GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/file/", rule(Viewer, Single, 200, none)),
+        ("GET /api/v1/firmware_image/", rule(Viewer, Shared, 200, none)),
+        ("POST /api/v1/firmware_image/", rule(Admin, SharedWrite, 201, kind)),
+        ("GET /api/v1/firmware_image/{id}/", rule(Viewer, Shared, 200, none)),
+        ("PUT /api/v1/firmware_image/{id}/", rule(Admin, SharedWrite, 200, kind)),
+        ("PATCH /api/v1/firmware_image/{id}/", rule(Admin, SharedWrite, 200, kind)),
+        ("DELETE /api/v1/firmware_image/{id}/", rule(Admin, SharedWrite, 204, none)),
+        // Its file is still to come.
+        ("GET /api/v1/firmware_image/{id}/file/", rule(Viewer, Shared, 404, none)),
+        ("PUT /api/v1/firmware_image/{id}/file/", rule(Admin, SharedWrite, 415, empty)),
         ("PUT /api/v1/inventory_device_serial_operation/{serial_number}/", rule(Operator, Single, 200, order)),
         ("GET /api/v1/inventory_device_serial_headless_operation/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial_headless_operation/", rule(Operator, Single, 201, headless)),
@@ -226,8 +250,13 @@ async fn scene(api: &Api, number: usize) -> Scene {
     api.store.append_event(booted).expect("recorded");
     let session = trace(1, TraceOutcome::Completed, MARK);
     let session = api.store.keep_trace(device.key, session, 9).await.expect("kept").expect("the device is there");
+    let call = json!({"method": "GetRPCMethods"});
+    let rpc = api.call_as(ADMIN, "POST", &format!("{DEVICES}{serial}/rpc/"), call).await.expect(202, "a call");
+    let file = api.sent(device.key, MARK.as_bytes()).await;
+    let image = api.make(IMAGES, json!({"name": format!("image {number}")})).await;
     let id = |value: &Value| value["id"].as_u64().expect("an id");
     Scene {
+        rpc: id(&rpc),
         transaction: id(&ordered.expect(200, "ordered")),
         headless: got["id"].as_str().expect("an id").to_owned(),
         organization: id(&organization),
@@ -237,6 +266,8 @@ async fn scene(api: &Api, number: usize) -> Scene {
         webhook: id(&webhook),
         campaigns,
         session: session.0,
+        image: id(&image),
+        file,
         serial,
         number,
     }
@@ -255,6 +286,9 @@ fn path_of(route: &str, scene: &Scene) -> String {
         CAMPAIGNS if route.ends_with("/pause/") || route.ends_with("/cancel/") => scene.campaigns[1],
         CAMPAIGNS if route.ends_with("/resume/") || route.ends_with("/retry/") => scene.campaigns[2],
         CAMPAIGNS => scene.campaigns[0],
+        DEVICES if route.contains("/rpc/") => scene.rpc,
+        IMAGES => scene.image,
+        DEVICES if route.contains("/files/") => scene.file.into(),
         DEVICES => scene.session,
         _ => 0,
     };

@@ -8,6 +8,8 @@ use super::support::{
     ADMIN, Api, DEVICES, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, VIEWER, device, operations, record,
 };
 
+const IMAGES: &str = "/api/v1/firmware_image/";
+
 #[tokio::test]
 async fn the_description_has_every_route_and_is_served_without_a_token() {
     let api = Api::start().await;
@@ -29,7 +31,9 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
     DELETE /api/v1/campaign/{id}/
+    DELETE /api/v1/firmware_image/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
+    DELETE /api/v1/inventory_device_serial/{serial_number}/files/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/sessions/
     DELETE /api/v1/inventory_device_type/{id}/
     DELETE /api/v1/inventory_location/{id}/
@@ -44,11 +48,20 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/campaign/{id}/devices/
     GET /api/v1/event/
     GET /api/v1/event/stream/
+    GET /api/v1/firmware_image/
+    GET /api/v1/firmware_image/{id}/
+    GET /api/v1/firmware_image/{id}/file/
     GET /api/v1/inventory_device_serial/
     GET /api/v1/inventory_device_serial/export/
     GET /api/v1/inventory_device_serial/{serial_number}/
     GET /api/v1/inventory_device_serial/{serial_number}/configuration/
+    GET /api/v1/inventory_device_serial/{serial_number}/files/
+    GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/
+    GET /api/v1/inventory_device_serial/{serial_number}/files/{id}/file/
     GET /api/v1/inventory_device_serial/{serial_number}/parameters/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/methods/
+    GET /api/v1/inventory_device_serial/{serial_number}/rpc/{id}/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
     GET /api/v1/inventory_device_serial_headless_operation/
@@ -67,6 +80,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /readyz
     PATCH /api/v1/api_token/{id}/
     PATCH /api/v1/campaign/{id}/
+    PATCH /api/v1/firmware_image/{id}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/configuration/
     PATCH /api/v1/inventory_device_serial/{serial_number}/parameters/
@@ -81,9 +95,12 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/campaign/{id}/resume/
     POST /api/v1/campaign/{id}/retry/
     POST /api/v1/campaign/{id}/start/
+    POST /api/v1/firmware_image/
     POST /api/v1/inventory_device_serial/
     POST /api/v1/inventory_device_serial/import/
+    POST /api/v1/inventory_device_serial/{serial_number}/files/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
+    POST /api/v1/inventory_device_serial/{serial_number}/rpc/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
     POST /api/v1/inventory_location/
@@ -91,6 +108,8 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/webhook/
     PUT /api/v1/api_token/{id}/
     PUT /api/v1/campaign/{id}/
+    PUT /api/v1/firmware_image/{id}/
+    PUT /api/v1/firmware_image/{id}/file/
     PUT /api/v1/inventory_device_serial/{serial_number}/
     PUT /api/v1/inventory_device_serial/{serial_number}/configuration/
     PUT /api/v1/inventory_device_serial_operation/{serial_number}/
@@ -188,7 +207,11 @@ async fn described_words_are_the_ones_in_use() {
     let words = |schema: &str| described["components"]["schemas"][schema]["enum"].clone();
     assert_eq!(words("RoleWord"), json!(["viewer", "operator", "admin"]));
     assert_eq!(words("StatusWord"), json!(["scheduled", "in_progress", "completed", "failed", "expired", "canceled"]));
-    assert_eq!(words("KindWord"), json!(["operation", "headless", "diag", "firmware", "configuration"]));
+    assert_eq!(
+        words("KindWord"),
+        json!(["operation", "headless", "diag", "firmware", "configuration", "transfer", "rpc", "health"])
+    );
+    assert_eq!(words("FileLoginWord"), json!(["none", "basic", "digest"]));
     assert_eq!(words("OperationWord"), json!(["reboot", "factory", "device_factory", "sync", "reconf"]));
     assert_eq!(words("HeadlessWord"), json!(["get", "set", "add.obj", "del.obj"]));
 }
@@ -200,6 +223,7 @@ async fn every_described_field_is_read() {
     api.make(LOCATIONS, json!({"name": "L"})).await;
     let hook = api.make("/api/v1/webhook/", json!({"url": "http://127.0.0.1:9/"})).await;
     let hook = hook["id"].as_u64().expect("an id");
+    let image = api.make(IMAGES, json!({"name": "I"})).await["id"].as_u64().expect("an id");
     let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
     for (schema, method, path, count) in [
         ("DeviceCreate", "POST", DEVICES.to_owned(), 19),
@@ -216,10 +240,12 @@ async fn every_described_field_is_read() {
         ("OrganizationFields", "PATCH", record(ORGANIZATIONS, 1), 3),
         ("LocationCreate", "POST", LOCATIONS.to_owned(), 7),
         ("LocationFields", "PUT", record(LOCATIONS, 1), 6),
-        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 13),
-        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 12),
+        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 14),
+        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 13),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
-        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 1),
+        ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 2),
+        ("FirmwareImageCreate", "POST", IMAGES.to_owned(), 7),
+        ("FirmwareImageFields", "PATCH", record(IMAGES, image), 6),
     ] {
         let mut names = Vec::new();
         properties(&described["components"]["schemas"][schema], &mut names);

@@ -54,11 +54,13 @@ async fn transactions_are_listed_shown_and_withdrawn() {
         ("attempts", json!(0)),
         ("waiting_for", json!("the device's next session")),
         ("fault", Value::Null),
+        ("note", Value::Null),
+        ("result", Value::Null),
         ("requested_by", json!("Operator")),
     ] {
         assert_eq!(shown[name], value, "{name}");
     }
-    assert_eq!(shown.as_object().map(serde_json::Map::len), Some(12));
+    assert_eq!(shown.as_object().map(serde_json::Map::len), Some(14));
     for (query, count) in [
         ("", 2),
         ("serial_number=S", 1),

@@ -14,17 +14,20 @@ use acsd::connreq::wake::{WakeConfig, Waker};
 use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
 use acsd::cwmp::version::{CwmpVersion, Namespace};
 use acsd::devices::presence::Presence;
-use acsd::files::Files;
+use acsd::files::{Files, Kept, Target, Terms};
 use acsd::model::device::{Device, OrganizationId};
 use acsd::model::learn::{InformFacts, ResetOrder};
 use acsd::model::token::{Role, TokenId, TokenRecord};
-use acsd::model::transaction::{Transaction, TransactionFault, TransactionStatus, VariableResult};
+use acsd::model::transaction::{
+    Kind, NewTransaction, Transaction, TransactionFault, TransactionStatus, VariableResult, Work,
+};
+use acsd::model::transfer::UploadOrder;
 use acsd::store::memory::{MemoryConfig, MemoryStore};
-use acsd::store::{Durability, Store};
+use acsd::store::{Durability, Merge, Store};
 use acsd::tasks::queue::Queue;
 use acsd::telemetry::Metrics;
 use acsd::types::event::EventCode;
-use acsd::types::ident::{DeviceIdentity, TransactionId};
+use acsd::types::ident::{DeviceIdentity, DeviceKey, TransactionId};
 use acsd::types::time::{Clock, Timestamp};
 use acsd::types::value::XsdType;
 use acsd::webhooks::{Webhooks, WebhooksConfig};
@@ -76,6 +79,7 @@ pub(super) struct Api {
     pub(super) queue: Arc<Queue>,
     /// Nobody runs it.
     pub(super) campaigns: Arc<Campaigns>,
+    pub(super) files: Arc<Files>,
     pub(super) draining: CancellationToken,
     pub(super) stop: CancellationToken,
     /// The facade itself, for requests without a socket.
@@ -168,6 +172,8 @@ impl Api {
             sealer.clone(),
             WebhooksConfig { max: 10_000, ..WebhooksConfig::default() },
         ));
+        let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
+        let files = Arc::new(files);
         let tools = campaigns::Tools {
             store: store.clone(),
             queue: queue.clone(),
@@ -186,7 +192,7 @@ impl Api {
             waker,
             clock: clock.clone(),
             sealer,
-            files: Arc::new(Files::new(store.clone(), clock.clone())),
+            files: files.clone(),
             campaigns: campaigns.clone(),
             metrics: Metrics::detached().expect("metrics"),
             draining: draining.clone(),
@@ -207,7 +213,7 @@ impl Api {
         let router = app.clone();
         tokio::spawn(serve(listener, app, None, ServeLimits::default(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address, store, presence, queue, campaigns, draining, stop, router, client }
+        Self { address, store, presence, queue, files, campaigns, draining, stop, router, client }
     }
 
     /// A token of its own, bound to these organizations; to none if there are none.
@@ -223,6 +229,13 @@ impl Api {
     pub(super) fn make(&self, path: &'static str, body: Value) -> impl Future<Output = Value> {
         let case = format!("POST {path} {body}");
         async move { self.call_as(ADMIN, "POST", path, body).await.expect(201, &case) }
+    }
+
+    /// Status, headers and the body as it is.
+    pub(super) async fn raw(&self, request: Request<Body>) -> (u16, HeaderMap, bytes::Bytes) {
+        let (parts, body) = self.client.request(request).await.expect("an answer").into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        (parts.status.as_u16(), parts.headers, bytes)
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {
@@ -314,6 +327,28 @@ impl Api {
         transaction.completed_at = Some(SystemClock.now());
         transaction.fault = fault.map(|(code, message)| TransactionFault { code, message: message.to_owned() });
         self.queue.settle(&transaction, results).await.expect("settled");
+    }
+
+    /// The device sends a file, as it was told to.
+    pub(super) async fn sent(&self, device: DeviceKey, data: &'static [u8]) -> u32 {
+        let order = UploadOrder { file_type: "3 Vendor Configuration File 1".into(), delay_secs: 0 };
+        let new = NewTransaction {
+            kind: Kind::Configuration,
+            work: Work::Upload(Box::new(order)),
+            requested_by: "test".into(),
+            expires_at: None,
+            campaign: None,
+        };
+        let ordered = self.store.enqueue(device, new, Merge::Never, SystemClock.now()).await.expect("ordered");
+        let link = self.files.link(Target::Upload, device, ordered.id, Terms::default());
+        let claim = self.files.claim(link.path.split('/').nth(2).expect("a token")).expect("ours");
+        let upload = self.files.upload(&claim).await.expect("the store").expect("it was ordered");
+        let mut draft = self.files.receive(None).await.expect("room");
+        draft.write(data.into()).await.expect("written");
+        let complete = draft.complete().await.expect("complete");
+        match self.files.keep(&upload, complete).await.expect("kept") {
+            Kept::New(id) | Kept::Replaced(id) => id.0,
+        }
     }
 
     pub(super) async fn transaction(&self, id: u64) -> Transaction {

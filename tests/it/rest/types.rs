@@ -29,6 +29,7 @@ fn full() -> Value {
             "xml_declaration": "always", "soap_prefix": "soapenv", "no_parameter_key": true, "no_attributes": null,
             "encoding_style": null, "boolean_form": "word"
         },
+        "file_login": "digest",
         "debug": true
     })
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use acsd::model::device::{Device, DeviceTypeId, OrganizationId, Profile, Status};
+use acsd::model::file::ImageId;
 use acsd::model::inventory::LocationId;
 use acsd::store::listing::OrderField;
 use acsd::store::{DeviceFilter, Durability, NewDevice, Page, Store};
@@ -242,10 +243,11 @@ fn filter() -> impl Strategy<Value = DeviceFilter> {
         sometimes("[aAbB1é]{1,3}"),
         sometimes("[aAbB1é]{1,3}"),
         proptest::option::weighted(0.2, 1..4_u32),
+        proptest::option::weighted(0.2, 1..4_u32),
         orders,
     );
     (first, second).prop_map(
-        |((visible, organization, up, active, from), (words, tags, version, maker, location, orders))| {
+        |((visible, organization, up, active, from), (words, tags, version, maker, location, image, orders))| {
             let order = |(field, reverse): (usize, bool)| {
                 format!("{}{}", if reverse { "-" } else { "" }, OrderField::ALL[field].as_str())
             };
@@ -262,6 +264,7 @@ fn filter() -> impl Strategy<Value = DeviceFilter> {
                 software_version: version,
                 manufacturer: maker,
                 location: location.map(LocationId),
+                firmware_image: image.map(ImageId),
                 order: if orders.is_empty() { Default::default() } else { orders.join(",").parse().unwrap() },
             }
         },
@@ -280,6 +283,7 @@ async fn apply(store: &Arc<dyn Store>, key: u32, change: Change) {
                 profile.organization = OrganizationId(organization);
                 profile.device_type = DeviceTypeId(organization);
                 profile.location = location.map(LocationId);
+                profile.firmware_image = location.map(|location| ImageId(4 - location));
                 profile.is_active = active;
             };
             store.edit_profile(key, Box::new(edit)).await.unwrap();

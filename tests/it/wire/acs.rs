@@ -76,7 +76,7 @@ pub(super) fn serve(
     let expiry = Expiry::new(Arc::clone(&kept), Arc::clone(&clock), 300);
     let digest = DigestServer::new([1; 32], "acsd", Duration::from_mins(5));
     let gate = Gate::new(AuthMode::None, OnboardingMode::Open, digest, "acsd", None, Arc::clone(&sealer), 20);
-    let files = Arc::new(Files::new(Arc::clone(&kept), Arc::clone(&clock)));
+    let files = Arc::new(Files::temporary(Arc::clone(&kept), Arc::clone(&clock), &sealer).unwrap());
     let services = Services {
         store: kept,
         clock,

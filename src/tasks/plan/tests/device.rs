@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::{
-    AddObjectResponse, Applied, ParameterAttributeStruct, ParameterAttributes, ParameterInfoStruct, ParameterNames,
-    ParameterValues, SetParameterAttributes, SetParameterValues,
+    AddObjectResponse, AllQueuedTransferStruct, AllQueuedTransfers, Applied, MethodList, OptionList, OptionStruct,
+    ParameterAttributeStruct, ParameterAttributes, ParameterInfoStruct, ParameterNames, ParameterValues,
+    QueuedTransferStruct, QueuedTransfers, SetParameterAttributes, SetParameterValues,
 };
 use crate::cwmp::message::inform::ParameterValueStruct;
-use crate::cwmp::message::{Fault, ParameterFault, Request, Response};
+use crate::cwmp::message::{Fault, Method, ParameterFault, Request, Response};
 use crate::cwmp::session::Answer;
 use crate::types::value::XsdType;
+
+use super::transfers::Transfers;
 
 /// What goes wrong with one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,18 @@ pub(super) struct Device {
     pub(super) attributes: BTreeMap<String, u8>,
     /// Whose notification cannot be changed.
     pub(super) unnotifiable: BTreeSet<String>,
+    /// Transfers that it makes, and how it goes about them.
+    pub(super) transfers: Transfers,
+    /// Methods that it does not have: the session breaks when one is called (quirk 71).
+    pub(super) lacks: BTreeSet<&'static str>,
+    /// What it answers `GetRPCMethods` with, in place of what it has.
+    pub(super) claims: Option<Vec<&'static str>>,
+    /// Keys of the transfers that are queued.
+    pub(super) queued: Vec<String>,
+    /// Most names that it lists in one answer; more is a 9004.
+    pub(super) names_max: Option<usize>,
+    /// Objects that it cannot list: the session breaks, or with a code there is a fault.
+    pub(super) unlistable: BTreeMap<String, Option<u16>>,
     pub(super) calls: Vec<Request<'static>>,
     /// Restarts and resets that were ordered and carried out.
     pub(super) restarts: u32,
@@ -184,6 +199,9 @@ impl Device {
         {
             return Reply::Gone { killed: false };
         }
+        if self.lacks.contains(request.method().name()) || self.breaks_at(request) {
+            return Reply::Gone { killed: false };
+        }
         let answer = self.carry_out(request);
         match (twist, answer) {
             (Some(Twist::AnswerLost), _) => Reply::Gone { killed: false },
@@ -199,10 +217,19 @@ impl Device {
         }
     }
 
+    /// Whether what is asked now is about transfers.
+    fn was_told_to_transfer(&self) -> bool {
+        let is_order = |call: &Request<'_>| {
+            matches!(call, Request::Download(_) | Request::ScheduleDownload(_) | Request::Upload(_))
+        };
+        self.calls.iter().any(is_order)
+    }
+
     fn carry_out(&mut self, request: &Request<'static>) -> Answer<'static> {
         let done = match request {
             Request::GetParameterValues(read) => self.get(&read.names),
-            Request::GetParameterNames(names) => self.names(&names.path),
+            Request::GetParameterNames(names) if names.next_level => self.names(&names.path),
+            Request::GetParameterNames(names) => self.all_names(&names.path),
             Request::SetParameterValues(write) => self.set(write),
             Request::AddObject(add) => self.add(&add.object_name),
             Request::DeleteObject(delete) => self.delete(&delete.object_name),
@@ -214,11 +241,65 @@ impl Device {
                 self.restarts += 1;
                 Ok(Response::FactoryReset)
             }
+            Request::Download(_) | Request::ScheduleDownload(_) | Request::Upload(_) => self.transfers.serve(request),
+            Request::GetRpcMethods | Request::GetAllQueuedTransfers | Request::GetQueuedTransfers
+                if self.was_told_to_transfer() =>
+            {
+                self.transfers.serve(request)
+            }
             Request::GetParameterAttributes(read) => self.get_attributes(&read.names),
             Request::SetParameterAttributes(write) => self.set_attributes(write),
-            other => panic!("no procedure calls {other:?}"),
+            other => self.call_rarely(other),
         };
         done.map_or_else(Answer::Fault, Answer::Response)
+    }
+
+    /// The methods that not every device has.
+    fn call_rarely(&mut self, request: &Request<'static>) -> Result<Response<'static>, Fault<'static>> {
+        match request {
+            Request::GetRpcMethods => {
+                let all = Method::ALL.into_iter().map(Method::name).filter(|name| !self.lacks.contains(name));
+                let names = self.claims.clone().unwrap_or_else(|| all.collect());
+                let methods = names.into_iter().map(Cow::Borrowed).collect();
+                Ok(Response::GetRpcMethods(MethodList { methods }))
+            }
+            Request::ScheduleInform(_) => Ok(Response::ScheduleInform),
+            Request::ChangeDuState(_) => Ok(Response::ChangeDuState),
+            Request::SetVouchers(_) => Ok(Response::SetVouchers),
+            Request::CancelTransfer(cancel) => {
+                self.queued.retain(|key| *key != cancel.command_key);
+                Ok(Response::CancelTransfer)
+            }
+            Request::GetQueuedTransfers => {
+                let transfer = |key: &String| QueuedTransferStruct { command_key: key.clone().into(), state: 1 };
+                let transfers = self.queued.iter().map(transfer).collect();
+                Ok(Response::GetQueuedTransfers(QueuedTransfers { transfers }))
+            }
+            Request::GetAllQueuedTransfers => {
+                let transfer = |key: &String| AllQueuedTransferStruct {
+                    command_key: key.clone().into(),
+                    state: 2,
+                    is_download: true,
+                    file_size: 7,
+                    ..AllQueuedTransferStruct::default()
+                };
+                let transfers = self.queued.iter().map(transfer).collect();
+                Ok(Response::GetAllQueuedTransfers(AllQueuedTransfers { transfers }))
+            }
+            Request::GetOptions(_) => {
+                let option = OptionStruct { option_name: "fast".into(), voucher_sn: 3, ..OptionStruct::default() };
+                Ok(Response::GetOptions(OptionList { options: vec![option] }))
+            }
+            other => panic!("no procedure calls {other:?}"),
+        }
+    }
+
+    /// Whether the session breaks at this listing.
+    fn breaks_at(&self, request: &Request<'static>) -> bool {
+        let Request::GetParameterNames(names) = request else { return false };
+        let is_asked_for =
+            |path: &str| path == names.path || (!names.next_level && path.starts_with(names.path.as_ref()));
+        self.unlistable.iter().any(|(path, code)| code.is_none() && is_asked_for(path))
     }
 
     fn get(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
@@ -273,6 +354,9 @@ impl Device {
 
     /// `NextLevel` is always 1 here.
     fn names(&self, path: &str) -> Result<Response<'static>, Fault<'static>> {
+        if let Some(code) = self.unlistable.get(path).copied().flatten() {
+            return Err(self.about(code, path));
+        }
         let all = self.parameters.keys().chain(&self.objects).chain(self.unreadable.keys());
         let mut children = BTreeSet::new();
         let mut exists = self.objects.contains(path);
@@ -287,8 +371,32 @@ impl Device {
         if !exists {
             return Err(self.about(9005, path));
         }
+        if self.names_max.is_some_and(|most| children.len() > most) {
+            return Err(self.about(9004, path));
+        }
         let parameters =
             children.into_iter().map(|name| ParameterInfoStruct { name: name.into(), writable: true }).collect();
+        Ok(Response::GetParameterNames(ParameterNames { parameters }))
+    }
+
+    /// `NextLevel` 0.
+    fn all_names(&self, path: &str) -> Result<Response<'static>, Fault<'static>> {
+        if let Some((_, code)) = self.unlistable.iter().find(|(one, code)| one.starts_with(path) && code.is_some()) {
+            return Err(self.about(code.unwrap_or(9002), path));
+        }
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for name in self.parameters.keys().chain(&self.objects).filter(|name| name.starts_with(path)) {
+            names.insert(name);
+            names.extend(name.match_indices('.').map(|(dot, _)| &name[..=dot]).filter(|one| one.starts_with(path)));
+        }
+        if names.is_empty() {
+            return Err(self.about(9005, path));
+        }
+        if self.names_max.is_some_and(|most| names.len() > most) {
+            return Err(self.about(9004, path));
+        }
+        let names = names.into_iter().map(str::to_owned);
+        let parameters = names.map(|name| ParameterInfoStruct { name: name.into(), writable: true }).collect();
         Ok(Response::GetParameterNames(ParameterNames { parameters }))
     }
 
@@ -326,25 +434,33 @@ impl Device {
     }
 
     fn get_attributes(&self, names: &[Cow<'static, str>]) -> Result<Response<'static>, Fault<'static>> {
-        if let Some(unknown) = names.iter().find(|name| !self.parameters.contains_key(name.as_ref())) {
+        let below = |name: &str| {
+            let meant = |path: &str| path == name || (name.ends_with('.') && path.starts_with(name));
+            self.parameters.keys().filter(|path| meant(path)).cloned().collect::<Vec<String>>()
+        };
+        if let Some(unknown) = names.iter().find(|name| below(name).is_empty()) {
             return Err(self.about(9005, unknown));
         }
         let notification = |name: &str| self.attributes.get(name).copied().unwrap_or(0);
-        let read = |name: &Cow<'static, str>| ParameterAttributeStruct {
-            name: name.clone(),
-            notification: notification(name),
+        let read = |name: String| ParameterAttributeStruct {
+            notification: notification(&name),
+            name: name.into(),
             access_list: Vec::new(),
         };
-        Ok(Response::GetParameterAttributes(ParameterAttributes { parameters: names.iter().map(read).collect() }))
+        let parameters = names.iter().flat_map(|name| below(name)).map(read).collect();
+        Ok(Response::GetParameterAttributes(ParameterAttributes { parameters }))
     }
 
     fn set_attributes(&mut self, write: &SetParameterAttributes<'static>) -> Result<Response<'static>, Fault<'static>> {
         if let Some(refused) = write.parameters.iter().find(|it| self.unnotifiable.contains(it.name.as_ref())) {
             return Err(self.about(9009, &refused.name));
         }
-        for parameter in &write.parameters {
-            assert!(parameter.notification_change && !parameter.access_list_change, "{parameter:?}");
-            self.attributes.insert(parameter.name.to_string(), parameter.notification);
+        for parameter in write.parameters.iter().filter(|parameter| parameter.notification_change) {
+            let name = parameter.name.as_ref();
+            let is_meant = |path: &&String| *path == name || (name.ends_with('.') && path.starts_with(name));
+            for path in self.parameters.keys().filter(is_meant) {
+                self.attributes.insert(path.clone(), parameter.notification);
+            }
         }
         Ok(Response::SetParameterAttributes)
     }

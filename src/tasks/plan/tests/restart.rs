@@ -133,6 +133,7 @@ fn the_up_time_is_found_among_other_values() {
         wanted: None,
         methods: None,
         software_version: "1.0",
+        attributes: crate::tasks::plan::Attributes::Allowed,
         device_type: &DeviceType::generic(crate::types::time::Timestamp::default()),
         limits: &limits,
     };

@@ -13,7 +13,7 @@ use crate::model::device_type::DeviceType;
 use crate::model::procedure::Progress;
 use crate::model::transaction::{Kind, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, Work};
 use crate::tasks::plan::news::{self, News};
-use crate::tasks::plan::{Context, Ending, PlanLimits, Running, Save, Step, Wanted, unopenable};
+use crate::tasks::plan::{Attributes, Context, Ending, PlanLimits, Running, Save, Step, Wanted, unopenable};
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) last_boot: Option<Timestamp>,
     pub(super) software_version: String,
     pub(super) methods: Option<RpcMethods>,
+    pub(super) attributes: Attributes,
     pub(super) device_type: DeviceType,
     /// Of the settled transaction.
     pub(super) results: Vec<VariableResult>,
@@ -77,6 +78,7 @@ impl World {
             last_boot: None,
             software_version: "1.0".to_owned(),
             methods: None,
+            attributes: Attributes::Allowed,
             device_type: DeviceType::generic(now),
             results: Vec::new(),
             learned: Vec::new(),
@@ -121,6 +123,7 @@ impl World {
             known: &known,
             wanted: wanted.as_ref(),
             methods: methods.as_ref(),
+            attributes: world.attributes,
             software_version: &software_version,
             device_type: &device_type,
             limits: &limits,
@@ -128,11 +131,14 @@ impl World {
         let clear = self.transaction.work.open(&|_| Err(SealError::Unopenable)).map_err(|error| unopenable(&error));
         let (mut running, mut step) = Running::begin(self.transaction.clone(), clear, &context(self));
         let mut calls = 0;
+        // What was learned when the transaction was last saved.
+        let mut saved = TreePatch::default();
         while let Step::Call { request, save } = step {
             calls += 1;
             assert!(calls < CALLS_MAX, "a session without end: {:?}", self.device.methods());
             if save == Save::Before {
                 self.transaction = running.transaction.clone();
+                join(&mut saved, std::mem::take(&mut running.learned));
             } else {
                 assert!(!matches!(request, Request::AddObject(_) | Request::Reboot(_) | Request::FactoryReset));
             }
@@ -141,6 +147,7 @@ impl World {
                 Reply::Answer(answer) => step = running.answer(&answer, &context(self)),
                 Reply::Gone { killed: true } => {
                     self.transaction.phase = Phase::Ready { not_before: None };
+                    self.learned.push(saved);
                     return;
                 }
                 Reply::Gone { killed: false } => {
@@ -149,7 +156,9 @@ impl World {
                 }
             }
         }
-        self.learned.push(running.learned);
+        join(&mut saved, running.learned);
+        self.learned.push(saved);
+        self.methods = running.methods.or(methods);
         self.results = running.results;
         self.transaction = running.transaction;
     }
@@ -176,16 +185,39 @@ impl World {
         if events.iter().any(|event| event.code == EventCode::Boot) {
             self.last_boot = Some(self.now);
         }
+        if self.transaction.status.is_final() {
+            return;
+        }
         let news = News { at: self.now, events: &events, software_version: &self.software_version };
         let results = news::informed(&mut self.transaction, &news);
         self.results.extend(results);
     }
 
     /// The device makes a call of its own.
-    #[expect(dead_code, reason = "for procedures that wait for one")]
     pub(super) fn calls(&mut self, request: &Request<'_>) {
-        let results = news::called(&mut self.transaction, request, 0, self.now);
+        self.calls_among(request, 0);
+    }
+
+    /// As [`calls`](Self::calls), where others may be meant as well.
+    pub(super) fn calls_among(&mut self, request: &Request<'_>, others: usize) {
+        if self.transaction.status.is_final() {
+            return;
+        }
+        let results = news::called(&mut self.transaction, request, others, self.now);
         self.results.extend(results);
+    }
+
+    /// What is waited for does not come in time.
+    pub(super) fn run_out(&mut self) {
+        if let Phase::Waiting { until, .. } = self.transaction.phase {
+            self.now = self.now.max(until);
+            self.transaction.resume();
+        }
+    }
+
+    /// What the queue says to it now.
+    pub(super) fn overdue(&self) -> Option<TransactionFault> {
+        news::overdue(&self.transaction, self.now)
     }
 
     /// Back-off that the transaction waits for now, in seconds.
@@ -219,6 +251,16 @@ impl World {
             .map(|result| (&*result.path, result.value.as_deref(), result.fault.as_ref().map(|fault| fault.code)))
             .collect()
     }
+}
+
+/// The later patch applied after the earlier one.
+fn join(earlier: &mut TreePatch, later: TreePatch) {
+    let is_gone = |path: &str| {
+        later.forget.iter().any(|gone| path == &**gone || (gone.ends_with('.') && path.starts_with(&**gone)))
+    };
+    earlier.learn.retain(|one| !is_gone(&one.path));
+    earlier.forget.extend(later.forget);
+    earlier.learn.extend(later.learn);
 }
 
 pub(super) fn parameter(path: &str) -> ParameterPath {

@@ -1,0 +1,201 @@
+//! What CPEs send: PUT or POST, sized or chunked, as it is or as the file of a form.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::body::FileBody;
+use super::meters::{Direction, Meter, Outcome};
+use super::{Inner, Refused, busy, content_type, unknown};
+use crate::files::multipart::{Event, Form, FormError};
+use crate::files::{Claim, Draft, FilesConfig, Kept, ReceiveError, UploadError};
+use crate::telemetry::chain;
+
+/// Longest that a refused body is listened to.
+const DISCARD: Duration = Duration::from_mins(1);
+
+const DIRECTION: Direction = Direction::Upload;
+
+/// Why the body was not taken.
+enum Broken {
+    /// Nothing came for too long.
+    Stalled,
+    /// The connection ended, or the framing is wrong.
+    BrokenOff,
+    Form(FormError),
+    /// The form has no file in it.
+    NoFile,
+    Receive(ReceiveError),
+}
+
+impl From<ReceiveError> for Broken {
+    fn from(error: ReceiveError) -> Self {
+        Self::Receive(error)
+    }
+}
+
+impl From<FormError> for Broken {
+    fn from(error: FormError) -> Self {
+        Self::Form(error)
+    }
+}
+
+impl Inner {
+    pub(super) async fn receive(
+        &self,
+        head: &Parts,
+        incoming: &mut Incoming,
+        claim: &Claim,
+    ) -> Result<Response<FileBody>, Refused> {
+        let upload =
+            self.files.upload(claim).await.map_err(|error| failed(&error))?.ok_or_else(|| unknown(DIRECTION))?;
+        let slot = self.slots.take(claim.device).ok_or_else(|| busy(DIRECTION))?;
+        let mut meter = self.meters.begin(DIRECTION, slot);
+        let received = self.take(&head.headers, incoming, &meter).await;
+        let kept = match received {
+            Ok(draft) => match draft.complete().await {
+                Ok(complete) => self.files.keep(&upload, complete).await,
+                Err(error) => Err(error.into()),
+            },
+            Err(broken) => {
+                let refused = refuse(broken);
+                return Err(ended(meter, refused));
+            }
+        };
+        match kept {
+            Ok(kept) => {
+                meter.end(Outcome::Complete);
+                let (id, new) = match kept {
+                    Kept::New(id) => (id, true),
+                    Kept::Replaced(id) => (id, false),
+                };
+                tracing::info!(
+                    device.id = %claim.device, transaction.id = %claim.transaction, file.id = id.0,
+                    "device {} sent file {} for transaction {}", claim.device, id.0, claim.transaction
+                );
+                let mut response = Response::new(FileBody::empty());
+                if new && head.method == Method::PUT {
+                    *response.status_mut() = StatusCode::CREATED;
+                }
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+                Ok(response)
+            }
+            Err(UploadError::Unknown) => Err(ended(meter, unknown(DIRECTION))),
+            Err(UploadError::Receive(error)) => Err(ended(meter, refuse(Broken::Receive(error)))),
+            Err(error @ (UploadError::Store(_) | UploadError::Exhausted)) => Err(ended(meter, failed(&error))),
+        }
+    }
+
+    async fn take(&self, headers: &HeaderMap, incoming: &mut Incoming, meter: &Meter) -> Result<Draft, Broken> {
+        let patience = self.files.config().stall();
+        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let content_type = content_type(headers);
+        if !Form::is(content_type) {
+            let mut draft = self.files.receive(announced).await?;
+            while let Some(piece) = next(incoming, patience).await? {
+                meter.moved(piece.len());
+                draft.write(piece).await?;
+            }
+            return Ok(draft);
+        }
+        // The file is a little smaller than the form.
+        let mut form = Form::new(content_type)?;
+        let mut draft = self.files.receive(None).await?;
+        let mut place = Place::Before;
+        while let Some(piece) = next(incoming, patience).await? {
+            meter.moved(piece.len());
+            form.push(&piece);
+            loop {
+                match (form.next()?, place) {
+                    (Event::Part(part), Place::Before) if part.is_file => place = Place::Within,
+                    (Event::Part(_), Place::Within) => place = Place::Behind,
+                    (Event::Data(data), Place::Within) => draft.write(data).await?,
+                    (Event::More | Event::End, _) => break,
+                    (Event::Part(_) | Event::Data(_), _) => {}
+                }
+            }
+        }
+        form.finish()?;
+        if place == Place::Before { Err(Broken::NoFile) } else { Ok(draft) }
+    }
+}
+
+/// Where in a form we are: its first file is the one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    Within,
+    Behind,
+}
+
+/// The next piece; `None`: the body is over.
+async fn next(incoming: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Broken> {
+    loop {
+        match timeout(patience, incoming.frame()).await {
+            Err(_elapsed) => return Err(Broken::Stalled),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_broken))) => return Err(Broken::BrokenOff),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(piece) = frame.into_data() {
+                    return Ok(Some(piece));
+                }
+            }
+        }
+    }
+}
+
+/// A transfer that began and is not granted is counted once, as what it ended with.
+fn ended(mut meter: Meter, refused: Refused) -> Refused {
+    meter.end(refused.outcome);
+    Refused { counted: super::Counted::Already, ..refused }
+}
+
+fn refuse(broken: Broken) -> Refused {
+    let refused = |outcome, status, words: &str| Refused::new(DIRECTION, outcome, status, words);
+    match broken {
+        Broken::Stalled => refused(Outcome::Stalled, StatusCode::REQUEST_TIMEOUT, "nothing came for too long"),
+        Broken::BrokenOff => refused(Outcome::BrokenOff, StatusCode::BAD_REQUEST, "the body broke off"),
+        Broken::Form(error) => refused(Outcome::Malformed, StatusCode::BAD_REQUEST, &error.to_string()),
+        Broken::NoFile => refused(Outcome::Malformed, StatusCode::BAD_REQUEST, "the form has no file in it"),
+        Broken::Receive(error @ ReceiveError::TooLarge { .. }) => {
+            refused(Outcome::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, &error.to_string())
+        }
+        Broken::Receive(ReceiveError::NoRoom(reason)) => {
+            tracing::warn!("a file of a device was refused: {reason}");
+            refused(Outcome::NoRoom, StatusCode::INSUFFICIENT_STORAGE, &reason.to_string())
+        }
+        Broken::Receive(error @ ReceiveError::Io(_)) => failed(&error),
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Refused {
+    tracing::error!("a file of a device was not taken: {}", chain(error));
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Refused::new(DIRECTION, Outcome::Failed, status, "the file could not be stored")
+}
+
+/// Listens to a body that is of no use, within bounds: many clients read no answer before they have sent everything.
+pub(super) async fn discard(headers: &HeaderMap, mut incoming: Incoming, config: &FilesConfig) {
+    // Such a client sends nothing before it is asked to, which the first read of its body does.
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let listening = async {
+        let mut left = config.max_upload_bytes;
+        while let Ok(Some(piece)) = next(&mut incoming, DISCARD).await {
+            match left.checked_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX)) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    if timeout(DISCARD, listening).await.is_err() {
+        tracing::debug!("the rest of a refused upload took too long to arrive");
+    }
+}

@@ -1,0 +1,418 @@
+//! The folder of files: each under its SHA-256, so that what is there twice is kept once.
+//!
+//! What is here is counted by the records that refer to it: whoever stores a record [holds](Held) its file first, and the
+//! last one to let go removes it. Counting, renaming and removing happen under one lock, so that a file that is brought
+//! anew just when its last record goes is never lost. All of this blocks: it runs where it may.
+//!
+//! Besides files, the folder has what is being written: `.new-…`, thrown away at the next start, and `image-<id>.<length>`,
+//! the beginning of an image, of which `length` bytes are on disk for certain.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::config::FilesConfig;
+use crate::model::file::ImageId;
+use crate::store;
+
+/// What is being written and will not be gone on with.
+const NEW: &str = ".new-";
+/// The beginning of an image.
+const PARTIAL: &str = "image-";
+/// Owner alone.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Name of a file's content.
+pub type Sha256Sum = [u8; 32];
+
+/// Why there is no room for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// The disk.
+    #[error("the disk has too little free space for more files")]
+    Disk,
+    /// What all files together may take.
+    #[error("all files together may take {limit_bytes} bytes, which are used up")]
+    Total {
+        /// As configured.
+        limit_bytes: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    floor_bytes: u64,
+    max_total_bytes: u64,
+    blobs: Mutex<HashMap<Sha256Sum, Blob>>,
+    total_bytes: AtomicU64,
+    next: AtomicU64,
+    /// Of a store that does not last: gone with it.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+#[derive(Debug)]
+struct Blob {
+    records: u64,
+    size: u64,
+}
+
+impl Folder {
+    /// Opens the folder, makes it first if it is not there. `kept` are the contents that records refer to, one for each
+    /// record; `wanted` says of an image whether its beginning may still be gone on with. Everything else is removed.
+    pub(super) fn open(
+        path: &Path,
+        config: &FilesConfig,
+        kept: impl IntoIterator<Item = (Sha256Sum, u64)>,
+        wanted: impl Fn(ImageId) -> bool,
+    ) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
+        let mut blobs = HashMap::<Sha256Sum, Blob>::new();
+        let mut total_bytes = 0;
+        for (sum, size) in kept {
+            let blob = blobs.entry(sum).or_insert_with(|| {
+                total_bytes += size;
+                Blob { records: 0, size }
+            });
+            blob.records += 1;
+        }
+        let folder = Self {
+            path: path.to_owned(),
+            floor_bytes: config.free_space_floor_bytes,
+            max_total_bytes: config.max_total_bytes,
+            blobs: Mutex::new(blobs),
+            total_bytes: AtomicU64::new(total_bytes),
+            next: AtomicU64::new(0),
+            _temporary: None,
+        };
+        folder.sweep(wanted)?;
+        Ok(folder)
+    }
+
+    /// One that lasts as long as it is used.
+    pub(super) fn temporary(config: &FilesConfig) -> io::Result<Self> {
+        let temporary = tempfile::Builder::new().prefix("acsd-files-").tempdir()?;
+        let folder = Self::open(temporary.path(), config, [], |_| false)?;
+        Ok(Self { _temporary: Some(temporary), ..folder })
+    }
+
+    /// Removes what nothing refers to: leftovers of a process that was killed.
+    fn sweep(&self, wanted: impl Fn(ImageId) -> bool) -> io::Result<()> {
+        let blobs = self.blobs.lock();
+        let mut partials = HashMap::<ImageId, (u64, PathBuf)>::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if let Some((id, length)) = partial_of(&name).filter(|(id, _)| wanted(*id)) {
+                // Two of one image are left when the machine went down between writing one name and forgetting another.
+                match partials.insert(id, (length, entry.path())) {
+                    Some((other, path)) if other > length => {
+                        partials.insert(id, (other, path));
+                        fs::remove_file(entry.path())?;
+                    }
+                    Some((_, path)) => fs::remove_file(path)?,
+                    None => {}
+                }
+                continue;
+            }
+            let is_kept = sum_of(&name).is_some_and(|sum| blobs.contains_key(&sum));
+            // What is none of ours stays.
+            let is_ours = name.starts_with(NEW) || partial_of(&name).is_some() || sum_of(&name).is_some();
+            if is_ours && !is_kept {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A new file to be written to; it is gone again when its name is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> io::Result<(Scratch, File)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.path.join(format!("{NEW}{}-{number}", std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
+        Ok((Scratch { folder: Arc::clone(self), path: Some(path), image: None }, file))
+    }
+
+    /// The beginning of an image, cut to what is certain; a new one when there is none, or when it is to begin anew.
+    pub(super) fn resume(self: &Arc<Self>, id: ImageId, from: Beginning) -> io::Result<(Scratch, File, u64)> {
+        let (path, length) = match (self.partial(id)?, from) {
+            (Some((length, path)), Beginning::Kept) => (path, length),
+            (Some((_, path)), Beginning::Anew) => {
+                let first = self.path.join(partial_name(id, 0));
+                fs::rename(path, &first)?;
+                (first, 0)
+            }
+            (None, _) => (self.path.join(partial_name(id, 0)), 0),
+        };
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path)?;
+        file.set_len(length)?;
+        Ok((Scratch { folder: Arc::clone(self), path: Some(path), image: Some(id) }, file, length))
+    }
+
+    /// The beginning of an image that is here, and its length.
+    pub(super) fn partial(&self, id: ImageId) -> io::Result<Option<(u64, PathBuf)>> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if let Some((found, length)) = partial_of(&entry.file_name().to_string_lossy())
+                && found == id
+            {
+                return Ok(Some((length, entry.path())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets the beginning of an image.
+    pub(super) fn forget_partial(&self, id: ImageId) -> io::Result<()> {
+        match self.partial(id)? {
+            Some((_, path)) => fs::remove_file(path),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is room for `more` bytes besides `writing`, which are on disk already and counted nowhere.
+    pub(super) fn room(&self, writing: u64, more: u64) -> Result<(), NoRoom> {
+        let total = self.total_bytes.load(Ordering::Relaxed).saturating_add(writing).saturating_add(more);
+        if self.max_total_bytes > 0 && total > self.max_total_bytes {
+            return Err(NoRoom::Total { limit_bytes: self.max_total_bytes });
+        }
+        match store::free_bytes(&self.path) {
+            Ok(free) if free < self.floor_bytes.saturating_add(more) => Err(NoRoom::Disk),
+            // Where it cannot be told, the write itself will.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Gives what was written its name and holds it.
+    pub(super) fn publish(self: &Arc<Self>, mut scratch: Scratch, sum: Sha256Sum, size: u64) -> io::Result<Held> {
+        let held = Held { folder: Arc::clone(self), sum, size, record: false };
+        {
+            let mut blobs = self.blobs.lock();
+            let blob = blobs.entry(sum).or_insert_with(|| {
+                self.total_bytes.fetch_add(size, Ordering::Relaxed);
+                Blob { records: 0, size }
+            });
+            blob.records += 1;
+            if let Some(path) = scratch.path.take()
+                && let Err(error) = fs::rename(&path, self.path_of(&sum))
+            {
+                scratch.path = Some(path);
+                drop(blobs);
+                return Err(error);
+            }
+        }
+        File::open(&self.path)?.sync_all()?;
+        Ok(held)
+    }
+
+    /// One record less refers to a content.
+    pub(super) fn release(&self, sum: &Sha256Sum) -> io::Result<()> {
+        let mut blobs = self.blobs.lock();
+        let Some(blob) = blobs.get_mut(sum) else { return Ok(()) };
+        blob.records = blob.records.saturating_sub(1);
+        if blob.records > 0 {
+            return Ok(());
+        }
+        self.total_bytes.fetch_sub(blob.size, Ordering::Relaxed);
+        blobs.remove(sum);
+        match fs::remove_file(self.path_of(sum)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Opens a content.
+    pub(super) fn open_content(&self, sum: &Sha256Sum) -> io::Result<File> {
+        File::open(self.path_of(sum))
+    }
+
+    fn path_of(&self, sum: &Sha256Sum) -> PathBuf {
+        self.path.join(hex::encode(sum))
+    }
+}
+
+/// Where the writing of an image begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Behind what is here.
+    Kept,
+    /// At its first byte.
+    Anew,
+}
+
+/// A file that is being written: gone when this is dropped, unless it is the beginning of an image.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    folder: Arc<Folder>,
+    /// Taken when it got another name.
+    path: Option<PathBuf>,
+    image: Option<ImageId>,
+}
+
+impl Scratch {
+    /// Notes that so many bytes of an image are on disk for certain.
+    pub(super) fn checkpoint(&mut self, length: u64) -> io::Result<()> {
+        let (Some(id), Some(path)) = (self.image, &mut self.path) else { return Ok(()) };
+        let next = self.folder.path.join(partial_name(id, length));
+        // A rename that a power cut undoes leaves a shorter length, which is right as well.
+        fs::rename(&*path, &next)?;
+        *path = next;
+        Ok(())
+    }
+
+    /// Whether it may be gone on with later.
+    pub(super) const fn is_resumable(&self) -> bool {
+        self.image.is_some()
+    }
+
+    /// From now on it is gone when this is dropped.
+    pub(super) fn give_up(&mut self) {
+        self.image = None;
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // To forget a name takes no time worth speaking of.
+        if let (None, Some(path)) = (self.image, self.path.take())
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!(%error, "{} could not be removed", path.display());
+        }
+    }
+}
+
+/// A content that is kept as long as this is: longer once a record refers to it.
+#[derive(Debug)]
+pub(super) struct Held {
+    folder: Arc<Folder>,
+    sum: Sha256Sum,
+    size: u64,
+    record: bool,
+}
+
+impl Held {
+    /// Its name.
+    pub(super) const fn sha256(&self) -> Sha256Sum {
+        self.sum
+    }
+
+    /// Bytes.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// A record refers to it now, and lets go of it when it goes.
+    pub(super) fn keep(mut self) {
+        self.record = true;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.record
+            && let Err(error) = self.folder.release(&self.sum)
+        {
+            tracing::warn!(%error, "a file that nothing refers to could not be removed");
+        }
+    }
+}
+
+fn partial_name(id: ImageId, length: u64) -> String {
+    format!("{PARTIAL}{}.{length}", id.0)
+}
+
+fn partial_of(name: &str) -> Option<(ImageId, u64)> {
+    let (id, length) = name.strip_prefix(PARTIAL)?.split_once('.')?;
+    Some((ImageId(id.parse().ok()?), length.parse().ok()?))
+}
+
+fn sum_of(name: &str) -> Option<Sha256Sum> {
+    let mut sum = [0; 32];
+    hex::decode_to_slice(name, &mut sum).ok().map(|()| sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn open(path: &Path, kept: &[(Sha256Sum, u64)]) -> Arc<Folder> {
+        let config = FilesConfig { free_space_floor_bytes: 0, ..FilesConfig::default() };
+        Arc::new(Folder::open(path, &config, kept.iter().copied(), |id| id.0 == 1).unwrap())
+    }
+
+    fn put(folder: &Arc<Folder>, sum: Sha256Sum, text: &[u8]) -> Held {
+        let (scratch, mut file) = folder.begin().unwrap();
+        file.write_all(text).unwrap();
+        folder.publish(scratch, sum, text.len() as u64).unwrap()
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_content_stays_as_long_as_a_record_refers_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("files");
+        let folder = open(&path, &[]);
+        let (first, second) = (put(&folder, [1; 32], b"same"), put(&folder, [1; 32], b"same"));
+        first.keep();
+        drop(second);
+        assert_eq!(names(&path), [hex::encode([1; 32])], "it is there once");
+        assert_eq!(fs::metadata(path.join(hex::encode([1; 32]))).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(folder.total_bytes.load(Ordering::Relaxed), 4);
+        folder.release(&[1; 32]).unwrap();
+        assert_eq!(names(&path), Vec::<String>::new());
+        assert_eq!(folder.total_bytes.load(Ordering::Relaxed), 0);
+        drop(put(&folder, [2; 32], b"nobody's"));
+        assert_eq!(names(&path), Vec::<String>::new());
+    }
+
+    #[test]
+    fn leftovers_go_at_the_start_and_beginnings_of_images_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = hex::encode([3; 32]);
+        for name in [&kept, &hex::encode([4; 32]), ".new-1-2", "image-1.4", "image-1.2", "image-2.4", "a note"] {
+            fs::write(place.path().join(name), "12345678").unwrap();
+        }
+        let folder = open(place.path(), &[([3; 32], 8), ([3; 32], 8)]);
+        assert_eq!(names(place.path()), [kept.as_str(), "a note", "image-1.4"]);
+        let (mut scratch, file, length) = folder.resume(ImageId(1), Beginning::Kept).unwrap();
+        assert_eq!((length, file.metadata().unwrap().len()), (4, 4), "what is not certain is written again");
+        scratch.checkpoint(4).unwrap();
+        drop(scratch);
+        assert_eq!(folder.partial(ImageId(1)).unwrap().map(|(length, _)| length), Some(4));
+        let (mut scratch, _, length) = folder.resume(ImageId(1), Beginning::Anew).unwrap();
+        assert_eq!(length, 0);
+        scratch.give_up();
+        drop(scratch);
+        assert_eq!(folder.partial(ImageId(1)).unwrap(), None);
+    }
+
+    #[test]
+    fn there_is_room_until_there_is_none() {
+        let place = tempfile::tempdir().unwrap();
+        let config = FilesConfig { free_space_floor_bytes: 0, max_total_bytes: 10, ..FilesConfig::default() };
+        let folder = Folder::open(place.path(), &config, [([1; 32], 4)], |_| false).unwrap();
+        assert_eq!(folder.room(0, 6), Ok(()));
+        assert_eq!(folder.room(3, 4), Err(NoRoom::Total { limit_bytes: 10 }));
+        let config = FilesConfig { free_space_floor_bytes: u64::MAX, ..FilesConfig::default() };
+        let folder = Folder::open(place.path(), &config, [([1; 32], 4)], |_| false).unwrap();
+        assert_eq!(folder.room(0, 0), Err(NoRoom::Disk));
+    }
+}
