@@ -5,6 +5,7 @@
 pub mod access;
 pub mod audit;
 pub mod body;
+mod campaign;
 mod catalogue;
 mod configuration;
 pub mod device;
@@ -53,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 use self::access::Throttle;
 use self::error::ApiError;
 use crate::auth::seal::Sealer;
+use crate::campaigns::Campaigns;
 use crate::connreq::wake::Waker;
 use crate::devices::edit::Editor;
 use crate::devices::inventory::Inventory;
@@ -94,6 +96,8 @@ pub struct Services {
     pub files: Arc<Files>,
     /// Checks devices.
     pub device_health: Arc<Health>,
+    /// Bring operations to many devices.
+    pub campaigns: Arc<Campaigns>,
     /// What `/metrics` renders.
     pub metrics: Metrics,
     /// Cancelled when acsd begins to stop: `/readyz` then says so, and balancers send no more.

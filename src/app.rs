@@ -22,6 +22,7 @@ use crate::api::{self, ApiState};
 use crate::auth::digest::DigestServer;
 use crate::auth::random::{self, RandomError};
 use crate::auth::seal::{KeyFileError, Sealer};
+use crate::campaigns::{self, Campaigns};
 use crate::clock::SystemClock;
 use crate::config::{Config, StoreChoice};
 use crate::connreq::wake::{WakeQueue, Waker};
@@ -144,6 +145,7 @@ struct Parts {
     webhooks: Arc<Webhooks>,
     files: Arc<Files>,
     health: Arc<Health>,
+    campaigns: Arc<Campaigns>,
 }
 
 impl Daemon {
@@ -304,6 +306,13 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
     let files = files.map_err(StartError::Files)?;
     let queue = Arc::new(queue);
     let health = Health::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&clock), config.health.clone());
+    let tools = campaigns::Tools {
+        store: Arc::clone(&store),
+        queue: Arc::clone(&queue),
+        presence: Arc::clone(&presence),
+        sealer: Arc::clone(&sealer),
+        clock: Arc::clone(&clock),
+    };
     Ok(Parts {
         store,
         webhooks: Arc::new(webhooks),
@@ -317,6 +326,7 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
         keeper: Arc::default(),
         files: Arc::new(files),
         health: Arc::new(health),
+        campaigns: Arc::new(Campaigns::new(tools, config.campaigns.clone())),
     })
 }
 
@@ -401,6 +411,7 @@ fn spawn_api(
         sealer: Arc::clone(&parts.sealer),
         files: Arc::clone(&parts.files),
         device_health: Arc::clone(&parts.health),
+        campaigns: Arc::clone(&parts.campaigns),
         metrics,
         draining: shutdown.clone(),
     };
@@ -449,7 +460,7 @@ fn spawn_events(loops: &mut JoinSet<&'static str>, config: &Config, parts: &Part
 }
 
 fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Driver, shutdown: &CancellationToken) {
-    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, health, .. } = parts;
+    let Parts { store, clock, waker, wake_queue, queue, expiry, keeper, health, campaigns, .. } = parts;
     let checking = health.run(shutdown.clone());
     loops.spawn(async move {
         checking.await;
@@ -460,6 +471,11 @@ fn spawn_services(loops: &mut JoinSet<&'static str>, parts: Parts, driver: Drive
     loops.spawn(async move {
         keeping.await;
         "the keeper of configurations"
+    });
+    let giving_turns = campaigns.run(shutdown.clone());
+    loops.spawn(async move {
+        giving_turns.await;
+        "the campaigns"
     });
     let calling = waker.run(wake_queue, shutdown.clone());
     loops.spawn(async move {

@@ -14,6 +14,7 @@ use crate::acs::gate::{AuthMode, OnboardingMode};
 use crate::acs::listen::ListenConfig;
 use crate::acs::recorder::TraceConfig;
 use crate::api::ApiConfig;
+use crate::campaigns::CampaignsConfig;
 use crate::connreq::http::CallLimits;
 use crate::connreq::policy::AddressPolicy;
 use crate::connreq::wake::WakeConfig;
@@ -55,6 +56,8 @@ pub struct Config {
     pub health: HealthConfig,
     /// Pushing events.
     pub webhooks: WebhooksConfig,
+    /// Campaigns.
+    pub campaigns: CampaignsConfig,
     /// What is recorded of devices that are being looked into.
     pub traces: TraceConfig,
     /// The embedded store's habits.
@@ -309,6 +312,7 @@ impl Default for Config {
             events: EventsConfig::default(),
             health: HealthConfig::default(),
             webhooks: WebhooksConfig::default(),
+            campaigns: CampaignsConfig::default(),
             traces: TraceConfig::default(),
             sled: Sled::default(),
             log: LogSection::default(),

@@ -4,6 +4,7 @@
 //! tables. *Durable* means: the value survives a power cut once the future has resolved.
 
 pub mod audit;
+pub mod campaigns;
 pub mod catalogue;
 pub mod entries;
 pub mod events;
@@ -34,6 +35,7 @@ use crate::types::ident::{DeviceIdentity, DeviceKey, SerialNumber, TransactionId
 use crate::types::time::Timestamp;
 
 use audit::AuditStore;
+use campaigns::MemberStore;
 use catalogue::CatalogueStore;
 use entries::EntryStore;
 use events::EventStore;
@@ -110,6 +112,7 @@ pub trait Store:
     + TransactionStore
     + TokenStore
     + CatalogueStore
+    + MemberStore
     + EventStore
     + AuditStore
     + TraceStore

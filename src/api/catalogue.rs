@@ -85,7 +85,7 @@ pub(super) fn page_of<T>(all: Vec<T>, page: Page) -> (u64, Vec<T>) {
 pub(super) struct InUse {
     /// For people.
     detail: String,
-    /// `devices`, `organizations`, `locations`, `tokens`, `webhooks`: how many of each.
+    /// `devices`, `organizations`, `locations`, `tokens`, `webhooks`, `campaigns`: how many of each.
     #[schema(example = json!({"devices": 3}))]
     dependents: std::collections::BTreeMap<String, u64>,
 }

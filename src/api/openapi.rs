@@ -37,6 +37,7 @@ pub(super) use self::complete::complete;
         (name = "sessions", description = "Recorded sessions of devices that are being looked into"),
         (name = "diagnostic entries", description = "Health checks, maintenance records, issue reports of devices"),
         (name = "transactions", description = "Everything that was scheduled"),
+        (name = "campaigns", description = "One operation for many devices"),
         (name = "firmware", description = "Files that devices fetch"),
         (name = "tokens", description = "Who may use this API"),
         (name = "events", description = "What happened, and who is told"),

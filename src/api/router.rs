@@ -14,8 +14,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, configuration, device, device_type, diagnostic, diagnostic_entry, event, firmware_image, headless,
-    health, history, location, operation, organization, parameter, rpc, session, shell, stored_file, token,
+    ApiState, audit, campaign, configuration, device, device_type, diagnostic, diagnostic_entry, event, firmware_image,
+    headless, health, history, location, operation, organization, parameter, rpc, session, shell, stored_file, token,
     transaction, transfer, webhook,
 };
 
@@ -81,6 +81,14 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(device_type::show, device_type::replace, device_type::change, device_type::remove))
         .routes(routes!(location::list, location::create))
         .routes(routes!(location::show, location::replace, location::change, location::remove))
+        .routes(routes!(campaign::list, campaign::create))
+        .routes(routes!(campaign::show, campaign::replace, campaign::change, campaign::remove))
+        .routes(routes!(campaign::command::start))
+        .routes(routes!(campaign::command::pause))
+        .routes(routes!(campaign::command::resume))
+        .routes(routes!(campaign::command::cancel))
+        .routes(routes!(campaign::command::retry))
+        .routes(routes!(campaign::device::list))
         .routes(routes!(firmware_image::list, firmware_image::create))
         .routes(routes!(firmware_image::show, firmware_image::replace, firmware_image::change, firmware_image::remove))
         .routes(routes!(firmware_image::download, firmware_image::bring))

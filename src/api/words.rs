@@ -11,6 +11,8 @@ use super::headless::form::{OPERATIONS, TYPE_NAMES};
 use super::rpc::form::METHODS;
 use crate::devices::edit::Operation;
 use crate::model::audit::AuditResource;
+use crate::model::campaign::CampaignState;
+use crate::model::campaign::member::MemberStatus;
 use crate::model::device_type::FileLogin;
 use crate::model::diagnostic::DiagnosticKind;
 use crate::model::event::EventKind;
@@ -89,6 +91,29 @@ words! {
         Transfer = "transfer",
         Rpc = "rpc",
         Health = "health",
+    }
+}
+
+words! {
+    /// Where a device of a campaign stands.
+    MemberStatusWord for MemberStatus {
+        Pending = "pending",
+        Running = "running",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Skipped = "skipped",
+    }
+}
+
+words! {
+    /// Where a campaign stands.
+    CampaignStateWord for CampaignState {
+        Draft = "draft",
+        Running = "running",
+        Paused = "paused",
+        Stopped = "stopped",
+        Completed = "completed",
+        Canceled = "canceled",
     }
 }
 

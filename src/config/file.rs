@@ -43,6 +43,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Config {
             "events" => set_section(&mut config.events, value),
             "health" => set_section(&mut config.health, value),
             "webhooks" => set_section(&mut config.webhooks, value),
+            "campaigns" => set_section(&mut config.campaigns, value),
             "traces" => set_section(&mut config.traces, value),
             "sled" => set_section(&mut config.sled, value),
             "log" => set_section(&mut config.log, value),

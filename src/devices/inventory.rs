@@ -186,6 +186,9 @@ impl Inventory<'_> {
                 let webhooks = self.store.webhooks().all();
                 let bound = webhooks.values().filter(|hook| hook.organizations.iter().flatten().any(|one| *one == id));
                 dependents.note("webhooks", count(bound));
+                let campaigns = self.store.campaigns().all();
+                let bound = campaigns.values().filter(|one| one.organizations.iter().flatten().any(|one| *one == id));
+                dependents.note("campaigns", count(bound));
             }
         }
         dependents.note("devices", self.devices(&filter).await?);

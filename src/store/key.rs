@@ -10,7 +10,7 @@
 //! | `results` | transaction | its results, if they are large |
 //! | `tokens` | token | API token |
 //! | `organizations`, `types`, `locations`, `webhooks`, `images`, `files`, `campaigns` | number | what operators keep |
-//! | `members` | campaign, device | how a campaign stands with a device |
+//! | `members` | campaign, device | how a campaign stands with a device; under device 0, who takes part |
 //! | `entries` | number | a diagnostic entry |
 //! | `series` | device | values of numeric parameters over time |
 //! | `events`, `audit` | number | an entry of the log |
@@ -22,6 +22,7 @@
 //! all big-endian, so that byte order is numeric order. A value too large for one record lies in parts under its key
 //! followed by a generation (1 byte) and a number (2 bytes).
 
+use crate::model::campaign::CampaignId;
 use crate::model::token::TokenId;
 use crate::model::trace::TraceId;
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -176,6 +177,21 @@ pub(super) fn trace(key: DeviceKey, id: TraceId) -> [u8; 12] {
 pub(super) fn read_trace(key: &[u8]) -> Option<TraceId> {
     let number = <[u8; 12]>::try_from(key).ok()?;
     number.last_chunk().copied().map(u64::from_be_bytes).map(TraceId)
+}
+
+/// The key of how a campaign stands with a device.
+pub(super) fn member(campaign: CampaignId, device: DeviceKey) -> [u8; 8] {
+    ((u64::from(campaign.0) << 32) | u64::from(device.0)).to_be_bytes()
+}
+
+/// Campaign and device of a member's key; `None`: it is the key of a part.
+pub(super) fn read_member(key: &[u8]) -> Option<(CampaignId, DeviceKey)> {
+    Some((read_campaign(key)?, DeviceKey(u32::from_be_bytes(key.get(4..)?.try_into().ok()?))))
+}
+
+/// The campaign of a member's key, or of a part's.
+pub(super) fn read_campaign(key: &[u8]) -> Option<CampaignId> {
+    key.first_chunk().copied().map(u32::from_be_bytes).map(CampaignId)
 }
 
 /// The key of a small record.

@@ -4,6 +4,7 @@ mod catalogue;
 mod devices;
 mod entries;
 mod logs;
+mod members;
 mod traces;
 mod transactions;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
+use crate::model::campaign::CampaignId;
 use crate::model::device::{Device, OrganizationId, Parameter, Profile, State, Status};
 use crate::model::event::{EventData, EventEntry};
 use crate::model::series::Series;
@@ -68,6 +70,7 @@ struct Inner {
     audit: logs::AuditLog,
     last_trace: u64,
     entries: entries::EntryTable,
+    members: BTreeMap<CampaignId, members::Members>,
 }
 
 #[derive(Debug)]

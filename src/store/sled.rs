@@ -43,6 +43,7 @@ mod entries;
 mod health;
 mod load;
 mod logs;
+mod members;
 mod open;
 mod parameters;
 mod queues;

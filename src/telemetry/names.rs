@@ -47,6 +47,10 @@ pub const WEBHOOK_DELIVERIES: &str = "acsd_webhook_deliveries_total";
 pub const HEALTH_CHECKS: &str = "acsd_health_checks_total";
 /// Sessions whose values were not kept over time because the writer was behind.
 pub const HISTORY_DROPPED: &str = "acsd_history_dropped_total";
+/// Devices that campaigns have come to an end with, by `result` (`succeeded`, `failed`, `skipped`).
+pub const CAMPAIGN_DEVICES: &str = "acsd_campaign_devices_total";
+/// Campaigns that are running.
+pub const CAMPAIGNS_RUNNING: &str = "acsd_campaigns_running";
 /// Clients that read the event stream now.
 pub const EVENT_STREAMS: &str = "acsd_event_streams";
 /// Sessions open now.
@@ -69,7 +73,7 @@ pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 22] = [
+pub const COUNTERS: [(&str, &str); 23] = [
     (FILE_TRANSFERS, "File transfers of CPEs that ended, by direction and result"),
     (FILE_BYTES, "Bytes of files sent to and received from CPEs, by direction"),
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
@@ -91,11 +95,12 @@ pub const COUNTERS: [(&str, &str); 22] = [
     (EVENTS, "Entries of the event log, by kind"),
     (HEALTH_CHECKS, "Health checks begun by the timer"),
     (HISTORY_DROPPED, "Sessions whose values were not kept over time because the writer was behind"),
+    (CAMPAIGN_DEVICES, "Devices that campaigns have come to an end with, by result"),
     (WEBHOOK_DELIVERIES, "Tries to deliver an event to a webhook, by result"),
 ];
 
 /// Gauges and what they say.
-pub const GAUGES: [(&str, &str); 12] = [
+pub const GAUGES: [(&str, &str); 13] = [
     (FILE_TRANSFERS_OPEN, "File transfers of CPEs under way now, by direction"),
     (SESSIONS_OPEN, "CWMP sessions open now"),
     (CONNECTIONS, "TCP connections of CPEs open now"),
@@ -104,6 +109,7 @@ pub const GAUGES: [(&str, &str); 12] = [
     (QUEUE_DEPTH, "Transactions that have not ended"),
     (QUEUE_OLDEST, "Age of the oldest transaction that has not ended, in seconds"),
     (STORE_BYTES, "Bytes of the store on disk"),
+    (CAMPAIGNS_RUNNING, "Campaigns that are running"),
     (EVENT_STREAMS, "Clients that read the event stream now"),
     (STORE_LIVE_BYTES, "Bytes of keys and values in the store"),
     (ALARMS, "1 while the store's alarm is raised: wasted_space, side_files"),

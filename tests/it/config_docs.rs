@@ -9,7 +9,7 @@ use clap::Args as _;
 use toml::{Table, Value};
 
 /// Keys of a table that the file may have and that the code lists nowhere: it reads them one by one.
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "data_dir",
     "public_url",
     "store",
@@ -22,6 +22,7 @@ const TOP: [&str; 15] = [
     "events",
     "health",
     "webhooks",
+    "campaigns",
     "traces",
     "sled",
     "log",

@@ -1,6 +1,7 @@
 //! The main job through the real edges: simulated CPEs over sockets, operators over the API. Every envelope that acsd
 //! sends in these tests is checked against the schema of its version.
 
+mod campaigns;
 mod configuration;
 mod diagnostics;
 mod firmware;

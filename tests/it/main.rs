@@ -9,6 +9,7 @@
 #![allow(clippy::allow_attributes, clippy::pedantic, missing_docs, reason = "tests are read, not called")]
 
 mod auth;
+mod campaigns;
 mod codec;
 mod codec_corpus;
 mod config_docs;

@@ -1,5 +1,6 @@
 //! The REST facade over a real socket: every code and field, also with wrong input.
 
+mod campaigns;
 mod command;
 mod conventions;
 mod devices;

@@ -1,5 +1,6 @@
 //! One battery of tests for every store backend, and what only a store on disk has to keep.
 
+mod campaigns;
 mod catalogues;
 mod damage;
 mod devices;
@@ -40,6 +41,10 @@ macro_rules! battery {
     ($backend:ident, $open:expr) => {
         store_battery! {
             $backend, $open;
+            campaigns:
+                members_are_planned_at_once,
+                rows_are_kept_and_found,
+                campaigns_do_not_mix_and_go_whole;
             catalogues:
                 a_fresh_store_has_its_first_records,
                 records_are_numbered_and_never_share_a_number,

@@ -117,13 +117,16 @@ fn read_work(fields: &mut Fields, operation: &str, variables: Vec<Element>) -> O
     }
     match operation {
         "get" => read_each(fields, variables, read_path).map(|paths| Work::Get { paths }),
-        "set" => {
-            let assignments = read_each(fields, variables, read_assignment)?;
-            refuse_duplicates(fields, &assignments).then_some(Work::Set { assignments })
-        }
+        "set" => read_assignments(fields, variables).map(|assignments| Work::Set { assignments }),
         "add.obj" => read_each(fields, variables, read_object).map(|objects| Work::AddObject { objects }),
         _ => read_each(fields, variables, read_instance).map(|objects| Work::DeleteObject { objects }),
     }
+}
+
+/// Reads what a `set` writes, from `variables`.
+pub(in crate::api) fn read_assignments(fields: &mut Fields, variables: Vec<Element>) -> Option<Vec<Assignment>> {
+    let assignments = read_each(fields, variables, read_assignment)?;
+    refuse_duplicates(fields, &assignments).then_some(assignments)
 }
 
 /// Reads the elements of `variables`; `None` when any is wrong.

@@ -66,11 +66,11 @@ struct LiveBytes {
 
 impl LiveBytes {
     /// Tables that are not read at an open.
-    const NOTED: [Table; 4] = [Table::Parameters, Table::Results, Table::Traces, Table::Series];
+    const NOTED: [Table; 5] = [Table::Parameters, Table::Results, Table::Traces, Table::Members, Table::Series];
 
     fn change(&self, table: Table, before: usize, now: usize) {
         let figure = match table {
-            Table::Parameters | Table::Results | Table::Traces | Table::Series => &self.noted,
+            Table::Parameters | Table::Results | Table::Traces | Table::Members | Table::Series => &self.noted,
             Table::Devices
             | Table::Profiles
             | Table::Queues
@@ -83,7 +83,6 @@ impl LiveBytes {
             | Table::Images
             | Table::Files
             | Table::Campaigns
-            | Table::Members
             | Table::Entries
             | Table::Events
             | Table::Audit
@@ -303,6 +302,22 @@ impl Database {
         Ok(keys)
     }
 
+    /// The first key of a table at or behind a place; it may be that of a part.
+    pub(super) fn first_key(&self, table: Table, from: &[u8]) -> Result<Option<IVec>, StoreError> {
+        let first = self.tree(table).range(from..).next().transpose();
+        Ok(first.map_err(|error| self.health.judge(&error))?.map(|(key, _)| key))
+    }
+
+    /// Visits the values of a table whose keys begin so, in order.
+    pub(super) fn each_below(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.visit(table, self.tree(table).scan_prefix(prefix), |_| {}, visit)
+    }
+
     /// Removes a value and whatever a kill may have left beside it.
     pub(super) fn purge(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
         for found in self.tree(table).scan_prefix(key) {
@@ -341,10 +356,20 @@ impl Database {
         &self,
         table: Table,
         count: impl Fn(usize),
+        visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.visit(table, self.tree(table).iter(), count, visit)
+    }
+
+    fn visit(
+        &self,
+        table: Table,
+        records: ::sled::Iter,
+        count: impl Fn(usize),
         mut visit: impl FnMut(&[u8], Value) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let key_bytes = table.key_bytes();
-        for found in self.tree(table) {
+        for found in records {
             let (key, record) = found.map_err(|error| self.health.judge(&error))?;
             count(key.len() + record.len());
             if key_bytes.is_some_and(|bytes| key.len() != bytes) {

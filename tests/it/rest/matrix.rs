@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use acsd::api::ApiConfig;
 use acsd::clock::SystemClock;
+use acsd::model::campaign::{Campaign, CampaignState};
 use acsd::model::device::OrganizationId;
 use acsd::model::event::{EventData, EventEntry};
 use acsd::model::token::Role;
@@ -52,6 +53,8 @@ struct Scene {
     device_type: u64,
     token: u64,
     webhook: u64,
+    /// A draft, and campaigns that are running and paused.
+    campaigns: [u64; 3],
     session: u64,
     rpc: u64,
     device: u32,
@@ -63,6 +66,7 @@ struct Scene {
 
 const IMAGES: &str = "/api/v1/firmware_image/";
 const WEBHOOKS: &str = "/api/v1/webhook/";
+const CAMPAIGNS: &str = "/api/v1/campaign/";
 
 /// Text that is in every record of organization 70, and in no other.
 const MARK: &str = "marked";
@@ -93,6 +97,7 @@ fn rules() -> BTreeMap<&'static str, Rule> {
     let hook: fn(&Scene) -> Value = |_| json!({"url": "https://example.net/"});
     let entry: fn(&Scene) -> Value =
         |scene| json!({"device_id": format!("device-{}", scene.device), "diagnostic_type": MARK});
+    let campaign: fn(&Scene) -> Value = |_| json!({"name": MARK, "operation": "sync", "selection": {}});
     let rule = |role, subject, status, body| Rule { role, subject, status, body };
     BTreeMap::from([
         ("GET /api/v1/inventory_device_serial/", rule(Viewer, List, 200, none)),
@@ -171,6 +176,19 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("PUT /api/v1/webhook/{id}/", rule(Admin, Single, 200, hook)),
         ("PATCH /api/v1/webhook/{id}/", rule(Admin, Single, 200, empty)),
         ("DELETE /api/v1/webhook/{id}/", rule(Admin, Single, 204, none)),
+        ("GET /api/v1/campaign/", rule(Viewer, List, 200, none)),
+        ("POST /api/v1/campaign/", rule(Operator, Shared, 201, campaign)),
+        ("GET /api/v1/campaign/{id}/", rule(Viewer, Single, 200, none)),
+        ("PUT /api/v1/campaign/{id}/", rule(Operator, Single, 200, campaign)),
+        ("PATCH /api/v1/campaign/{id}/", rule(Operator, Single, 200, named)),
+        ("DELETE /api/v1/campaign/{id}/", rule(Operator, Single, 204, none)),
+        ("GET /api/v1/campaign/{id}/devices/", rule(Viewer, Single, 200, none)),
+        ("POST /api/v1/campaign/{id}/start/", rule(Operator, Single, 200, none)),
+        ("POST /api/v1/campaign/{id}/pause/", rule(Operator, Single, 200, none)),
+        ("POST /api/v1/campaign/{id}/resume/", rule(Operator, Single, 200, none)),
+        ("POST /api/v1/campaign/{id}/cancel/", rule(Operator, Single, 200, none)),
+        // Nothing has failed.
+        ("POST /api/v1/campaign/{id}/retry/", rule(Operator, Single, 409, none)),
         ("GET /api/v1/api_token/", rule(Admin, List, 200, none)),
         ("POST /api/v1/api_token/", rule(Admin, Named, 201, token)),
         ("GET /api/v1/api_token/{id}/", rule(Admin, Single, 200, none)),
@@ -230,6 +248,19 @@ async fn scene(api: &Api, number: usize) -> Scene {
     let bind = |hook: &mut Webhook| hook.organizations = Some(vec![OrganizationId(70)]);
     let hook = u32::try_from(webhook["id"].as_u64().expect("an id")).expect("a number");
     api.store.webhooks().edit(hook, Box::new(bind)).await.expect("bound");
+    let mut campaigns = [0; 3];
+    for (place, state) in
+        campaigns.iter_mut().zip([CampaignState::Draft, CampaignState::Running, CampaignState::Paused])
+    {
+        let made = api.make(CAMPAIGNS, json!({"name": name, "operation": "sync", "selection": {}})).await;
+        *place = made["id"].as_u64().expect("an id");
+        let bind = move |campaign: &mut Campaign| {
+            campaign.organizations = Some(vec![OrganizationId(70)]);
+            campaign.course.state = state;
+        };
+        let number = u32::try_from(*place).expect("a number");
+        api.store.campaigns().edit(number, Box::new(bind)).await.expect("bound");
+    }
     let device = api.store.by_serial(&serial).await.expect("the store").expect("the device");
     let booted = EventEntry::of_device(&device.profile, SystemClock.now(), EventData::Boot);
     api.store.append_event(booted).expect("recorded");
@@ -251,6 +282,7 @@ async fn scene(api: &Api, number: usize) -> Scene {
         device_type: id(&device_type),
         token: id(&token),
         webhook: id(&webhook),
+        campaigns,
         session: session.0,
         device: device.key.0,
         entry: entry["id"].as_str().expect("an id").to_owned(),
@@ -274,6 +306,9 @@ fn path_of(route: &str, scene: &Scene) -> String {
         TYPES => scene.device_type,
         TOKENS => scene.token,
         WEBHOOKS => scene.webhook,
+        CAMPAIGNS if route.ends_with("/pause/") || route.ends_with("/cancel/") => scene.campaigns[1],
+        CAMPAIGNS if route.ends_with("/resume/") || route.ends_with("/retry/") => scene.campaigns[2],
+        CAMPAIGNS => scene.campaigns[0],
         DEVICES if route.contains("/rpc/") => scene.rpc,
         IMAGES => scene.image,
         DEVICES if route.contains("/files/") => scene.file.into(),

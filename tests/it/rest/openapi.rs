@@ -31,6 +31,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     routes.sort_unstable();
     insta::assert_snapshot!(routes.join("\n"), @"
     DELETE /api/v1/api_token/{id}/
+    DELETE /api/v1/campaign/{id}/
     DELETE /api/v1/firmware_image/{id}/
     DELETE /api/v1/inventory_device_diags/{id}/
     DELETE /api/v1/inventory_device_serial/{serial_number}/
@@ -44,6 +45,9 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/api_token/
     GET /api/v1/api_token/{id}/
     GET /api/v1/audit/
+    GET /api/v1/campaign/
+    GET /api/v1/campaign/{id}/
+    GET /api/v1/campaign/{id}/devices/
     GET /api/v1/event/
     GET /api/v1/event/stream/
     GET /api/v1/firmware_image/
@@ -81,6 +85,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /metrics
     GET /readyz
     PATCH /api/v1/api_token/{id}/
+    PATCH /api/v1/campaign/{id}/
     PATCH /api/v1/firmware_image/{id}/
     PATCH /api/v1/inventory_device_diags/{id}/
     PATCH /api/v1/inventory_device_serial/{serial_number}/
@@ -91,6 +96,12 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     PATCH /api/v1/organization/{id}/
     PATCH /api/v1/webhook/{id}/
     POST /api/v1/api_token/
+    POST /api/v1/campaign/
+    POST /api/v1/campaign/{id}/cancel/
+    POST /api/v1/campaign/{id}/pause/
+    POST /api/v1/campaign/{id}/resume/
+    POST /api/v1/campaign/{id}/retry/
+    POST /api/v1/campaign/{id}/start/
     POST /api/v1/firmware_image/
     POST /api/v1/inventory_device_diags/
     POST /api/v1/inventory_device_serial/
@@ -105,6 +116,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/organization/
     POST /api/v1/webhook/
     PUT /api/v1/api_token/{id}/
+    PUT /api/v1/campaign/{id}/
     PUT /api/v1/firmware_image/{id}/
     PUT /api/v1/firmware_image/{id}/file/
     PUT /api/v1/inventory_device_serial/{serial_number}/

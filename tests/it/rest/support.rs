@@ -8,6 +8,7 @@ use acsd::api::serve::{ServeLimits, serve};
 use acsd::api::{ApiConfig, ApiState, Services};
 use acsd::auth::seal::Sealer;
 use acsd::auth::token::TokenHash;
+use acsd::campaigns::{self, Campaigns, CampaignsConfig};
 use acsd::clock::SystemClock;
 use acsd::connreq::wake::{WakeConfig, Waker};
 use acsd::cwmp::message::inform::{EventStruct, ParameterValueStruct};
@@ -79,6 +80,8 @@ pub(super) struct Api {
     pub(super) store: Arc<dyn Store>,
     pub(super) presence: Arc<Presence>,
     pub(super) queue: Arc<Queue>,
+    /// Nobody runs it.
+    pub(super) campaigns: Arc<Campaigns>,
     pub(super) files: Arc<Files>,
     pub(super) draining: CancellationToken,
     pub(super) stop: CancellationToken,
@@ -176,6 +179,15 @@ impl Api {
         let health = Arc::new(health);
         let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
         let files = Arc::new(files);
+        let tools = campaigns::Tools {
+            store: store.clone(),
+            queue: queue.clone(),
+            presence: presence.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+        };
+        let config_of_campaigns = CampaignsConfig { max: 10_000, ..CampaignsConfig::default() };
+        let campaigns = Arc::new(Campaigns::new(tools, config_of_campaigns));
         let services = Services {
             store: store.clone(),
             queue: queue.clone(),
@@ -187,6 +199,7 @@ impl Api {
             sealer,
             device_health: health,
             files: files.clone(),
+            campaigns: campaigns.clone(),
             metrics: Metrics::detached().expect("metrics"),
             draining: draining.clone(),
         };
@@ -206,7 +219,7 @@ impl Api {
         let router = app.clone();
         tokio::spawn(serve(listener, app, None, ServeLimits::default(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address, store, presence, queue, files, draining, stop, router, client }
+        Self { address, store, presence, queue, files, campaigns, draining, stop, router, client }
     }
 
     /// A token of its own, bound to these organizations; to none if there are none.

@@ -1,0 +1,6 @@
+//! Campaigns over real stores and queues, with devices that a test plays: exactly once, in order, within bounds.
+
+mod course;
+mod kills;
+mod rules;
+mod world;
