@@ -112,11 +112,14 @@ pub(super) struct ImageCreateSchema {
 /// An image to be created, with its file.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only")]
-#[schema(as = FirmwareImageForm)]
+#[schema(as = FirmwareImageForm, example = json!({"name": "R6400 1.0.1.52", "version": "V1.0.1.52", "file": "(bytes)"}))]
 pub(super) struct ImageFormSchema {
+    /// A wished-for id.
+    #[schema(minimum = 1, maximum = 2_147_483_647, nullable = false)]
+    id: Option<u32>,
     #[schema(inline)]
     #[serde(flatten)]
-    fields: ImageCreateSchema,
+    fields: ImageSchema,
     /// The bytes.
     #[schema(nullable = false, value_type = Option<String>, format = Binary)]
     file: Option<Vec<u8>>,
@@ -310,8 +313,8 @@ pub(super) async fn remove(
 #[utoipa::path(get, path = "/api/v1/firmware_image/{id}/file/", tag = "firmware",
     params(("id" = u32, Path, description = "Its number")),
     responses(
-        (status = 200, description = "The bytes", content((Vec<u8> = "application/octet-stream"))),
-        (status = 206, description = "The bytes that `Range` asks for", content((Vec<u8> = "application/octet-stream"))),
+        (status = 200, description = "The bytes", content((String = "application/octet-stream"))),
+        (status = 206, description = "The bytes that `Range` asks for", content((String = "application/octet-stream"))),
         (status = 404, description = "There is no such image, or its file is not here whole", body = Detail),
         (status = 416, description = "`Range` asks for what there is not", body = Detail),
         Reading))]
@@ -344,7 +347,7 @@ fn with_offset(mut response: Response, here: u64) -> Response {
         ("id" = u32, Path, description = "Its number"),
         ("Content-Range" = Option<String>, Header, description = "Which part this is, of how many bytes")
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content((String = "application/octet-stream", example = "(bytes)")), description = "The bytes"),
     responses(
         (status = 200, description = "The file is here whole, and is what was announced", body = ImageView),
         (status = 202, description = "This part is here; more has to follow", body = ImageView,

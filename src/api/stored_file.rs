@@ -110,8 +110,8 @@ pub(super) async fn show(
         ("id" = u32, Path, description = "Its number")
     ),
     responses(
-        (status = 200, description = "The bytes", content((Vec<u8> = "application/octet-stream"))),
-        (status = 206, description = "The bytes that `Range` asks for", content((Vec<u8> = "application/octet-stream"))),
+        (status = 200, description = "The bytes", content((String = "application/octet-stream"))),
+        (status = 206, description = "The bytes that `Range` asks for", content((String = "application/octet-stream"))),
         (status = 404, description = "There is no such device or file", body = Detail),
         (status = 416, description = "`Range` asks for what there is not", body = Detail),
         Reading))]

@@ -16,7 +16,7 @@ use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
-use super::order::{Ordered, Withdrawn};
+use super::order::{Ordered, REMOVED, Withdrawn};
 use super::roster::{Place, Roster};
 use super::{Campaigns, Tools, selection};
 
@@ -493,7 +493,7 @@ impl Tools {
     async fn lost(&self, campaign: &Campaign, device: DeviceKey, member: &mut Member) -> Result<Place, StoreError> {
         let now = self.clock.now();
         if self.store.devices(&[device]).await?.is_empty() {
-            member.end(Standing::Skipped, now, Some("the device was removed"));
+            member.end(Standing::Skipped, now, Some(REMOVED));
         } else {
             let reason = "the ledger no longer has its transaction: what became of it is not known";
             member.fail(campaign.rules.retries, now, reason);

@@ -98,7 +98,7 @@ impl Form {
     ///
     /// # Errors
     /// [`FormError`].
-    pub fn next(&mut self) -> Result<Event, FormError> {
+    pub fn poll(&mut self) -> Result<Event, FormError> {
         loop {
             match self.state {
                 State::End => return Ok(Event::End),
@@ -236,7 +236,7 @@ mod tests {
         for piece in body.as_bytes().chunks(at_once) {
             form.push(piece);
             loop {
-                match form.next()? {
+                match form.poll()? {
                     Event::Part(part) => parts.push((part, String::new())),
                     Event::Data(data) => {
                         parts.last_mut().unwrap().1.push_str(std::str::from_utf8(&data).unwrap());

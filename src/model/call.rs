@@ -262,9 +262,12 @@ impl RpcMethods {
     /// The names, standard ones first.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let vendor: Vec<&str> = self.vendor.iter().map(AsRef::as_ref).collect();
-        let standard = Method::ALL.into_iter().filter(|method| self.has(*method));
-        standard.map(|method| method.name()).chain(vendor).collect()
+        let mut names: Vec<&str> = Vec::new();
+        for method in Method::ALL.into_iter().filter(|method| self.has(*method)) {
+            names.push(method.name());
+        }
+        names.extend(self.vendor.iter().map(AsRef::<str>::as_ref));
+        names
     }
 }
 

@@ -23,7 +23,7 @@ const DISCARD: Duration = Duration::from_mins(1);
 const DIRECTION: Direction = Direction::Upload;
 
 /// Why the body was not taken.
-enum Broken {
+enum Lost {
     /// Nothing came for too long.
     Stalled,
     /// The connection ended, or the framing is wrong.
@@ -34,13 +34,13 @@ enum Broken {
     Receive(ReceiveError),
 }
 
-impl From<ReceiveError> for Broken {
+impl From<ReceiveError> for Lost {
     fn from(error: ReceiveError) -> Self {
         Self::Receive(error)
     }
 }
 
-impl From<FormError> for Broken {
+impl From<FormError> for Lost {
     fn from(error: FormError) -> Self {
         Self::Form(error)
     }
@@ -87,12 +87,12 @@ impl Inner {
                 Ok(response)
             }
             Err(UploadError::Unknown) => Err(ended(meter, unknown(DIRECTION))),
-            Err(UploadError::Receive(error)) => Err(ended(meter, refuse(Broken::Receive(error)))),
+            Err(UploadError::Receive(error)) => Err(ended(meter, refuse(Lost::Receive(error)))),
             Err(error @ (UploadError::Store(_) | UploadError::Exhausted)) => Err(ended(meter, failed(&error))),
         }
     }
 
-    async fn take(&self, headers: &HeaderMap, incoming: &mut Incoming, meter: &Meter) -> Result<Draft, Broken> {
+    async fn take(&self, headers: &HeaderMap, incoming: &mut Incoming, meter: &Meter) -> Result<Draft, Lost> {
         let patience = self.files.config().stall();
         let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let content_type = content_type(headers);
@@ -112,7 +112,7 @@ impl Inner {
             meter.moved(piece.len());
             form.push(&piece);
             loop {
-                match (form.next()?, place) {
+                match (form.poll()?, place) {
                     (Event::Part(part), Place::Before) if part.is_file => place = Place::Within,
                     (Event::Part(_), Place::Within) => place = Place::Behind,
                     (Event::Data(data), Place::Within) => draft.write(data).await?,
@@ -122,7 +122,7 @@ impl Inner {
             }
         }
         form.finish()?;
-        if place == Place::Before { Err(Broken::NoFile) } else { Ok(draft) }
+        if place == Place::Before { Err(Lost::NoFile) } else { Ok(draft) }
     }
 }
 
@@ -135,12 +135,12 @@ enum Place {
 }
 
 /// The next piece; `None`: the body is over.
-async fn next(incoming: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Broken> {
+async fn next(incoming: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Lost> {
     loop {
         match timeout(patience, incoming.frame()).await {
-            Err(_elapsed) => return Err(Broken::Stalled),
+            Err(_elapsed) => return Err(Lost::Stalled),
             Ok(None) => return Ok(None),
-            Ok(Some(Err(_broken))) => return Err(Broken::BrokenOff),
+            Ok(Some(Err(_broken))) => return Err(Lost::BrokenOff),
             Ok(Some(Ok(frame))) => {
                 if let Ok(piece) = frame.into_data() {
                     return Ok(Some(piece));
@@ -156,21 +156,21 @@ fn ended(mut meter: Meter, refused: Refused) -> Refused {
     Refused { counted: super::Counted::Already, ..refused }
 }
 
-fn refuse(broken: Broken) -> Refused {
+fn refuse(broken: Lost) -> Refused {
     let refused = |outcome, status, words: &str| Refused::new(DIRECTION, outcome, status, words);
     match broken {
-        Broken::Stalled => refused(Outcome::Stalled, StatusCode::REQUEST_TIMEOUT, "nothing came for too long"),
-        Broken::BrokenOff => refused(Outcome::BrokenOff, StatusCode::BAD_REQUEST, "the body broke off"),
-        Broken::Form(error) => refused(Outcome::Malformed, StatusCode::BAD_REQUEST, &error.to_string()),
-        Broken::NoFile => refused(Outcome::Malformed, StatusCode::BAD_REQUEST, "the form has no file in it"),
-        Broken::Receive(error @ ReceiveError::TooLarge { .. }) => {
+        Lost::Stalled => refused(Outcome::Stalled, StatusCode::REQUEST_TIMEOUT, "nothing came for too long"),
+        Lost::BrokenOff => refused(Outcome::BrokenOff, StatusCode::BAD_REQUEST, "the body broke off"),
+        Lost::Form(error) => refused(Outcome::Malformed, StatusCode::BAD_REQUEST, &error.to_string()),
+        Lost::NoFile => refused(Outcome::Malformed, StatusCode::BAD_REQUEST, "the form has no file in it"),
+        Lost::Receive(error @ ReceiveError::TooLarge { .. }) => {
             refused(Outcome::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, &error.to_string())
         }
-        Broken::Receive(ReceiveError::NoRoom(reason)) => {
+        Lost::Receive(ReceiveError::NoRoom(reason)) => {
             tracing::warn!("a file of a device was refused: {reason}");
             refused(Outcome::NoRoom, StatusCode::INSUFFICIENT_STORAGE, &reason.to_string())
         }
-        Broken::Receive(error @ ReceiveError::Io(_)) => failed(&error),
+        Lost::Receive(error @ ReceiveError::Io(_)) => failed(&error),
     }
 }
 

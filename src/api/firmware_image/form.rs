@@ -15,6 +15,7 @@ const WORD_MAX_CHARS: usize = 64;
 
 /// What a body asks for; `None`: nothing is said of it.
 #[derive(Debug, Default)]
+#[expect(clippy::option_option, reason = "absent and null are different things")]
 pub(super) struct Wish {
     pub(super) id: Option<u32>,
     name: Option<String>,
@@ -111,7 +112,7 @@ fn read_word(fields: &mut Fields, name: &str) -> Option<String> {
 }
 
 fn read_size(fields: &mut Fields, name: &str) -> Option<u64> {
-    let size = fields.any(name).and_then(|value| value.as_u64());
+    let size = fields.any(name)?.as_u64();
     if size.is_none() {
         fields.error(name, "A valid integer is required.");
     }

@@ -209,7 +209,7 @@ pub(super) async fn read_form(state: &ApiState, content_type: &str, body: Body) 
     while let Some(piece) = arrival.next().await? {
         form.push(&piece);
         loop {
-            match form.next().map_err(malformed)? {
+            match form.poll().map_err(malformed)? {
                 Event::More => break,
                 Event::End => {
                     filled.put(std::mem::replace(&mut sink, Sink::Nowhere))?;

@@ -159,13 +159,17 @@ impl Single {
         let progress = &mut desk.transaction.progress;
         progress.in_flight = Some(InFlight::Call { at: cx.now });
         progress.stage = Some(Box::new(Saved::Call(CallProgress::default())));
+        if matches!(call, Call::ChangeDuState { .. }) {
+            // Never ordered again: when the device does not come back, that is the end of it.
+            progress.deadline = Some(cx.now + cx.limits.transfer);
+        }
         Step::Call { request, save: Save::Before }
     }
 
     /// The answer to the call itself.
     fn answered(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, call: &Call, answer: &Answer<'_>) -> Step {
         if let Answer::Fault(fault) = answer {
-            desk.transaction.progress.stage = None;
+            (desk.transaction.progress.stage, desk.transaction.progress.deadline) = (None, None);
             let whole = faults::fault_of(fault);
             // Asking again does not make a transfer one that can be cancelled.
             let is_final = matches!(call, Call::CancelTransfer { .. }) && fault.code.0 == 9021;

@@ -99,7 +99,7 @@ impl Discover {
             }
             if depth(&object) == 1 {
                 return self.no_root(
-                    object,
+                    &object,
                     desk,
                     cx,
                     Trouble::Fault(faults::own("the device lists nothing below it")),
@@ -230,15 +230,14 @@ impl Discover {
             self.skip(object, &words);
             return self.go_on(desk, cx, Save::NotNeeded);
         }
-        self.no_root(object, desk, cx, trouble)
+        self.no_root(&object, desk, cx, trouble)
     }
 
     /// The object that the walk begins with is not listed.
-    fn no_root(&mut self, object: Box<str>, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
+    fn no_root(&mut self, object: &str, desk: &mut Desk<'_>, cx: &Context<'_>, trouble: Trouble) -> Step {
         let other = DataModel::InternetGatewayDevice.root();
         let anywhere = matches!(desk.transaction.work, Work::Discover { below: None });
-        if anywhere && cx.data_model == DataModel::Unknown && *object != *other && matches!(trouble, Trouble::Fault(_))
-        {
+        if anywhere && cx.data_model == DataModel::Unknown && object != other && matches!(trouble, Trouble::Fault(_)) {
             self.root = other.into();
             return self.ask(other.into(), Reach::Level, desk, Save::NotNeeded);
         }
@@ -246,7 +245,7 @@ impl Discover {
         self.progress.asking = Box::default();
         self.save(desk);
         let trouble = match trouble {
-            Trouble::Fault(fault) => Trouble::Fault(faults::named(&object, fault)),
+            Trouble::Fault(fault) => Trouble::Fault(faults::named(object, fault)),
             Trouble::NoAnswer(words) => Trouble::NoAnswer(words),
         };
         faults::react(desk.transaction, cx, trouble)

@@ -115,7 +115,8 @@ async fn a_form_brings_everything_at_once() {
     let bare = api.form([part("name", "G"), b"--XX--\r\n".to_vec()].concat()).await.expect(201, "without a file");
     assert_eq!(bare["is_complete"], false);
 
-    let table: [(&[(&str, &str)], &[u8], &[&str]); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], &'a [&'a str]);
+    let table: [Case<'_>; 6] = [
         (&[("name", "F"), ("size", "5")], b"123456", &["size"]),
         (&[("name", "F"), ("sha256", &"00".repeat(32))], b"123456", &["sha256"]),
         (&[("name", "F")], b"", &["file"]),

@@ -199,13 +199,13 @@ fn a_change_without_notification_still_sends_a_number_and_a_subtree_is_learned()
 #[test]
 fn attributes_of_unknown_outcome_are_read_back_before_they_are_set_again() {
     let table = [
-        (Twist::AnswerLost, 0, vec!["SetParameterAttributes", "GetParameterAttributes"]),
-        (Twist::KilledAfter, 0, vec!["SetParameterAttributes", "GetParameterAttributes"]),
-        (Twist::Silent, 0, vec!["SetParameterAttributes", "GetParameterAttributes"]),
-        (Twist::LostOnTheWay, 0, vec!["SetParameterAttributes", "GetParameterAttributes", "SetParameterAttributes"]),
-        (Twist::Ignored, 30, vec!["SetParameterAttributes", "GetParameterAttributes", "SetParameterAttributes"]),
+        (Twist::AnswerLost, vec!["SetParameterAttributes", "GetParameterAttributes"]),
+        (Twist::KilledAfter, vec!["SetParameterAttributes", "GetParameterAttributes"]),
+        (Twist::Silent, vec!["SetParameterAttributes", "GetParameterAttributes"]),
+        (Twist::LostOnTheWay, vec!["SetParameterAttributes", "GetParameterAttributes", "SetParameterAttributes"]),
+        (Twist::Ignored, vec!["SetParameterAttributes", "GetParameterAttributes", "SetParameterAttributes"]),
     ];
-    for (twist, _, calls) in table {
+    for (twist, calls) in table {
         let mut world = world(device().at(0, twist.clone()), notify(&NAMES, 2));
         world.run().assert_completed();
         assert_eq!(world.device.methods(), calls, "{twist:?}");

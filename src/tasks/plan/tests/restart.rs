@@ -132,8 +132,8 @@ fn the_up_time_is_found_among_other_values() {
         known: &known,
         wanted: None,
         methods: None,
-        software_version: "1.0",
         attributes: crate::tasks::plan::Attributes::Allowed,
+        software_version: "1.0",
         device_type: &DeviceType::generic(crate::types::time::Timestamp::default()),
         limits: &limits,
     };

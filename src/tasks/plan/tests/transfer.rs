@@ -506,7 +506,7 @@ enum Happening {
     Informs,
     /// It says once more what it said last.
     RepeatsItself,
-    /// Nothing is heard of it for long.
+    /// Nothing is heard of it for as long as a transfer may take.
     IsSilent,
 }
 
@@ -570,7 +570,11 @@ fn happen(world: &mut World, what: Happening, said: &mut Option<Request<'static>
                 world.calls(said);
             }
         }
-        Happening::IsSilent => world.run_out(),
+        Happening::IsSilent => {
+            // Whatever it was doing, it has given up.
+            world.device.transfers.queue.clear();
+            world.run_out();
+        }
         _ => world.inform(&[(EventCode::Periodic, "")]),
     }
 }
