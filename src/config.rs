@@ -201,6 +201,10 @@ pub struct Transactions {
     pub restart_timeout_secs: u64,
     /// How long a device may take for a file transfer, in seconds, all that follows from it included.
     pub transfer_timeout_secs: u64,
+    /// What a test gets on top of its expected duration before a device that has not reported is asked, in seconds.
+    pub test_margin_secs: u64,
+    /// What a test gets on top of its longest duration before it is given up, in seconds.
+    pub test_patience_secs: u64,
     /// After how many hours unstarted work is given up; 0: never.
     pub expire_after_hours: u32,
     /// Most names in one GetParameterValues.
@@ -218,6 +222,8 @@ impl Default for Transactions {
             backoff_max_secs: plan.backoff_max.as_secs(),
             restart_timeout_secs: plan.restart.as_secs(),
             transfer_timeout_secs: plan.transfer.as_secs(),
+            test_margin_secs: plan.test_margin.as_secs(),
+            test_patience_secs: plan.test_patience.as_secs(),
             expire_after_hours: 7 * 24,
             batch: plan.batch,
             discovered_names_max: plan.discovered_names,
@@ -343,6 +349,8 @@ impl Config {
             restart: Duration::from_secs(self.transactions.restart_timeout_secs),
             transfer: Duration::from_secs(self.transactions.transfer_timeout_secs),
             discovered_names: self.transactions.discovered_names_max,
+            test_margin: Duration::from_secs(self.transactions.test_margin_secs),
+            test_patience: Duration::from_secs(self.transactions.test_patience_secs),
         }
     }
 

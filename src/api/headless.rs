@@ -3,7 +3,6 @@
 pub(super) mod form;
 pub(super) mod view;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,17 +18,15 @@ use super::access::{Caller, Operator};
 use super::audit::Done;
 use super::body::JsonObject;
 use super::error::ApiError;
+use super::ledger::{Entry, Ledger};
 use super::openapi::{Detail, Reading, Writing};
-use super::paging::PageRule;
 use super::query::Query;
-use super::transaction::{devices_of, read_status};
 use super::words::StatusWord;
 use crate::devices::edit::EditError;
 use crate::model::audit::AuditResource;
 use crate::model::device::Device;
 use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
-use crate::store::{Listing, Merge, Page, TransactionFilter};
-use crate::types::ident::{DeviceKey, TransactionId};
+use crate::store::Merge;
 
 /// Schedules an operation.
 #[utoipa::path(post, path = "/api/v1/inventory_device_serial_headless_operation/", tag = "headless operations",
@@ -103,88 +100,15 @@ async fn check_known_types(state: &ApiState, device: &Device, work: &Work) -> Re
 pub(super) async fn list(
     caller: Caller,
     State(state): State<Arc<ApiState>>,
-    mut query: Query,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let update_status = query.boolean("update_status") == Some(true);
-    let page = query.page(PageRule::ARRAY);
-    let status = read_status(&mut query);
-    let id = query.text("id").map(str::to_owned);
-    let serial = query.text("serial_number").map(str::to_owned);
-    let links = query.finish()?;
-    let device = match &serial {
-        Some(serial) => state.store.by_serial(serial).await?.filter(|device| caller.sees(device.profile.organization)),
-        None => None,
+    let asked = LEDGER.read(query)?;
+    let view = |entry: Entry<'_>| {
+        let serial = entry.device.profile.serial_number.to_string();
+        Some(HeadlessView::of(serial, &entry.transaction, &entry.results))
     };
-    let wanted = Wanted {
-        id,
-        nobody: serial.is_some() && device.is_none(),
-        filter: TransactionFilter {
-            visible: caller.visible().map(<[_]>::to_vec),
-            device: device.map(|device| device.key),
-            kind: Some(Kind::Headless),
-            status,
-        },
-    };
-    let mut found = wanted.find(&state, &caller, page).await?;
-    if update_status {
-        state.refresh_transactions(&found.items).await;
-        found = wanted.find(&state, &caller, page).await?;
-    }
-    let devices = devices_of(&state, &found.items).await?;
-    let views = views(&state, found.items, &devices).await?;
-    Ok(links.array(page, found.count, views))
+    asked.answer(&state, &caller, view).await
 }
 
-/// Which operations are asked for.
-struct Wanted {
-    id: Option<String>,
-    /// The named device does not exist, or is not this token's.
-    nobody: bool,
-    filter: TransactionFilter,
-}
-
-impl Wanted {
-    async fn find(&self, state: &ApiState, caller: &Caller, page: Page) -> Result<Listing<Transaction>, ApiError> {
-        let Some(id) = &self.id else {
-            return if self.nobody {
-                Ok(Listing { items: Vec::new(), count: 0 })
-            } else {
-                Ok(state.store.transactions(&self.filter, page).await?)
-            };
-        };
-        let transaction = match id.parse() {
-            Ok(id) if !self.nobody => state.store.transaction(TransactionId(id)).await?,
-            _ => None,
-        };
-        let matches = |transaction: &Transaction| {
-            transaction.kind == Kind::Headless
-                && self.filter.device.is_none_or(|device| device == transaction.device)
-                && self.filter.status.is_none_or(|status| status == transaction.status)
-        };
-        let transaction = transaction.filter(matches);
-        let visible = match &transaction {
-            Some(transaction) => super::transaction::is_visible(state, caller, transaction).await?,
-            None => false,
-        };
-        match transaction {
-            Some(transaction) if visible => Ok(Listing { items: vec![transaction], count: 1 }),
-            _ => Err(ApiError::not_found("There is no headless operation with this id.")),
-        }
-    }
-}
-
-async fn views(
-    state: &ApiState,
-    transactions: Vec<Transaction>,
-    devices: &HashMap<DeviceKey, Device>,
-) -> Result<Vec<HeadlessView>, ApiError> {
-    let mut views = Vec::with_capacity(transactions.len());
-    for transaction in transactions {
-        // A device that was removed meanwhile has taken its transactions along.
-        let Some(device) = devices.get(&transaction.device) else { continue };
-        let results =
-            if transaction.status.is_final() { state.store.results(transaction.id).await? } else { Vec::new() };
-        views.push(HeadlessView::of(device.profile.serial_number.to_string(), &transaction, &results));
-    }
-    Ok(views)
-}
+static LEDGER: Ledger =
+    Ledger { kind: Kind::Headless, prefix: "", none: "There is no headless operation with this id." };

@@ -29,6 +29,7 @@ pub(super) use self::complete::complete;
         (name = "types", description = "Kinds of devices, and what is wanted of them"),
         (name = "locations", description = "Where devices stand"),
         (name = "operations", description = "Orders to one device"),
+        (name = "diagnostics", description = "Tests that devices run by themselves, and what came of them"),
         (name = "headless operations", description = "Reading and writing parameters and objects"),
         (name = "parameters", description = "What is known of a device's data model"),
         (name = "files", description = "Files that devices send and fetch"),

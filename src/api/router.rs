@@ -14,8 +14,9 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::{Description, complete};
 use super::{
-    ApiState, audit, campaign, configuration, device, device_type, event, firmware_image, headless, health, location,
-    operation, organization, parameter, rpc, session, shell, stored_file, token, transaction, transfer, webhook,
+    ApiState, audit, campaign, configuration, device, device_type, diagnostic, event, firmware_image, headless, health,
+    location, operation, organization, parameter, rpc, session, shell, stored_file, token, transaction, transfer,
+    webhook,
 };
 
 /// What files are answered as.
@@ -68,6 +69,7 @@ fn table() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(stored_file::download))
         .routes(routes!(operation::order))
         .routes(routes!(headless::list, headless::schedule))
+        .routes(routes!(diagnostic::list, diagnostic::schedule))
         .routes(routes!(transaction::list))
         .routes(routes!(transaction::show, transaction::cancel))
         .routes(routes!(organization::list, organization::create))

@@ -20,7 +20,7 @@ use super::query::Query;
 use super::transfer::view::TransferView;
 use super::words::{KindWord, StatusWord};
 use crate::model::device::{Device, State as DeviceState};
-use crate::model::transaction::{Transaction, TransactionFault, TransactionStatus};
+use crate::model::transaction::{Slot, Transaction, TransactionFault, TransactionStatus};
 use crate::store::{CancelError, TransactionFilter};
 use crate::types::ident::{DeviceKey, TransactionId};
 
@@ -90,6 +90,13 @@ impl TransactionView {
             requested_by: transaction.requested_by,
         }
     }
+
+    /// With what has to end before it may begin, where there is such a thing.
+    async fn held(state: &ApiState, device: &Device, transaction: Transaction) -> Result<Self, ApiError> {
+        let held_by = held_by(state, &transaction).await?;
+        let view = Self::of(device, transaction);
+        Ok(Self { waiting_for: held_by.or(view.waiting_for), ..view })
+    }
 }
 
 /// Transactions, newest first.
@@ -122,12 +129,12 @@ pub(super) async fn list(
     let filter = TransactionFilter { visible: caller.visible().map(<[_]>::to_vec), device, kind, status };
     let listing = state.store.transactions(&filter, page).await?;
     let devices = devices_of(&state, &listing.items).await?;
-    let views = listing
-        .items
-        .into_iter()
+    let mut views = Vec::with_capacity(listing.items.len());
+    for transaction in listing.items {
         // A device that was removed meanwhile has taken its transactions along.
-        .filter_map(|transaction| Some(TransactionView::of(devices.get(&transaction.device)?, transaction)))
-        .collect();
+        let Some(device) = devices.get(&transaction.device) else { continue };
+        views.push(TransactionView::held(&state, device, transaction).await?);
+    }
     Ok(Json(links.envelope(page, listing.count, views)))
 }
 
@@ -145,7 +152,7 @@ pub(super) async fn show(
 ) -> Result<Json<TransactionView>, ApiError> {
     let transaction = find(&state, &caller, &id).await?;
     let device = state.store.device(transaction.device).await?.ok_or_else(no_such_transaction)?;
-    Ok(Json(TransactionView::of(&device, transaction)))
+    Ok(Json(TransactionView::held(&state, &device, transaction).await?))
 }
 
 /// Withdraws a transaction that has not started.
@@ -210,6 +217,20 @@ fn waiting_for(device: &Device, transaction: &Transaction) -> Option<String> {
         }
         _ => Some(reason),
     }
+}
+
+/// What has to end before a transaction that has not started may begin, in words: a device makes one test of a kind at a
+/// time.
+async fn held_by(state: &ApiState, transaction: &Transaction) -> Result<Option<String>, ApiError> {
+    let Some(slot) = transaction.work.slot() else { return Ok(None) };
+    if transaction.status != TransactionStatus::Scheduled {
+        return Ok(None);
+    }
+    let live = state.store.live(transaction.device).await?;
+    Ok(transaction.held_by(&live).map(|other| match slot {
+        Slot::Test(kind) => format!("the {} test {} to end", kind.as_str(), other.id),
+        Slot::Firmware => format!("the firmware upgrade {} to end", other.id),
+    }))
 }
 
 /// The devices of these transactions, each looked up once.

@@ -14,6 +14,7 @@ use crate::model::audit::AuditResource;
 use crate::model::campaign::CampaignState;
 use crate::model::campaign::member::MemberStatus;
 use crate::model::device_type::FileLogin;
+use crate::model::diagnostic::DiagnosticKind;
 use crate::model::event::EventKind;
 use crate::model::token::Role;
 use crate::model::transaction::{Kind, TransactionStatus};
@@ -167,6 +168,11 @@ described! {
 described! {
     /// A method of CWMP that can be called.
     RpcWord is METHODS
+}
+
+described! {
+    /// A test that a device runs by itself.
+    DiagnosticWord is DiagnosticKind::ALL.map(DiagnosticKind::as_str)
 }
 
 described! {

@@ -201,7 +201,7 @@ impl Active {
         if !rows.is_empty() {
             tools.store.put_members(self.id, &rows).await?;
         }
-        let may_stop = campaign.course.state == CampaignState::Running && !campaign.course.rebase;
+        let may_stop = campaign.course.state == CampaignState::Running && !campaign.course.retrying;
         let mut reason = None;
         {
             let mut roster = self.roster.lock();
@@ -236,10 +236,6 @@ impl Active {
             return self.retry(tools, campaign).await;
         }
         let tally = self.roster.lock().tally();
-        if course.rebase {
-            tools.rebase(self.id, tally).await?;
-            return Ok(Pace::AtOnce);
-        }
         let step = usize::try_from(course.step).unwrap_or(usize::MAX);
         let (is_over, is_last, counts, had_devices) = {
             let roster = self.roster.lock();

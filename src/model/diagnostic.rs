@@ -83,3 +83,15 @@ pub enum UploadSize {
     /// As a number.
     Number(u32),
 }
+
+impl UploadSize {
+    /// Whole MB, from 1 on; `None`: it is no such number.
+    #[must_use]
+    pub fn megabytes(&self) -> Option<u32> {
+        let megabytes = match self {
+            Self::Text(text) => text.trim().parse().ok()?,
+            Self::Number(number) => *number,
+        };
+        (megabytes > 0).then_some(megabytes)
+    }
+}

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::path::{ObjectPath, ParameterPath};
 use crate::types::time::Timestamp;
 
+use super::device_type::NeighborScan;
 use super::transfer::TransferProgress;
 use super::wanted::ConfigurationMark;
 
@@ -45,10 +46,20 @@ pub enum Stage {
 pub struct TestProgress {
     /// The object that the test is made with.
     pub object: Box<str>,
-    /// When the device was told to run it.
+    /// The vendor's own scan that it is, as the device's type described it when it began.
+    pub scan: Option<Box<NeighborScan>>,
+    /// The path that was found for the interface that was asked for.
+    pub interface: Option<Box<str>>,
+    /// When the device was told to run it, and said that it would.
     pub requested_at: Option<Timestamp>,
     /// Whether the device has said that a test is done since.
     pub reported: bool,
+    /// Whether the device was seen running it.
+    pub seen_running: bool,
+    /// The final state that the object had before with the very same inputs: seeing it again proves nothing.
+    pub stale: Option<Box<str>>,
+    /// Since when a test that somebody else has started is in the way.
+    pub busy_since: Option<Timestamp>,
 }
 
 /// How far a discovery has come. Objects are walked in the order of their paths, so that one path says which are done.

@@ -413,6 +413,8 @@ pub enum WaitReason {
     DuStateChange,
     /// Nothing but its turn in the next session: it has had enough of this one.
     NextSession,
+    /// The end of a test that somebody else has started.
+    ForeignTest,
 }
 
 /// One row of the ledger.
@@ -557,6 +559,7 @@ impl WaitReason {
             Self::ScheduledInform => "the Inform that was scheduled",
             Self::DuStateChange => "the deployment units to be changed",
             Self::NextSession => "the device's next session, to go on",
+            Self::ForeignTest => "a test to finish that somebody else has started on the device",
         }
     }
 }

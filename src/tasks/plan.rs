@@ -207,6 +207,10 @@ pub struct PlanLimits {
     pub transfer: Duration,
     /// Most names that a discovery takes in.
     pub discovered_names: u32,
+    /// What a test gets on top of its expected duration before a device that has not reported is asked.
+    pub test_margin: Duration,
+    /// What a test gets on top of its longest duration before it is given up.
+    pub test_patience: Duration,
 }
 
 impl Default for PlanLimits {
@@ -219,6 +223,8 @@ impl Default for PlanLimits {
             restart: Duration::from_mins(15),
             transfer: Duration::from_hours(1),
             discovered_names: 250_000,
+            test_margin: Duration::from_mins(1),
+            test_patience: Duration::from_mins(5),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod campaigns;
 mod configuration;
+mod diagnostics;
 mod firmware;
 mod habits;
 mod ipv6;

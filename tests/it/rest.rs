@@ -4,6 +4,7 @@ mod campaigns;
 mod command;
 mod conventions;
 mod devices;
+mod diagnostics;
 mod documented;
 mod events;
 mod headless;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::auth::seal::SealError;
 use crate::cwmp::emission::EmissionFlags;
 use crate::devices::keeper::upkeep::Sources;
+use crate::diagnostics;
 use crate::model::device::{Device, Parameter, Setting};
 use crate::model::transaction::{OpenWork, Transaction, TransactionFault, Work};
 use crate::model::wanted::{Basis, Unopenable, WantedConfiguration};
@@ -78,12 +79,17 @@ impl Inner {
                 store.known(live.device, &paths).await?
             }
             Work::Discover { below } => self.known_below(live, below.as_ref()).await?,
+            Work::Diagnose(order) => {
+                let scan = live.device_type.neighbor_scan.as_ref();
+                let paths = diagnostics::site::paths(order, live.snapshot.state.data_model, scan);
+                let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                store.known(live.device, &paths).await?
+            }
             Work::Get { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
             | Work::Reboot
             | Work::FactoryReset
-            | Work::Diagnose(_)
             | Work::Download(_)
             | Work::Upload(_)
             | Work::Call(_) => Vec::new(),

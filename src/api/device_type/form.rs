@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::view::LocationParameter;
-use crate::api::body::{Fields, LINE_MAX_CHARS, TEXT_MAX_CHARS, sentence};
+use crate::api::body::{Fields, LINE_MAX_CHARS, Line, TEXT_MAX_CHARS, sentence};
 use crate::api::catalogue::{Names, Write, read_only, read_wished};
 use crate::api::error::FieldErrors;
 use crate::api::wanted::form::{
@@ -14,9 +14,26 @@ use crate::api::wanted::form::{
 use crate::api::words::{FileLoginWord, not_a_choice};
 use crate::auth::seal::{SealError, Sealer};
 use crate::model::device::DataModel;
-use crate::model::device_type::{DeviceType, EmissionOverrides, FileLogin, HealthParameter, Pattern, TypeMatch};
+use crate::model::device_type::{
+    DeviceType, EmissionOverrides, FileLogin, HealthParameter, NeighborScan, Pattern, TypeMatch,
+};
 use crate::model::wanted::{WantedConfiguration, WantedParameter};
-use crate::types::path::ParameterPath;
+use crate::types::path::{ObjectPath, ParameterPath};
+
+/// The columns of a scan that are made use of.
+const SCAN_COLUMNS: [&str; 9] = [
+    "Radio",
+    "SSID",
+    "BSSID",
+    "Channel",
+    "SignalStrength",
+    "OperatingFrequencyBand",
+    "OperatingChannelBandwidth",
+    "SecurityModeEnabled",
+    "OperatingStandards",
+];
+/// Most words for a scan that is done.
+const SCAN_WORDS_MAX: usize = 16;
 
 /// What the fields of a type may hold.
 #[derive(ToSchema)]
@@ -61,6 +78,8 @@ pub(super) struct DeviceTypeSchema {
     /// Traces the sessions of all its devices.
     #[schema(nullable = false)]
     debug: Option<bool>,
+    /// How its devices scan for Wi-Fi networks, where they do it another way than TR-181 has it.
+    neighbor_scan: Option<NeighborScanSchema>,
 }
 
 /// Which devices get this type at first contact: patterns in which `*` stands for anything. All that are given must fit.
@@ -125,6 +144,33 @@ pub(super) struct EmissionSchema {
     boolean_form: Option<String>,
 }
 
+/// A vendor's own scan for Wi-Fi networks.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema only")]
+#[schema(as = DeviceTypeNeighborScan, example = json!({
+    "state": "InternetGatewayDevice.LANDevice.1.X_Scan.State", "start": "1", "done": ["0"],
+    "table": "InternetGatewayDevice.LANDevice.1.X_Scan.AP.",
+    "columns": {"SSID": "Name", "Channel": "Channel", "SignalStrength": "RSSI"}
+}))]
+pub(super) struct NeighborScanSchema {
+    /// The parameter that starts the scan and tells its state.
+    #[schema(min_length = 1, max_length = 256)]
+    state: String,
+    /// What is written to it; `Requested` unless told.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
+    start: Option<String>,
+    /// Its values that mean that the scan is done, besides `Complete` and `Completed`.
+    #[schema(nullable = false)]
+    done: Option<Vec<Line>>,
+    /// The table of networks.
+    #[schema(min_length = 1, max_length = 256)]
+    table: String,
+    /// The device's own names of columns, by the names that TR-181 has for them in
+    /// `Device.WiFi.NeighboringWiFiDiagnostic.Result.{i}.`. A column that is not told of bears the standard's name.
+    #[schema(nullable = false)]
+    columns: Option<std::collections::BTreeMap<String, String>>,
+}
+
 /// A type to be created.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema only")]
@@ -158,6 +204,7 @@ pub(super) struct DeviceTypePatch {
     emission: Option<EmissionOverrides>,
     file_login: Option<FileLogin>,
     debug: Option<bool>,
+    neighbor_scan: Option<Option<NeighborScan>>,
 }
 
 impl DeviceTypePatch {
@@ -184,6 +231,7 @@ impl DeviceTypePatch {
         set(&mut record.emission, self.emission);
         set(&mut record.file_login, self.file_login);
         set(&mut record.debug, self.debug);
+        set(&mut record.neighbor_scan, self.neighbor_scan);
     }
 }
 
@@ -205,6 +253,7 @@ pub(super) fn read(
     let emission = fields.nullable("emission", read_emission).map(Option::unwrap_or_default);
     let file_login = fields.parsed("file_login", FileLoginWord::parse);
     let debug = fields.boolean("debug");
+    let neighbor_scan = fields.nullable("neighbor_scan", read_neighbor_scan);
     fields.finish(read_only(write))?;
     let WantedConfiguration { parameters, attributes, objects } = WantedConfiguration::default();
     let wanted = WantedPatch {
@@ -224,6 +273,7 @@ pub(super) fn read(
         emission: write.or_default(emission, EmissionOverrides::default),
         file_login: write.or_default(file_login, FileLogin::default),
         debug: write.or_default(debug, || false),
+        neighbor_scan: write.or_default(neighbor_scan, || None),
     })
 }
 
@@ -254,6 +304,41 @@ fn read_match(fields: &mut Fields, field: &str) -> Option<TypeMatch> {
             software_version: pattern("software_version"),
         }
     })
+}
+
+fn read_neighbor_scan(fields: &mut Fields, field: &str) -> Option<NeighborScan> {
+    let read = |fields: &mut Fields| {
+        let state = fields.parsed("state", parse_path);
+        let table = fields.parsed("table", |text| ObjectPath::try_from(text));
+        if let (Some(state), Some(table)) = (&state, &table)
+            && DataModel::of_path(state.as_str()) != DataModel::of_path(table.as_str())
+        {
+            fields.error("table", "Must be of the same data model as the state.");
+        }
+        let (state, table) = (fields.require("state", state), fields.require("table", table));
+        let start = fields.filled_line("start").unwrap_or_else(|| "Requested".to_owned());
+        let done = fields.lines("done", SCAN_WORDS_MAX).unwrap_or_default();
+        let columns = read_columns(fields);
+        Some(NeighborScan { state: state?, start, done, table: table?, columns })
+    };
+    read_nested(fields, field, read).flatten()
+}
+
+fn read_columns(fields: &mut Fields) -> Vec<(String, String)> {
+    const FIELD: &str = "columns";
+    let given = fields.object(FIELD).unwrap_or_default();
+    let mut columns = Vec::with_capacity(given.len());
+    for (standard, own) in given {
+        let own = own.as_str().map(str::trim).unwrap_or_default().to_owned();
+        if !SCAN_COLUMNS.contains(&standard.as_str()) {
+            fields.error(FIELD, not_a_choice(&standard, &SCAN_COLUMNS));
+        } else if own.is_empty() || own.chars().count() > LINE_MAX_CHARS || own.ends_with('.') {
+            fields.error(FIELD, format!("The name of {standard} on the device is required, relative to a row."));
+        } else {
+            columns.push((standard, own));
+        }
+    }
+    columns
 }
 
 fn read_emission(fields: &mut Fields, field: &str) -> Option<EmissionOverrides> {

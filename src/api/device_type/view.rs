@@ -1,12 +1,14 @@
 //! How a type looks in answers.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::wanted::view::{AttributeView, ObjectView, WantedView, WriteView};
 use crate::api::words::FileLoginWord;
 use crate::cwmp::emission::{BooleanForm, DeclarationPolicy, SoapPrefix};
-use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, Pattern, TypeMatch};
+use crate::model::device_type::{DeviceType, EmissionOverrides, HealthParameter, NeighborScan, Pattern, TypeMatch};
 
 /// A kind of device.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,7 +34,27 @@ pub(in crate::api) struct DeviceTypeView {
     file_login: FileLoginWord,
     /// Whether the sessions of all its devices are traced.
     debug: bool,
+    /// How its devices scan for Wi-Fi networks, where they do it another way than TR-181 has it.
+    neighbor_scan: Option<NeighborScanView>,
     created: String,
+}
+
+/// A vendor's own scan for Wi-Fi networks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct NeighborScanView {
+    /// The parameter that starts the scan and tells its state.
+    #[schema(example = "InternetGatewayDevice.LANDevice.1.X_Scan.State")]
+    state: String,
+    /// What is written to it.
+    #[schema(example = "Requested")]
+    start: String,
+    /// Its values that mean that the scan is done, besides `Complete` and `Completed`.
+    done: Vec<String>,
+    /// The table of networks.
+    #[schema(example = "InternetGatewayDevice.LANDevice.1.X_Scan.AP.")]
+    table: String,
+    /// The device's own names of columns, by those of TR-181.
+    columns: BTreeMap<String, String>,
 }
 
 /// A path, or one for each data model.
@@ -115,6 +137,7 @@ impl DeviceTypeView {
             emission: EmissionView::of(record.emission),
             file_login: record.file_login.into(),
             debug: record.debug,
+            neighbor_scan: record.neighbor_scan.as_ref().map(NeighborScanView::of),
             created: record.created.to_string(),
         }
     }
@@ -142,6 +165,18 @@ impl HealthView {
             severity: parameter.severity.clone(),
             code: parameter.code.clone(),
             message: parameter.message.clone(),
+        }
+    }
+}
+
+impl NeighborScanView {
+    fn of(scan: &NeighborScan) -> Self {
+        Self {
+            state: scan.state.to_string(),
+            start: scan.start.clone(),
+            done: scan.done.clone(),
+            table: scan.table.to_string(),
+            columns: scan.columns.iter().cloned().collect(),
         }
     }
 }

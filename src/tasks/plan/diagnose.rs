@@ -1,27 +1,226 @@
 //! `Diagnose`: a test that the device runs by itself.
+//!
+//! 1. The object is found: in the known tree, else by one `GetParameterNames`. State, inputs and their types are read.
+//! 2. The inputs are written in one call, `DiagnosticsState` last. Where that is refused: without what nobody asked for,
+//!    the interface with a final dot, and at last in two calls ([`start`]).
+//! 3. The state is read once; most devices begin only when the session ends. The transaction waits.
+//! 4. `8 DIAGNOSTICS COMPLETE`, a boot, or the timer resume it; its own object tells how things are ([`watch`]).
+//!
+//! Whether the call that starts a test was carried out may be unknown: then state and inputs are read before it is
+//! repeated. A final state that the object had before, with the very same inputs, is not taken for this test's.
+
+mod find;
+mod interface;
+mod start;
+mod watch;
+
+use std::collections::{HashMap, VecDeque};
 
 use crate::cwmp::session::Answer;
-use crate::model::transaction::Transaction;
+use crate::diagnostics::interface::Wish;
+use crate::diagnostics::site::{Site, sites};
+use crate::diagnostics::timing::Timing;
+use crate::model::diagnostic::DiagnosticOrder;
+use crate::model::procedure::{InFlight, Stage as Kept, TestProgress};
+use crate::model::transaction::{Transaction, VariableResult, Work};
+use crate::types::event::EventCode;
+use crate::types::time::Timestamp;
+use crate::types::value::XsdType;
 
 use super::faults;
+use super::get::Reader;
 use super::news::{News, Reaction};
-use super::{Context, Desk, Step};
+use super::{Context, Desk, Save, Step};
 
 /// The procedure.
 #[derive(Debug, Default)]
-pub(super) struct Diagnose;
+pub(super) struct Diagnose {
+    test: Option<Test>,
+}
 
-impl Diagnose {
-    pub(super) fn begin(&mut self, _desk: &mut Desk<'_>, _cx: &Context<'_>) -> Step {
-        faults::fail(faults::own("not built"))
+/// A test in a session.
+#[derive(Debug)]
+struct Test {
+    order: DiagnosticOrder,
+    timing: Timing,
+    stage: Stage,
+    /// The object that it is made with, as far as that is found.
+    site: Option<Site>,
+    /// Where else it may be.
+    others: VecDeque<Site>,
+    /// Where it was looked for in vain.
+    missed: Vec<Box<str>>,
+    /// What the object holds: its state, and the inputs that it has.
+    seen: Seen,
+    form: start::Form,
+    /// When the call that starts it went out in this session.
+    sent: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing was asked.
+    Idle,
+    /// State and inputs are read before the start.
+    Look { reader: Reader, way: find::Way },
+    /// What there is to know of interfaces is read.
+    Interface { reader: Reader, wish: Wish, round: usize },
+    /// A write is out.
+    Write { part: start::Part, written: Vec<start::Written> },
+    /// The state is read right after the start.
+    Poll,
+    /// State and inputs are read again.
+    Check { reader: Reader, why: watch::Check },
+    /// The results are read.
+    Collect { reader: Reader, word: String },
+    /// It is called off.
+    Cancel,
+}
+
+/// Values and types by path.
+#[derive(Debug, Default)]
+struct Seen(HashMap<Box<str>, (String, XsdType)>);
+
+impl Seen {
+    fn take(&mut self, results: &[VariableResult]) {
+        let values = results.iter().filter(|result| result.fault.is_none());
+        self.0.extend(values.filter_map(|result| {
+            let value = result.value.as_deref()?;
+            Some((result.path.clone(), (value.to_owned(), result.ty.unwrap_or_default())))
+        }));
     }
 
-    pub(super) fn answer(&mut self, _desk: &mut Desk<'_>, _cx: &Context<'_>, _answer: &Answer<'_>) -> Step {
-        faults::fail(faults::own("not built"))
+    fn value(&self, path: &str) -> Option<&str> {
+        self.0.get(path).map(|(value, _)| value.as_str())
+    }
+
+    fn ty(&self, path: &str) -> Option<XsdType> {
+        self.0.get(path).map(|(_, ty)| *ty)
     }
 }
 
-/// The device has Informed.
-pub(super) fn informed(_transaction: &mut Transaction, _news: &News<'_>) -> Reaction {
-    Reaction::Nothing
+impl Diagnose {
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
+        let Work::Diagnose(order) = &desk.transaction.work else {
+            return faults::fail(faults::own("the transaction is no test"));
+        };
+        let order = (**order).clone();
+        let kept = progress(desk.transaction).cloned();
+        let others = sites(order.kind, cx.data_model, cx.device_type.neighbor_scan.as_ref());
+        let mut test = Test {
+            timing: Timing::of(&order, cx.limits.test_margin, cx.limits.test_patience),
+            order,
+            stage: Stage::Idle,
+            site: kept.as_ref().map(|kept| Site::kept(&kept.object, kept.scan.as_deref())),
+            others: others.into(),
+            missed: Vec::new(),
+            seen: Seen::default(),
+            form: start::Form::default(),
+            sent: None,
+        };
+        let step = match (&desk.transaction.progress.in_flight, kept) {
+            (Some(InFlight::StartTest { at }), Some(_)) => {
+                let at = *at;
+                test.check(desk, cx, watch::Check::Unknown { at })
+            }
+            (_, Some(TestProgress { requested_at: Some(at), .. })) => {
+                test.check(desk, cx, watch::Check::Resumed { at })
+            }
+            (_, Some(_) | None) => {
+                test.site = None;
+                test.look_further(desk, cx)
+            }
+        };
+        self.test = Some(test);
+        step
+    }
+
+    pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        match self.test.as_mut() {
+            Some(test) => test.answer(desk, cx, answer),
+            None => faults::fail(faults::own("an answer came that nobody asked for")),
+        }
+    }
+}
+
+impl Test {
+    fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
+        match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle => faults::fail(faults::own("an answer came that nobody asked for")),
+            Stage::Look { mut reader, way } => match reader.take_in(answer, desk.learned) {
+                Err(trouble) => faults::react(desk.transaction, cx, trouble),
+                Ok(()) => match reader.next_call() {
+                    Some(request) => {
+                        self.stage = Stage::Look { reader, way };
+                        Step::Call { request, save: Save::NotNeeded }
+                    }
+                    None => self.looked(desk, cx, &reader.results, way),
+                },
+            },
+            Stage::Interface { mut reader, wish, round } => match reader.take_in(answer, desk.learned) {
+                Err(trouble) => faults::react(desk.transaction, cx, trouble),
+                Ok(()) => match reader.next_call() {
+                    Some(request) => {
+                        self.stage = Stage::Interface { reader, wish, round };
+                        Step::Call { request, save: Save::NotNeeded }
+                    }
+                    None => self.interface_read(desk, cx, &reader.results, wish, round),
+                },
+            },
+            Stage::Write { part, written } => self.written(desk, cx, part, &written, answer),
+            Stage::Poll => self.polled(desk, cx, answer),
+            Stage::Check { mut reader, why } => match reader.take_in(answer, desk.learned) {
+                Err(trouble) => faults::react_unresolved(desk.transaction, cx, trouble),
+                Ok(()) => match reader.next_call() {
+                    Some(request) => {
+                        self.stage = Stage::Check { reader, why };
+                        Step::Call { request, save: Save::NotNeeded }
+                    }
+                    None => self.checked(desk, cx, &reader.results, why),
+                },
+            },
+            Stage::Collect { reader, word } => self.collecting(desk, cx, reader, word, answer),
+            Stage::Cancel => self.timed_out(),
+        }
+    }
+
+    /// Reads on, or goes on with what was read.
+    fn call(&mut self, mut reader: Reader, stage: impl FnOnce(Reader) -> Stage) -> Option<Step> {
+        let request = reader.next_call()?;
+        self.stage = stage(reader);
+        Some(Step::Call { request, save: Save::NotNeeded })
+    }
+}
+
+/// What a transaction remembers of its test.
+fn progress(transaction: &Transaction) -> Option<&TestProgress> {
+    match transaction.progress.stage.as_deref()? {
+        Kept::Test(test) => Some(test),
+        Kept::Transfer(_) | Kept::Discovery(_) | Kept::Call(_) => None,
+    }
+}
+
+/// The same, to be changed; made where there is none.
+fn progress_mut(transaction: &mut Transaction) -> Option<&mut TestProgress> {
+    let stage = transaction.progress.stage.get_or_insert_with(|| Box::new(Kept::Test(TestProgress::default())));
+    match stage.as_mut() {
+        Kept::Test(test) => Some(test),
+        Kept::Transfer(_) | Kept::Discovery(_) | Kept::Call(_) => None,
+    }
+}
+
+/// The device has Informed. `8 DIAGNOSTICS COMPLETE` does not say which test is done, and a test that was lost in a restart
+/// will not report: each looks at its own object.
+pub(super) fn informed(transaction: &mut Transaction, news: &News<'_>) -> Reaction {
+    let done = news.has(EventCode::DiagnosticsComplete);
+    let restarted = [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| news.has(code));
+    if !done && !restarted {
+        return Reaction::Nothing;
+    }
+    let begun = matches!(transaction.progress.in_flight, Some(InFlight::StartTest { .. }));
+    match transaction.progress.stage.as_deref_mut() {
+        Some(Kept::Test(test)) => test.reported |= done && (begun || test.requested_at.is_some()),
+        Some(Kept::Transfer(_) | Kept::Discovery(_) | Kept::Call(_)) | None => return Reaction::Nothing,
+    }
+    Reaction::Resume
 }

@@ -3,6 +3,7 @@
 mod call;
 mod configure;
 mod device;
+mod diagnose;
 mod discover;
 mod get;
 mod interleavings;

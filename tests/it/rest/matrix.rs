@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use crate::store::traces::trace;
 
 use super::support::{
-    ADMIN, Api, DEVICES, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES, VIEWER, operations,
+    ADMIN, Api, DEVICES, DIAGNOSTICS, EXPIRED, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TRANSACTIONS, TYPES, VIEWER,
+    operations,
 };
 
 /// What a route is about, and so what callers of other organizations are answered.
@@ -85,6 +86,8 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         |scene| json!({"name": scene.serial, "type": 1, "organization_id": 70, "is_active": true});
     let order: fn(&Scene) -> Value = |_| json!({"operation": "reboot"});
     let headless: fn(&Scene) -> Value = |scene| json!({"serial_number": scene.serial, "operation": "get"});
+    let test: fn(&Scene) -> Value =
+        |scene| json!({"serial_number": scene.serial, "operation": "ipping", "target": "192.0.2.1"});
     let refresh: fn(&Scene) -> Value = |_| json!({"refresh": "Device."});
     let write: fn(&Scene) -> Value = |_| json!({"Device.X": "1"});
     let upload: fn(&Scene) -> Value = |_| json!({"upload": "config"});
@@ -132,6 +135,8 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("PUT /api/v1/inventory_device_serial_operation/{serial_number}/", rule(Operator, Single, 200, order)),
         ("GET /api/v1/inventory_device_serial_headless_operation/", rule(Viewer, List, 200, none)),
         ("POST /api/v1/inventory_device_serial_headless_operation/", rule(Operator, Single, 201, headless)),
+        ("GET /api/v1/inventory_device_serial_diags/", rule(Viewer, List, 200, none)),
+        ("POST /api/v1/inventory_device_serial_diags/", rule(Operator, Single, 201, test)),
         ("GET /api/v1/transaction/", rule(Viewer, List, 200, none)),
         ("GET /api/v1/transaction/{id}/", rule(Viewer, Single, 200, none)),
         ("DELETE /api/v1/transaction/{id}/", rule(Operator, Single, 204, none)),
@@ -224,6 +229,7 @@ async fn scene(api: &Api, number: usize) -> Scene {
     api.make(DEVICES, json!({"serial_number": serial, "organization_id": 70})).await;
     let ordered = api.call_as(ADMIN, "PUT", &operations(&serial), json!({"operation": "factory"})).await;
     let got = api.make(HEADLESS, json!({"serial_number": serial, "operation": "get"})).await;
+    api.make(DIAGNOSTICS, json!({"serial_number": serial, "operation": "ipping", "target": "192.0.2.1"})).await;
     let organization = api.make(ORGANIZATIONS, json!({"name": name, "parent": 70})).await;
     let location = api.make(LOCATIONS, json!({"name": name, "organization_id": 70})).await;
     let device_type = api.make(TYPES, json!({"name": format!("kind {number}")})).await;

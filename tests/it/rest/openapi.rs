@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::support::{
-    ADMIN, Api, DEVICES, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, VIEWER, device, operations, record,
+    ADMIN, Api, DEVICES, DIAGNOSTICS, HEADLESS, LOCATIONS, ORGANIZATIONS, TOKENS, TYPES, VIEWER, device, operations,
+    record,
 };
 
 const IMAGES: &str = "/api/v1/firmware_image/";
@@ -64,6 +65,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     GET /api/v1/inventory_device_serial/{serial_number}/rpc/{id}/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/
     GET /api/v1/inventory_device_serial/{serial_number}/sessions/{id}/
+    GET /api/v1/inventory_device_serial_diags/
     GET /api/v1/inventory_device_serial_headless_operation/
     GET /api/v1/inventory_device_type/
     GET /api/v1/inventory_device_type/{id}/
@@ -101,6 +103,7 @@ async fn the_description_has_every_route_and_is_served_without_a_token() {
     POST /api/v1/inventory_device_serial/{serial_number}/files/
     POST /api/v1/inventory_device_serial/{serial_number}/parameters/
     POST /api/v1/inventory_device_serial/{serial_number}/rpc/
+    POST /api/v1/inventory_device_serial_diags/
     POST /api/v1/inventory_device_serial_headless_operation/
     POST /api/v1/inventory_device_type/
     POST /api/v1/inventory_location/
@@ -225,12 +228,15 @@ async fn every_described_field_is_read() {
     let hook = hook["id"].as_u64().expect("an id");
     let image = api.make(IMAGES, json!({"name": "I"})).await["id"].as_u64().expect("an id");
     let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
+    let draft = json!({"name": "C", "operation": "sync", "selection": {}});
+    let campaign = api.make("/api/v1/campaign/", draft).await["id"].clone();
     for (schema, method, path, count) in [
         ("DeviceCreate", "POST", DEVICES.to_owned(), 19),
         ("DeviceReplace", "PUT", device("S"), 18),
         ("DevicePatch", "PATCH", device("S"), 23),
         ("OperationOrder", "PUT", operations("S"), 1),
         ("HeadlessOrder", "POST", HEADLESS.to_owned(), 3),
+        ("DiagnosticOrder", "POST", DIAGNOSTICS.to_owned(), 9),
         ("TokenCreate", "POST", TOKENS.to_owned(), 4),
         ("TokenChange", "PATCH", record(TOKENS, 1), 4),
         ("WebhookCreate", "POST", "/api/v1/webhook/".to_owned(), 5),
@@ -240,10 +246,12 @@ async fn every_described_field_is_read() {
         ("OrganizationFields", "PATCH", record(ORGANIZATIONS, 1), 3),
         ("LocationCreate", "POST", LOCATIONS.to_owned(), 7),
         ("LocationFields", "PUT", record(LOCATIONS, 1), 6),
-        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 14),
-        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 13),
+        ("DeviceTypeCreate", "POST", TYPES.to_owned(), 15),
+        ("DeviceTypeFields", "PATCH", record(TYPES, 1), 14),
         ("WantedFields", "PATCH", format!("{}configuration/", device("S")), 3),
         ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 2),
+        ("CampaignCreate", "POST", "/api/v1/campaign/".to_owned(), 16),
+        ("CampaignFields", "PATCH", format!("/api/v1/campaign/{campaign}/"), 15),
         ("FirmwareImageCreate", "POST", IMAGES.to_owned(), 7),
         ("FirmwareImageFields", "PATCH", record(IMAGES, image), 6),
     ] {

@@ -54,6 +54,7 @@ pub(super) const TYPES: &str = "/api/v1/inventory_device_type/";
 pub(super) const LOCATIONS: &str = "/api/v1/inventory_location/";
 pub(super) const TOKENS: &str = "/api/v1/api_token/";
 pub(super) const HEADLESS: &str = "/api/v1/inventory_device_serial_headless_operation/";
+pub(super) const DIAGNOSTICS: &str = "/api/v1/inventory_device_serial_diags/";
 pub(super) const TRANSACTIONS: &str = "/api/v1/transaction/";
 
 pub(super) fn operations(serial: &str) -> String {
@@ -70,7 +71,7 @@ pub(super) fn device(serial: &str) -> String {
 }
 
 /// Live transactions of one device.
-pub(super) const QUEUE_MAX: usize = 4;
+pub(super) const QUEUE_MAX: usize = 8;
 
 pub(super) struct Api {
     pub(super) address: SocketAddr,

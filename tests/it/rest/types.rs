@@ -30,7 +30,11 @@ fn full() -> Value {
             "encoding_style": null, "boolean_form": "word"
         },
         "file_login": "digest",
-        "debug": true
+        "debug": true,
+        "neighbor_scan": {
+            "state": "Device.X_Scan.State", "start": "1", "done": ["0"], "table": "Device.X_Scan.AP.",
+            "columns": {"SSID": "Name"}
+        }
     })
 }
 
@@ -50,6 +54,7 @@ async fn a_type_is_kept_as_it_was_given() {
         ("location_parameter", Value::Null),
         ("update_frequency", Value::Null),
         ("debug", json!(false)),
+        ("neighbor_scan", Value::Null),
     ] {
         assert_eq!(bare[name], value, "{name}");
     }

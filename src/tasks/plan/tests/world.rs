@@ -33,6 +33,7 @@ pub(super) struct World {
     pub(super) known: HashMap<Box<str>, Parameter>,
     pub(super) wanted: Option<Wanted>,
     pub(super) limits: PlanLimits,
+    pub(super) data_model: DataModel,
     pub(super) boolean_form: BooleanForm,
     pub(super) last_boot: Option<Timestamp>,
     pub(super) software_version: String,
@@ -74,6 +75,7 @@ impl World {
             known: HashMap::new(),
             wanted: None,
             limits: PlanLimits::default(),
+            data_model: DataModel::Device,
             boolean_form: BooleanForm::Learned,
             last_boot: None,
             software_version: "1.0".to_owned(),
@@ -116,7 +118,7 @@ impl World {
         let software_version = self.software_version.clone();
         let context = |world: &Self| Context {
             now: world.now,
-            data_model: DataModel::Device,
+            data_model: world.data_model,
             last_boot: world.last_boot,
             boolean_form: world.boolean_form,
             jitter: 500,

@@ -1,0 +1,319 @@
+//! Which interface is meant by `wan`, `lan`, an alias or a name.
+//!
+//! What there is to know is read in at most two rounds ([`reads`]); after each, [`resolve`] says whether it suffices.
+//!
+//! - TR-181, `wan`: the interface of the default route; else one whose lower layers end in a PPP, DSL, cellular or optical
+//!   interface or in an Ethernet interface with `Upstream`. `lan`: one whose lower layers end in a bridge, else in an
+//!   Ethernet interface without `Upstream`; else one called so.
+//! - TR-098, `wan`: `Layer3Forwarding.DefaultConnectionService`; else the connection that is `Connected`, a routed one first.
+//!   `lan`: the first IP interface of the first `LANDevice`.
+//! - an alias or a name: of an IP interface (TR-181), of a WAN connection (TR-098). An interface that is called `wan` or
+//!   `lan` goes before all else.
+
+use std::collections::BTreeMap;
+
+use crate::model::device::DataModel;
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// This very object; without its final dot.
+    Path(String),
+    /// The way to the Internet.
+    Wan,
+    /// The network at home.
+    Lan,
+    /// An alias or a name.
+    Named(String),
+}
+
+impl Wish {
+    /// Reads the API's word.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let text = text.trim();
+        let bare = text.strip_suffix('.').unwrap_or(text);
+        if DataModel::of_path(text) != DataModel::Unknown {
+            Self::Path(bare.to_owned())
+        } else if text.eq_ignore_ascii_case("wan") {
+            Self::Wan
+        } else if text.eq_ignore_ascii_case("lan") {
+            Self::Lan
+        } else {
+            Self::Named(text.to_owned())
+        }
+    }
+}
+
+/// Rounds of reading that there may be.
+pub const ROUNDS: usize = 2;
+
+const IP: &str = "Device.IP.Interface.";
+const ROUTERS: &str = "Device.Routing.Router.";
+const DEFAULT_CONNECTION: &str = "InternetGatewayDevice.Layer3Forwarding.DefaultConnectionService";
+const WANS: &str = "InternetGatewayDevice.WANDevice.";
+const LAN_ADDRESSES: &str = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.";
+
+/// What is to be read in this round, from 0 on; nothing: there is no more to know.
+#[must_use]
+pub const fn reads(model: DataModel, wish: &Wish, round: usize) -> &'static [&'static str] {
+    match (model, wish, round) {
+        (_, Wish::Path(_), _) | (_, _, ROUNDS..) => &[],
+        (DataModel::InternetGatewayDevice, Wish::Wan, 0) => &[DEFAULT_CONNECTION],
+        (DataModel::InternetGatewayDevice, Wish::Wan, _) | (DataModel::InternetGatewayDevice, Wish::Named(_), 0) => {
+            &[WANS]
+        }
+        (DataModel::InternetGatewayDevice, Wish::Lan, 0) => &[LAN_ADDRESSES],
+        (DataModel::InternetGatewayDevice, Wish::Lan | Wish::Named(_), _) => &[],
+        (DataModel::Device | DataModel::Unknown, Wish::Named(_), 0) => &[IP],
+        (DataModel::Device | DataModel::Unknown, Wish::Named(_), _) => &[],
+        (DataModel::Device | DataModel::Unknown, Wish::Wan | Wish::Lan, 0) => &[IP, ROUTERS],
+        (DataModel::Device | DataModel::Unknown, Wish::Wan | Wish::Lan, _) => {
+            &["Device.Ethernet.Link.", "Device.Ethernet.VLANTermination.", "Device.Ethernet.Interface."]
+        }
+    }
+}
+
+/// The path of the interface, without its final dot; `None`: what is known does not tell.
+#[must_use]
+pub fn resolve(model: DataModel, wish: &Wish, values: &BTreeMap<&str, &str>) -> Option<String> {
+    let tree = Tree { values };
+    match (model, wish) {
+        (_, Wish::Path(path)) => Some(path.clone()),
+        (DataModel::InternetGatewayDevice, Wish::Wan) => tree.default_connection().or_else(|| tree.connected()),
+        (DataModel::InternetGatewayDevice, Wish::Lan) => {
+            tree.objects(LAN_ADDRESSES, 1).into_iter().next().map(|object| bare(&object).to_owned())
+        }
+        (DataModel::InternetGatewayDevice, Wish::Named(name)) => tree
+            .connections()
+            .into_iter()
+            .find(|object| tree.is(object, "Name", name))
+            .map(|object| bare(&object).to_owned()),
+        (DataModel::Device | DataModel::Unknown, Wish::Named(name)) => tree.called(name),
+        (DataModel::Device | DataModel::Unknown, Wish::Wan) => {
+            tree.called("wan").or_else(|| tree.default_route()).or_else(|| tree.towards(Side::Wan))
+        }
+        (DataModel::Device | DataModel::Unknown, Wish::Lan) => tree.called("lan").or_else(|| tree.towards(Side::Lan)),
+    }
+}
+
+/// Where a stack of interfaces ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Wan,
+    Lan,
+}
+
+/// Deepest stack of interfaces that is followed.
+const LAYERS_MAX: usize = 8;
+
+struct Tree<'t> {
+    values: &'t BTreeMap<&'t str, &'t str>,
+}
+
+impl Tree<'_> {
+    fn value(&self, object: &str, leaf: &str) -> &str {
+        self.values.get(format!("{object}{leaf}").as_str()).map_or("", |value| value.trim())
+    }
+
+    fn is(&self, object: &str, leaf: &str, value: &str) -> bool {
+        self.value(object, leaf).eq_ignore_ascii_case(value)
+    }
+
+    fn is_true(&self, object: &str, leaf: &str) -> bool {
+        crate::types::value::parse_boolean(self.value(object, leaf)) == Some(true)
+    }
+
+    /// The objects `levels` below a path, in the order of their numbers.
+    fn objects(&self, below: &str, levels: usize) -> Vec<String> {
+        let mut found: BTreeMap<Vec<u32>, String> = BTreeMap::new();
+        for path in self.values.keys() {
+            let Some(rest) = path.strip_prefix(below) else { continue };
+            let segments: Vec<&str> = rest.split_inclusive('.').take(levels).collect();
+            if segments.len() == levels && segments.iter().all(|segment| segment.ends_with('.')) {
+                let number = |segment: &&str| segment.trim_end_matches('.').parse().unwrap_or(u32::MAX);
+                found.insert(segments.iter().map(number).collect(), format!("{below}{}", segments.concat()));
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// The interface with this alias or name.
+    fn called(&self, name: &str) -> Option<String> {
+        let interfaces = self.objects(IP, 1);
+        let by = |leaf| interfaces.iter().find(|object| self.is(object, leaf, name));
+        by("Alias").or_else(|| by("Name")).map(|object| bare(object).to_owned())
+    }
+
+    /// The interface of the default route.
+    fn default_route(&self) -> Option<String> {
+        let routes = self.objects(ROUTERS, 3);
+        let mut defaults = routes.iter().filter(|route| {
+            let is_default = matches!(self.value(route, "DestIPAddress"), "" | "0.0.0.0");
+            let is_off = crate::types::value::parse_boolean(self.value(route, "Enable")) == Some(false);
+            route.contains(".IPv4Forwarding.")
+                && is_default
+                && !is_off
+                && self.value(route, "Interface").starts_with(IP)
+        });
+        defaults.next().map(|route| bare(self.value(route, "Interface")).to_owned())
+    }
+
+    /// The first interface that leads to a side; one that is up goes before the others.
+    fn towards(&self, side: Side) -> Option<String> {
+        let default = self.default_route();
+        let interfaces = self.objects(IP, 1);
+        let fits = |object: &&String| {
+            !self.is_true(object, "Loopback")
+                && !self.is(object, "Name", "lo")
+                && match side {
+                    Side::Wan => self.side_of(object) == Some(Side::Wan),
+                    Side::Lan => default.as_deref() != Some(bare(object)) && self.side_of(object) == Some(Side::Lan),
+                }
+        };
+        let mut fitting = interfaces.iter().filter(fits);
+        let first = fitting.clone().find(|object| self.is(object, "Status", "Up")).or_else(|| fitting.next())?;
+        Some(bare(first).to_owned())
+    }
+
+    /// Follows the lower layers of an interface to where they end.
+    fn side_of(&self, object: &str) -> Option<Side> {
+        let mut layer = object.to_owned();
+        for _ in 0..LAYERS_MAX {
+            let lower = self.value(&layer, "LowerLayers").split(',').next().unwrap_or("").trim();
+            if lower.is_empty() {
+                return None;
+            }
+            let lower = format!("{}.", bare(lower));
+            let technology = lower.split('.').nth(1).unwrap_or("");
+            match technology {
+                "PPP" | "DSL" | "ATM" | "PTM" | "FAST" | "Cellular" | "Optical" => return Some(Side::Wan),
+                "Bridging" | "WiFi" => return Some(Side::Lan),
+                "Ethernet" if lower.contains(".Interface.") => {
+                    let upstream = self.value(&lower, "Upstream");
+                    let side = |upstream| if upstream { Side::Wan } else { Side::Lan };
+                    return crate::types::value::parse_boolean(upstream).map(side);
+                }
+                _ => layer = lower,
+            }
+        }
+        None
+    }
+
+    fn default_connection(&self) -> Option<String> {
+        let path = bare(self.values.get(DEFAULT_CONNECTION)?.trim());
+        (DataModel::of_path(path) == DataModel::InternetGatewayDevice).then(|| path.to_owned())
+    }
+
+    /// The WAN connections of TR-098.
+    fn connections(&self) -> Vec<String> {
+        let all = self.objects(WANS, 5);
+        let is_connection = |path: &String| path.contains(".WANIPConnection.") || path.contains(".WANPPPConnection.");
+        all.into_iter().filter(is_connection).collect()
+    }
+
+    /// The WAN connection that is connected; a bridge has no address to test from.
+    fn connected(&self) -> Option<String> {
+        let mut connections = self.connections();
+        connections.retain(|object| self.is(object, "ConnectionStatus", "Connected"));
+        let routed = connections.iter().find(|object| !self.value(object, "ConnectionType").contains("Bridged"));
+        routed.or(connections.first()).map(|object| bare(object).to_owned())
+    }
+}
+
+fn bare(path: &str) -> &str {
+    path.strip_suffix('.').unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(model: DataModel, wish: &str, values: &[(&str, &str)]) -> Option<String> {
+        resolve(model, &Wish::read(wish), &values.iter().copied().collect())
+    }
+
+    const TR_181: [(&str, &str); 14] = [
+        ("Device.IP.Interface.1.Name", "lo"),
+        ("Device.IP.Interface.1.Loopback", "true"),
+        ("Device.IP.Interface.2.Name", "br-lan"),
+        ("Device.IP.Interface.2.Alias", "home"),
+        ("Device.IP.Interface.2.LowerLayers", "Device.Ethernet.Link.1."),
+        ("Device.IP.Interface.10.Name", "eth1"),
+        ("Device.IP.Interface.10.Alias", "cpe-10"),
+        ("Device.IP.Interface.10.LowerLayers", "Device.Ethernet.VLANTermination.1"),
+        ("Device.IP.Interface.10.Status", "Up"),
+        ("Device.Ethernet.Link.1.LowerLayers", "Device.Bridging.Bridge.1.Port.1."),
+        ("Device.Ethernet.Link.2.LowerLayers", "Device.Ethernet.Interface.5"),
+        ("Device.Ethernet.VLANTermination.1.LowerLayers", "Device.Ethernet.Link.2."),
+        ("Device.Ethernet.Interface.5.Upstream", "1"),
+        ("Device.Ethernet.Interface.5.Name", "wan"),
+    ];
+
+    #[test]
+    fn sides_of_tr_181_are_found_by_the_layers_below() {
+        let table = [
+            ("wan", Some("Device.IP.Interface.10")),
+            ("LAN", Some("Device.IP.Interface.2")),
+            ("home", Some("Device.IP.Interface.2")),
+            ("ETH1", Some("Device.IP.Interface.10")),
+            ("cpe-10", Some("Device.IP.Interface.10")),
+            ("nowhere", None),
+            ("Device.IP.Interface.7.", Some("Device.IP.Interface.7")),
+        ];
+        for (wish, want) in table {
+            assert_eq!(found(DataModel::Device, wish, &TR_181).as_deref(), want, "{wish}");
+        }
+    }
+
+    #[test]
+    fn the_default_route_leads_to_the_wan() {
+        let route = "Device.Routing.Router.1.IPv4Forwarding.";
+        let routes = [
+            (format!("{route}1.DestIPAddress"), "10.0.0.0"),
+            (format!("{route}1.Interface"), "Device.IP.Interface.2"),
+            (format!("{route}2.DestIPAddress"), "0.0.0.0"),
+            (format!("{route}2.Interface"), "Device.IP.Interface.3."),
+            (format!("{route}2.Enable"), "0"),
+            (format!("{route}3.DestIPAddress"), ""),
+            (format!("{route}3.Interface"), "Device.IP.Interface.4."),
+        ];
+        let values: Vec<(&str, &str)> = routes.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+        assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some("Device.IP.Interface.4"));
+        // An interface that bears the name goes before.
+        let named = [&values[..], &[("Device.IP.Interface.9.Alias", "wan")]].concat();
+        assert_eq!(found(DataModel::Device, "wan", &named).as_deref(), Some("Device.IP.Interface.9"));
+    }
+
+    #[test]
+    fn connections_of_tr_098_are_found_by_their_state() {
+        let model = DataModel::InternetGatewayDevice;
+        let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.";
+        let values = [
+            (format!("{device}1.WANIPConnection.1.ConnectionStatus"), "Connected"),
+            (format!("{device}1.WANIPConnection.1.ConnectionType"), "IP_Bridged"),
+            (format!("{device}1.WANIPConnection.1.Name"), "iptv"),
+            (format!("{device}2.WANPPPConnection.1.ConnectionStatus"), "Connected"),
+            (format!("{device}2.WANPPPConnection.1.ConnectionType"), "IP_Routed"),
+            (format!("{device}2.WANPPPConnection.1.Name"), "INTERNET"),
+        ];
+        let mut values: Vec<(&str, &str)> = values.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+        let ppp = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.2.WANPPPConnection.1";
+        assert_eq!(found(model, "wan", &values).as_deref(), Some(ppp));
+        assert_eq!(found(model, "internet", &values).as_deref(), Some(ppp));
+        values.push((DEFAULT_CONNECTION, "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.WANIPConnection.1."));
+        let default = found(model, "wan", &values);
+        assert!(default.is_some_and(|path| path.ends_with("WANIPConnection.1")));
+        let lan = [("InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1.Enable", "1")];
+        let want = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1";
+        assert_eq!(found(model, "lan", &lan).as_deref(), Some(want));
+        assert_eq!(found(model, "lan", &[]), None);
+    }
+
+    #[test]
+    fn a_stack_that_runs_in_a_circle_ends() {
+        let values =
+            [("Device.IP.Interface.1.LowerLayers", "Device.IP.Interface.1"), ("Device.IP.Interface.1.Name", "x")];
+        assert_eq!(found(DataModel::Device, "wan", &values), None);
+    }
+}
