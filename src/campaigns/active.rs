@@ -16,7 +16,7 @@ use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
-use super::order::{Ordered, Withdrawn};
+use super::order::{Ordered, REMOVED, Withdrawn};
 use super::roster::{Place, Roster};
 use super::{Campaigns, Tools, selection};
 
@@ -201,7 +201,7 @@ impl Active {
         if !rows.is_empty() {
             tools.store.put_members(self.id, &rows).await?;
         }
-        let may_stop = campaign.course.state == CampaignState::Running && !campaign.course.rebase;
+        let may_stop = campaign.course.state == CampaignState::Running && !campaign.course.retrying;
         let mut reason = None;
         {
             let mut roster = self.roster.lock();
@@ -236,10 +236,6 @@ impl Active {
             return self.retry(tools, campaign).await;
         }
         let tally = self.roster.lock().tally();
-        if course.rebase {
-            tools.rebase(self.id, tally).await?;
-            return Ok(Pace::AtOnce);
-        }
         let step = usize::try_from(course.step).unwrap_or(usize::MAX);
         let (is_over, is_last, counts, had_devices) = {
             let roster = self.roster.lock();
@@ -493,7 +489,7 @@ impl Tools {
     async fn lost(&self, campaign: &Campaign, device: DeviceKey, member: &mut Member) -> Result<Place, StoreError> {
         let now = self.clock.now();
         if self.store.devices(&[device]).await?.is_empty() {
-            member.end(Standing::Skipped, now, Some("the device was removed"));
+            member.end(Standing::Skipped, now, Some(REMOVED));
         } else {
             let reason = "the ledger no longer has its transaction: what became of it is not known";
             member.fail(campaign.rules.retries, now, reason);

@@ -55,7 +55,7 @@ impl Command {
         if self.suits(state) { Ok(()) } else { Err(CommandError::Unsuited { command: self, state }) }
     }
 
-    fn apply(self, campaign: &mut Campaign, by: &str, at: Timestamp) {
+    fn apply(self, campaign: &mut Campaign, present: Counts, by: &str, at: Timestamp) {
         let course = &mut campaign.course;
         course.reason = None;
         match self {
@@ -65,7 +65,9 @@ impl Command {
                 course.started_at.get_or_insert(at);
                 course.ended_at = None;
                 course.closed = None;
-                course.rebase = true;
+                // Of those that are tried again none has failed.
+                let failed = if self == Self::Retry { 0 } else { present.failed };
+                course.baseline = Tally { succeeded: present.succeeded, failed };
                 course.retrying |= self == Self::Retry;
             }
             Self::Pause => {
@@ -114,13 +116,15 @@ impl Campaigns {
     pub async fn command(&self, id: CampaignId, command: Command, by: &str) -> Result<Arc<Campaign>, CommandError> {
         let present = self.tools.store.campaigns().of(id).ok_or(CommandError::Unknown)?;
         command.check(&present)?;
-        if command == Command::Retry && self.counts(&present).await?.failed == 0 {
+        let begun = present.course.state != CampaignState::Draft;
+        let counts = if begun { self.counts(&present).await? } else { Counts::default() };
+        if command == Command::Retry && counts.failed == 0 {
             return Err(CommandError::NothingFailed);
         }
         let at = self.tools.clock.now();
         let edit = |campaign: &mut Campaign| {
             command.check(campaign)?;
-            command.apply(campaign, by, at);
+            command.apply(campaign, counts, by, at);
             Ok(())
         };
         let steered = self.tools.steer(id, edit).await?.ok_or(CommandError::Unknown)?;
@@ -216,15 +220,6 @@ impl Tools {
     /// All that had not begun was looked for.
     pub(super) async fn withdrawn(&self, id: CampaignId, state: CampaignState) -> Result<(), StoreError> {
         self.drive(id, state, |campaign| campaign.course.withdrawing = false).await
-    }
-
-    /// Stop rules count from here.
-    pub(super) async fn rebase(&self, id: CampaignId, baseline: Tally) -> Result<(), StoreError> {
-        self.drive(id, CampaignState::Running, |campaign| {
-            campaign.course.baseline = baseline;
-            campaign.course.rebase = false;
-        })
-        .await
     }
 }
 

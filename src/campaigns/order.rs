@@ -17,6 +17,9 @@ use super::Tools;
 /// Most of a device's transactions that are looked through for the one of a campaign.
 const LOOKED_THROUGH: u32 = 256;
 
+/// Why a device is left out that is no more.
+pub(super) const REMOVED: &str = "the device was removed";
+
 /// What became of a device's turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ordered {
@@ -40,7 +43,7 @@ pub(super) enum Withdrawn {
 impl Tools {
     /// Why a device is left out, if it is.
     pub(super) fn left_out(&self, campaign: &Campaign, device: Option<&Device>) -> Option<&'static str> {
-        let Some(device) = device else { return Some("the device was removed") };
+        let Some(device) = device else { return Some(REMOVED) };
         let profile = &device.profile;
         if !profile.is_active {
             return Some("the device is inactive");
@@ -132,9 +135,10 @@ impl Tools {
 fn answer(refused: EditError) -> Result<Ordered, StoreError> {
     match refused {
         EditError::Store(source) => Err(source),
-        EditError::Inactive | EditError::Impossible(_) | EditError::Unfit(_) | EditError::Gone => {
+        EditError::Inactive | EditError::Impossible(_) | EditError::Unfit(_) => {
             Ok(Ordered::Skipped(refused.to_string()))
         }
+        EditError::Gone => Ok(Ordered::Skipped(REMOVED.to_owned())),
         EditError::QueueFull { .. }
         | EditError::Busy(_)
         | EditError::Register(_)

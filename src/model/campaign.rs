@@ -217,8 +217,6 @@ pub struct Course {
     pub floor: TransactionId,
     /// What had happened when it was last started, resumed or retried: stop rules count from there.
     pub baseline: Tally,
-    /// The baseline is to be taken anew.
-    pub rebase: bool,
     /// What has not begun is being withdrawn: a transaction that is found so was withdrawn by the campaign.
     pub withdrawing: bool,
     /// Those that have failed are to be tried again; cleared when they are marked so.
@@ -242,7 +240,6 @@ impl Course {
             step_opens_at: None,
             floor: TransactionId(0),
             baseline: Tally { succeeded: 0, failed: 0 },
-            rebase: false,
             withdrawing: false,
             retrying: false,
             closed: None,

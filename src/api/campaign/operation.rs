@@ -3,23 +3,23 @@
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::view::UploadSizeView;
 use crate::api::ApiState;
 use crate::api::body::Fields;
 use crate::api::catalogue::Write;
 use crate::api::device::form::no_such;
+use crate::api::diagnostic::form::read_order;
 use crate::api::error::{ApiError, FieldErrors};
 use crate::api::headless::form::read_assignments;
 use crate::api::words::not_a_choice;
 use crate::model::campaign::CampaignOperation;
-use crate::model::diagnostic::{DiagnosticKind, DiagnosticOrder, UploadSize};
+use crate::model::diagnostic::DiagnosticOrder;
 use crate::model::file::ImageId;
 use crate::model::transaction::Work;
 
 /// The operation and its arguments, one of which each operation takes at most.
 pub(super) const FIELDS: [&str; 4] = ["operation", "firmware_image", "variables", "diagnostic"];
 const OPERATIONS: [&str; 6] = ["firmware", "set", "sync", "reconf", "reboot", "diagnostic"];
-/// Largest number of packets, bytes, seconds.
-const FIGURE_MAX: u32 = 65_535;
 
 /// A test to be run.
 #[derive(ToSchema)]
@@ -32,8 +32,8 @@ pub(in crate::api) struct DiagnosticSchema {
     /// URL, host, name or band.
     #[schema(min_length = 1, max_length = 256)]
     target: String,
-    /// Of an `upload`, in MB.
-    upload_size: Option<u32>,
+    /// Of an `upload`, in MB: as a text or a number.
+    upload_size: Option<UploadSizeView>,
     count: Option<u32>,
     /// In bytes.
     size: Option<u32>,
@@ -64,11 +64,16 @@ pub(super) fn read(
     let image = fields.nullable("firmware_image", |fields, name| fields.integer(name, 1..=u32::MAX)).flatten();
     let variables = fields.nullable("variables", Fields::objects).flatten();
     let diagnostic = fields.nullable("diagnostic", Fields::object).flatten();
+    let is_diagnostic_given = diagnostic.is_some();
+    let diagnostic = diagnostic.and_then(|object| {
+        // Said of it whatever the operation is.
+        read_diagnostic(object).map_err(|wrong| fields.nested_errors("diagnostic", wrong)).ok()
+    });
     let word = word?;
     for (field, operation, is_given) in [
         ("firmware_image", "firmware", image.is_some()),
         ("variables", "set", variables.is_some()),
-        ("diagnostic", "diagnostic", diagnostic.is_some()),
+        ("diagnostic", "diagnostic", is_diagnostic_given),
     ] {
         if is_given && operation != word {
             fields.error(field, format!("Is for the operation \"{operation}\" only."));
@@ -90,14 +95,8 @@ pub(super) fn read(
         "reconf" => Some(CampaignOperation::Reconf),
         "reboot" => Some(CampaignOperation::Reboot),
         _ => {
-            let diagnostic = fields.require("diagnostic", diagnostic)?;
-            match read_diagnostic(diagnostic) {
-                Ok(order) => Some(CampaignOperation::Diagnostic(Box::new(order))),
-                Err(wrong) => {
-                    fields.nested_errors("diagnostic", wrong);
-                    None
-                }
-            }
+            let order = fields.require("diagnostic", diagnostic)?;
+            Some(CampaignOperation::Diagnostic(Box::new(order)))
         }
     }
 }
@@ -116,29 +115,8 @@ pub(super) fn seal(operation: CampaignOperation, state: &ApiState) -> Result<Cam
 
 fn read_diagnostic(object: Map<String, Value>) -> Result<DiagnosticOrder, FieldErrors> {
     let mut fields = Fields::new(object);
-    let choices = DiagnosticKind::ALL.map(DiagnosticKind::as_str);
-    let kind =
-        fields.parsed("operation", |word| DiagnosticKind::parse(word).ok_or_else(|| not_a_choice(word, &choices)));
-    let kind = fields.require("operation", kind);
-    let target = fields.filled_line("target");
-    let target = fields.require("target", target);
-    let mut figure = |name: &str| fields.nullable(name, |fields, name| fields.integer(name, 1..=FIGURE_MAX)).flatten();
-    let (count, size, timeout_secs) = (figure("count"), figure("size"), figure("timeout"));
-    let (max_hops, upload_size) = (figure("max_hops"), figure("upload_size"));
-    let interface = fields.nullable("interface", Fields::filled_line).flatten();
+    let order = read_order(&mut fields);
     fields.finish(&[])?;
-    match (kind, target) {
-        (Some(kind), Some(target)) => Ok(DiagnosticOrder {
-            kind,
-            target,
-            upload_size: upload_size.map(UploadSize::Number),
-            count,
-            size,
-            timeout_secs,
-            max_hops,
-            interface,
-        }),
-        // Unreachable: what is missing has been an error above.
-        _ => Err(FieldErrors::one("operation", "This field is required.")),
-    }
+    // Unreachable: what is missing has been an error above.
+    order.ok_or_else(|| FieldErrors::one("operation", "This field is required."))
 }

@@ -86,7 +86,6 @@ pub(in crate::api) struct AssignmentView {
 pub(in crate::api) struct DiagnosticView {
     operation: &'static str,
     target: String,
-    #[schema(value_type = Option<u32>)]
     upload_size: Option<UploadSizeView>,
     count: Option<u32>,
     size: Option<u32>,
@@ -95,9 +94,10 @@ pub(in crate::api) struct DiagnosticView {
     interface: Option<String>,
 }
 
-/// As it was given.
-#[derive(Debug, Serialize)]
+/// MB of 1,048,576 bytes, as they were given.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = CampaignUploadSize, example = "10")]
 pub(in crate::api) enum UploadSizeView {
     /// As a text.
     Text(String),

@@ -174,7 +174,9 @@ pub(super) fn read(body: Map<String, Value>, data_model: DataModel) -> Result<Or
     let mut fields = Fields::new(body);
     let method = fields.parsed("method", |word| {
         if OF_FILES.contains(&word) {
-            return Err(format!("{word} is ordered at the device's files/, and a firmware image by its firmware_image"));
+            return Err(format!(
+                "{word} is ordered at the device's files/, and a firmware image by its firmware_image"
+            ));
         }
         METHODS.into_iter().find(|known| *known == word).ok_or_else(|| not_a_choice(word, &METHODS))
     });

@@ -92,7 +92,7 @@ async fn a_step_begins_after_its_pause() {
     let world = World::over(memory(), 10).await;
     let rollout = Rollout { canary: 2, steps: vec![100] };
     let id = world.start(Campaign { rollout, rules: Rules { step_pause_secs: 600, ..rules() }, ..campaign() }).await;
-    world.until(id, |counts| counts.running == 2).await;
+    world.live(2).await;
     world.serve(10, NONE_FAILS).await;
     world.until(id, |_| world.record(id).course.step == 1).await;
     world.pass(599);

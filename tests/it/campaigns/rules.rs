@@ -24,6 +24,7 @@ async fn devices_begin_only_while_the_window_is_open() {
     assert_eq!(words.as_deref(), Some("the maintenance window, which opens at 2026-01-14T13:00:00Z"));
     world.pass(1);
     world.until(id, |counts| counts.running == 2).await;
+    world.live(2).await;
     let begun = world.claimed(1).await.remove(0);
     let waits = if begun.device.0 == 1 { 2 } else { 1 };
     // The one that has begun may finish outside; the other one may not begin any more.
@@ -51,6 +52,7 @@ async fn a_device_that_never_calls_in_has_failed_and_its_work_is_withdrawn() {
     let world = World::over(memory(), 2).await;
     let id = world.start(Campaign { rules: Rules { device_timeout_secs: 600, ..rules() }, ..campaign() }).await;
     world.until(id, |counts| counts.running == 2).await;
+    world.live(2).await;
     let quick = world.claimed(1).await.remove(0);
     world.pass(600);
     world.store.expire(acsd::types::time::Clock::now(&*world.clock), 10).await.expect("looked at");
@@ -76,6 +78,7 @@ async fn time_outside_the_window_does_not_count_as_silence() {
     world.pass(3_600);
     world.until(id, |counts| counts.running == 1).await;
     for (wait, failed) in [(3_600, 0), (1_800, 1)] {
+        world.live(1).await;
         world.pass(wait);
         world.store.expire(acsd::types::time::Clock::now(&*world.clock), 10).await.expect("looked at");
         world.pass(6);
@@ -94,6 +97,7 @@ async fn silent_devices_make_room_and_count_again_when_they_begin() {
     let world = World::over(memory(), 30).await;
     let id = world.start(Campaign { rules: Rules { concurrency: 5, ..rules() }, ..campaign() }).await;
     world.until(id, |counts| counts.running == 5).await;
+    world.live(5).await;
     // A dead street: nobody calls in within the five minutes that a slot is held.
     world.pass(301);
     let counts = world.until(id, |counts| counts.running == 10).await;

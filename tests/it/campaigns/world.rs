@@ -213,6 +213,15 @@ impl World {
         claimed
     }
 
+    /// Waits until so many transactions wait or run.
+    pub(super) async fn live(&self, count: u64) {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while self.store.figures(self.clock.now()).queue_depth != count {
+            assert!(tokio::time::Instant::now() < until, "{count} transactions");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// So many devices begin their work, as soon as they have it.
     pub(super) async fn claimed(&self, count: usize) -> Vec<Transaction> {
         let until = tokio::time::Instant::now() + PATIENCE;

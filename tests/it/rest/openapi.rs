@@ -244,6 +244,8 @@ async fn every_described_field_is_read() {
     let hook = hook["id"].as_u64().expect("an id");
     let image = api.make(IMAGES, json!({"name": "I"})).await["id"].as_u64().expect("an id");
     let described = api.get("/api/v1/openapi.json").await.expect(200, "description");
+    let draft = json!({"name": "C", "operation": "sync", "selection": {}});
+    let campaign = api.make("/api/v1/campaign/", draft).await["id"].clone();
     for (schema, method, path, count) in [
         ("DeviceCreate", "POST", DEVICES.to_owned(), 19),
         ("DeviceReplace", "PUT", device("S"), 18),
@@ -266,6 +268,8 @@ async fn every_described_field_is_read() {
         ("FirmwareImageCreate", "POST", IMAGES.to_owned(), 7),
         ("FirmwareImageFields", "PATCH", record(IMAGES, image), 6),
         ("ParameterRefresh", "POST", format!("{}parameters/", device("S")), 2),
+        ("CampaignCreate", "POST", "/api/v1/campaign/".to_owned(), 16),
+        ("CampaignFields", "PATCH", format!("/api/v1/campaign/{campaign}/"), 15),
     ] {
         let mut names = Vec::new();
         properties(&described["components"]["schemas"][schema], &mut names);
