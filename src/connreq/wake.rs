@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -94,8 +94,31 @@ pub struct Waker {
     pending: Mutex<HashSet<DeviceKey>>,
     /// Recent calls per device, for the throttle.
     recent: Mutex<HashMap<DeviceKey, Recent>>,
+    /// Devices that are being called, and how that will end: who wants one of them meanwhile waits along.
+    calling: Mutex<HashMap<DeviceKey, watch::Receiver<Option<Ended>>>>,
     /// Devices that did not come when called, and until when only a new wish has them called again.
     resting: Mutex<HashMap<DeviceKey, Instant>>,
+}
+
+/// Who calls a device.
+enum Turn<'w> {
+    /// The asker does.
+    Ours(Line<'w>),
+    /// Someone does already.
+    Theirs(watch::Receiver<Option<Ended>>),
+}
+
+/// That a device is being called, as long as whoever does so is at it.
+struct Line<'w> {
+    waker: &'w Waker,
+    key: DeviceKey,
+    outcome: watch::Sender<Option<Ended>>,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.waker.calling.lock().remove(&self.key);
+    }
 }
 
 /// The receiving end of a [`Waker`]: whoever runs the service owns it.
@@ -130,7 +153,8 @@ impl Waker {
         let (wanted, queue) = mpsc::channel(BACKLOG);
         let lines = Arc::new(Semaphore::new(config.concurrency.max(1)));
         let (pending, recent, resting) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let waker = Self { store, clock, presence, sealer, config, lines, wanted, pending, recent, resting };
+        let calling = Mutex::default();
+        let waker = Self { store, clock, presence, sealer, config, lines, wanted, pending, recent, calling, resting };
         (Arc::new(waker), WakeQueue(queue))
     }
 
@@ -248,8 +272,44 @@ impl Waker {
         }
     }
 
-    /// One connection request and its Inform. The verdict is recorded with the device.
+    /// One connection request and its Inform. While a device is being called, whoever else wants it waits for what comes of
+    /// that: a second request would only bring it into a second session (connection-request.md §1).
     async fn call(&self, key: DeviceKey, patience: Duration) -> Ended {
+        loop {
+            // Subscribed before it is looked who calls: the Inform may come at once.
+            let informed = self.presence.informed.subscribe(key);
+            match self.turn(key) {
+                Turn::Ours(line) => {
+                    let ended = self.call_alone(key, patience).await;
+                    line.outcome.send_replace(Some(ended));
+                    return ended;
+                }
+                Turn::Theirs(mut outcome) => {
+                    tokio::select! {
+                        Ok(_) = informed => return Ended::Informed,
+                        ended = outcome.wait_for(Option::is_some) => match ended.ok().and_then(|ended| *ended) {
+                            Some(ended) => return ended,
+                            // Whoever called has given up.
+                            None => {}
+                        },
+                    }
+                }
+            }
+        }
+    }
+
+    fn turn(&self, key: DeviceKey) -> Turn<'_> {
+        let mut calling = self.calling.lock();
+        if let Some(outcome) = calling.get(&key) {
+            return Turn::Theirs(outcome.clone());
+        }
+        let (outcome, others) = watch::channel(None);
+        calling.insert(key, others);
+        Turn::Ours(Line { waker: self, key, outcome })
+    }
+
+    /// The verdict is recorded with the device.
+    async fn call_alone(&self, key: DeviceKey, patience: Duration) -> Ended {
         let Ok(Some(device)) = self.store.device(key).await else { return Ended::NoUrl };
         let (Some(url), Some(address)) = (device.state.connection_request_url.as_deref(), device.state.address) else {
             self.record(key, "no ConnectionRequestURL is known", "no_url").await;
