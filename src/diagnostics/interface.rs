@@ -111,7 +111,7 @@ struct Tree<'t> {
     values: &'t BTreeMap<&'t str, &'t str>,
 }
 
-impl Tree<'_> {
+impl<'t> Tree<'t> {
     fn value(&self, object: &str, leaf: &str) -> &str {
         self.values.get(format!("{object}{leaf}").as_str()).map_or("", |value| value.trim())
     }
@@ -126,13 +126,14 @@ impl Tree<'_> {
 
     /// The objects `levels` below a path, in the order of their numbers.
     fn objects(&self, below: &str, levels: usize) -> Vec<String> {
-        let mut found: BTreeMap<Vec<u32>, String> = BTreeMap::new();
+        let mut found: BTreeMap<Vec<(u32, &str)>, String> = BTreeMap::new();
         for path in self.values.keys() {
             let Some(rest) = path.strip_prefix(below) else { continue };
             let segments: Vec<&str> = rest.split_inclusive('.').take(levels).collect();
             if segments.len() == levels && segments.iter().all(|segment| segment.ends_with('.')) {
-                let number = |segment: &&str| segment.trim_end_matches('.').parse().unwrap_or(u32::MAX);
-                found.insert(segments.iter().map(number).collect(), format!("{below}{}", segments.concat()));
+                // Names have no number, and go by themselves.
+                let key = |segment: &&'t str| (segment.trim_end_matches('.').parse().unwrap_or(u32::MAX), *segment);
+                found.insert(segments.iter().map(key).collect(), format!("{below}{}", segments.concat()));
             }
         }
         found.into_values().collect()
@@ -308,6 +309,35 @@ mod tests {
         let want = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1";
         assert_eq!(found(model, "lan", &lan).as_deref(), Some(want));
         assert_eq!(found(model, "lan", &[]), None);
+    }
+
+    #[test]
+    fn objects_of_the_same_number_in_different_tables_are_told_apart() {
+        // Every dual-stack router has a default route 1 of both versions of IP.
+        let router = "Device.Routing.Router.1.";
+        let routes = [
+            (format!("{router}IPv4Forwarding.1.DestIPAddress"), ""),
+            (format!("{router}IPv4Forwarding.1.Interface"), "Device.IP.Interface.4"),
+            (format!("{router}IPv6Forwarding.1.DestIPPrefix"), "::/0"),
+            (format!("{router}IPv6Forwarding.1.Interface"), "Device.IP.Interface.5"),
+        ];
+        let values: Vec<(&str, &str)> = routes.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+        assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some("Device.IP.Interface.4"));
+
+        let model = DataModel::InternetGatewayDevice;
+        let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.";
+        let connections = [
+            (format!("{device}WANIPConnection.1.ConnectionStatus"), "Connected"),
+            (format!("{device}WANIPConnection.1.Name"), "voip"),
+            (format!("{device}WANPPPConnection.1.ConnectionStatus"), "Disconnected"),
+            (format!("{device}WANPPPConnection.1.Name"), "internet"),
+            (format!("{device}X_Link.1.Enable"), "1"),
+        ];
+        let values: Vec<(&str, &str)> = connections.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+        let ip = format!("{device}WANIPConnection.1");
+        assert_eq!(found(model, "wan", &values), Some(ip.clone()));
+        assert_eq!(found(model, "voip", &values), Some(ip));
+        assert_eq!(found(model, "internet", &values), Some(format!("{device}WANPPPConnection.1")));
     }
 
     #[test]
