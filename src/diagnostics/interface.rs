@@ -4,7 +4,7 @@
 //!
 //! - TR-181, `wan`: the interface of the default route; else one whose lower layers end in a PPP, DSL, cellular or optical
 //!   interface or in an Ethernet interface with `Upstream`. `lan`: one whose lower layers end in a bridge, else in an
-//!   Ethernet interface without `Upstream`; else one called so.
+//!   Ethernet interface without `Upstream`, else in a Wi-Fi network.
 //! - TR-098, `wan`: `Layer3Forwarding.DefaultConnectionService`; else the connection that is `Connected`, a routed one first.
 //!   `lan`: the first IP interface of the first `LANDevice`.
 //! - an alias or a name: of an IP interface (TR-181), of a WAN connection (TR-098). An interface that is called `wan` or
@@ -50,6 +50,9 @@ pub const ROUNDS: usize = 2;
 
 const IP: &str = "Device.IP.Interface.";
 const ROUTERS: &str = "Device.Routing.Router.";
+const LINKS: &str = "Device.Ethernet.Link.";
+const VLANS: &str = "Device.Ethernet.VLANTermination.";
+const PORTS: &str = "Device.Ethernet.Interface.";
 const DEFAULT_CONNECTION: &str = "InternetGatewayDevice.Layer3Forwarding.DefaultConnectionService";
 const WANS: &str = "InternetGatewayDevice.WANDevice.";
 const LAN_ADDRESSES: &str = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.";
@@ -67,10 +70,11 @@ pub const fn reads(model: DataModel, wish: &Wish, round: usize) -> &'static [&'s
         (DataModel::InternetGatewayDevice, Wish::Lan | Wish::Named(_), _) => &[],
         (DataModel::Device | DataModel::Unknown, Wish::Named(_), 0) => &[IP],
         (DataModel::Device | DataModel::Unknown, Wish::Named(_), _) => &[],
-        (DataModel::Device | DataModel::Unknown, Wish::Wan | Wish::Lan, 0) => &[IP, ROUTERS],
-        (DataModel::Device | DataModel::Unknown, Wish::Wan | Wish::Lan, _) => {
-            &["Device.Ethernet.Link.", "Device.Ethernet.VLANTermination.", "Device.Ethernet.Interface."]
-        }
+        (DataModel::Device | DataModel::Unknown, Wish::Wan, 0) => &[IP, ROUTERS],
+        (DataModel::Device | DataModel::Unknown, Wish::Wan, _) => &[LINKS, VLANS, PORTS],
+        // Which one is nearest to a bridge shows only when all stacks can be followed.
+        (DataModel::Device | DataModel::Unknown, Wish::Lan, 0) => &[IP, ROUTERS, LINKS, VLANS, PORTS],
+        (DataModel::Device | DataModel::Unknown, Wish::Lan, _) => &[],
     }
 }
 
@@ -91,17 +95,26 @@ pub fn resolve(model: DataModel, wish: &Wish, values: &BTreeMap<&str, &str>) -> 
             .map(|object| bare(&object).to_owned()),
         (DataModel::Device | DataModel::Unknown, Wish::Named(name)) => tree.called(name),
         (DataModel::Device | DataModel::Unknown, Wish::Wan) => {
-            tree.called("wan").or_else(|| tree.default_route()).or_else(|| tree.towards(Side::Wan))
+            tree.called("wan").or_else(|| tree.default_route()).or_else(|| tree.towards(End::Uplink))
         }
-        (DataModel::Device | DataModel::Unknown, Wish::Lan) => tree.called("lan").or_else(|| tree.towards(Side::Lan)),
+        (DataModel::Device | DataModel::Unknown, Wish::Lan) => {
+            let ends = [End::Bridge, End::Port, End::Radio];
+            tree.called("lan").or_else(|| ends.into_iter().find_map(|end| tree.towards(end)))
+        }
     }
 }
 
 /// Where a stack of interfaces ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Wan,
-    Lan,
+enum End {
+    /// On the side of the Internet.
+    Uplink,
+    /// At home.
+    Bridge,
+    /// At home, an Ethernet interface.
+    Port,
+    /// At home, a Wi-Fi network.
+    Radio,
 }
 
 /// Deepest stack of interfaces that is followed.
@@ -111,7 +124,7 @@ struct Tree<'t> {
     values: &'t BTreeMap<&'t str, &'t str>,
 }
 
-impl Tree<'_> {
+impl<'t> Tree<'t> {
     fn value(&self, object: &str, leaf: &str) -> &str {
         self.values.get(format!("{object}{leaf}").as_str()).map_or("", |value| value.trim())
     }
@@ -126,13 +139,14 @@ impl Tree<'_> {
 
     /// The objects `levels` below a path, in the order of their numbers.
     fn objects(&self, below: &str, levels: usize) -> Vec<String> {
-        let mut found: BTreeMap<Vec<u32>, String> = BTreeMap::new();
+        let mut found: BTreeMap<Vec<(u32, &str)>, String> = BTreeMap::new();
         for path in self.values.keys() {
             let Some(rest) = path.strip_prefix(below) else { continue };
             let segments: Vec<&str> = rest.split_inclusive('.').take(levels).collect();
             if segments.len() == levels && segments.iter().all(|segment| segment.ends_with('.')) {
-                let number = |segment: &&str| segment.trim_end_matches('.').parse().unwrap_or(u32::MAX);
-                found.insert(segments.iter().map(number).collect(), format!("{below}{}", segments.concat()));
+                // Names have no number, and go by themselves.
+                let key = |segment: &&'t str| (segment.trim_end_matches('.').parse().unwrap_or(u32::MAX), *segment);
+                found.insert(segments.iter().map(key).collect(), format!("{below}{}", segments.concat()));
             }
         }
         found.into_values().collect()
@@ -159,17 +173,15 @@ impl Tree<'_> {
         defaults.next().map(|route| bare(self.value(route, "Interface")).to_owned())
     }
 
-    /// The first interface that leads to a side; one that is up goes before the others.
-    fn towards(&self, side: Side) -> Option<String> {
+    /// The first interface that ends there; one that is up goes before the others.
+    fn towards(&self, end: End) -> Option<String> {
         let default = self.default_route();
         let interfaces = self.objects(IP, 1);
         let fits = |object: &&String| {
             !self.is_true(object, "Loopback")
                 && !self.is(object, "Name", "lo")
-                && match side {
-                    Side::Wan => self.side_of(object) == Some(Side::Wan),
-                    Side::Lan => default.as_deref() != Some(bare(object)) && self.side_of(object) == Some(Side::Lan),
-                }
+                && (end == End::Uplink || default.as_deref() != Some(bare(object)))
+                && self.end_of(object) == Some(end)
         };
         let mut fitting = interfaces.iter().filter(fits);
         let first = fitting.clone().find(|object| self.is(object, "Status", "Up")).or_else(|| fitting.next())?;
@@ -177,7 +189,7 @@ impl Tree<'_> {
     }
 
     /// Follows the lower layers of an interface to where they end.
-    fn side_of(&self, object: &str) -> Option<Side> {
+    fn end_of(&self, object: &str) -> Option<End> {
         let mut layer = object.to_owned();
         for _ in 0..LAYERS_MAX {
             let lower = self.value(&layer, "LowerLayers").split(',').next().unwrap_or("").trim();
@@ -187,12 +199,13 @@ impl Tree<'_> {
             let lower = format!("{}.", bare(lower));
             let technology = lower.split('.').nth(1).unwrap_or("");
             match technology {
-                "PPP" | "DSL" | "ATM" | "PTM" | "FAST" | "Cellular" | "Optical" => return Some(Side::Wan),
-                "Bridging" | "WiFi" => return Some(Side::Lan),
+                "PPP" | "DSL" | "ATM" | "PTM" | "FAST" | "Cellular" | "Optical" => return Some(End::Uplink),
+                "Bridging" => return Some(End::Bridge),
+                "WiFi" => return Some(End::Radio),
                 "Ethernet" if lower.contains(".Interface.") => {
                     let upstream = self.value(&lower, "Upstream");
-                    let side = |upstream| if upstream { Side::Wan } else { Side::Lan };
-                    return crate::types::value::parse_boolean(upstream).map(side);
+                    let end = |upstream| if upstream { End::Uplink } else { End::Port };
+                    return crate::types::value::parse_boolean(upstream).map(end);
                 }
                 _ => layer = lower,
             }
@@ -308,6 +321,61 @@ mod tests {
         let want = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1";
         assert_eq!(found(model, "lan", &lan).as_deref(), Some(want));
         assert_eq!(found(model, "lan", &[]), None);
+    }
+
+    #[test]
+    fn objects_of_the_same_number_in_different_tables_are_told_apart() {
+        // Every dual-stack router has a default route 1 of both versions of IP.
+        let router = "Device.Routing.Router.1.";
+        let routes = [
+            (format!("{router}IPv4Forwarding.1.DestIPAddress"), ""),
+            (format!("{router}IPv4Forwarding.1.Interface"), "Device.IP.Interface.4"),
+            (format!("{router}IPv6Forwarding.1.DestIPPrefix"), "::/0"),
+            (format!("{router}IPv6Forwarding.1.Interface"), "Device.IP.Interface.5"),
+        ];
+        let values: Vec<(&str, &str)> = routes.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+        assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some("Device.IP.Interface.4"));
+
+        let model = DataModel::InternetGatewayDevice;
+        let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.";
+        let connections = [
+            (format!("{device}WANIPConnection.1.ConnectionStatus"), "Connected"),
+            (format!("{device}WANIPConnection.1.Name"), "voip"),
+            (format!("{device}WANPPPConnection.1.ConnectionStatus"), "Disconnected"),
+            (format!("{device}WANPPPConnection.1.Name"), "internet"),
+            (format!("{device}X_Link.1.Enable"), "1"),
+        ];
+        let values: Vec<(&str, &str)> = connections.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+        let ip = format!("{device}WANIPConnection.1");
+        assert_eq!(found(model, "wan", &values), Some(ip.clone()));
+        assert_eq!(found(model, "voip", &values), Some(ip));
+        assert_eq!(found(model, "internet", &values), Some(format!("{device}WANPPPConnection.1")));
+    }
+
+    /// What is found when no more is read than has to be.
+    fn found_in_rounds(model: DataModel, wish: &str, values: &[(&str, &str)]) -> Option<String> {
+        let wish = Wish::read(wish);
+        let mut read = BTreeMap::new();
+        (0..ROUNDS).find_map(|round| {
+            let is_read = |path: &str| reads(model, &wish, round).iter().any(|asked| path.starts_with(asked));
+            read.extend(values.iter().copied().filter(|(path, _)| is_read(path)));
+            resolve(model, &wish, &read)
+        })
+    }
+
+    #[test]
+    fn the_bridge_is_the_lan_not_the_guests_network() {
+        let values = [
+            ("Device.IP.Interface.1.LowerLayers", "Device.WiFi.SSID.2"),
+            ("Device.IP.Interface.1.Status", "Up"),
+            ("Device.IP.Interface.2.LowerLayers", "Device.Ethernet.Link.1"),
+            ("Device.Ethernet.Link.1.LowerLayers", "Device.Bridging.Bridge.1.Port.1"),
+        ];
+        let found = |values| found_in_rounds(DataModel::Device, "lan", values);
+        assert_eq!(found(&values).as_deref(), Some("Device.IP.Interface.2"));
+        // An access point may have no other.
+        assert_eq!(found(&values[..2]).as_deref(), Some("Device.IP.Interface.1"));
+        assert_eq!(found_in_rounds(DataModel::Device, "wan", &TR_181).as_deref(), Some("Device.IP.Interface.10"));
     }
 
     #[test]

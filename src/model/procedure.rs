@@ -56,7 +56,8 @@ pub struct TestProgress {
     pub reported: bool,
     /// Whether the device was seen running it.
     pub seen_running: bool,
-    /// The final state that the object had before with the very same inputs: seeing it again proves nothing.
+    /// What the object said before the start, where the inputs cannot tell the tests apart: that it has ended, or runs. Seeing
+    /// it again proves nothing.
     pub stale: Option<Box<str>>,
     /// Since when a test that somebody else has started is in the way.
     pub busy_since: Option<Timestamp>,

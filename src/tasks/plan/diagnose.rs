@@ -7,7 +7,8 @@
 //! 4. `8 DIAGNOSTICS COMPLETE`, a boot, or the timer resume it; its own object tells how things are ([`watch`]).
 //!
 //! Whether the call that starts a test was carried out may be unknown: then state and inputs are read before it is
-//! repeated. A final state that the object had before, with the very same inputs, is not taken for this test's.
+//! repeated. What the object said before is not taken for this test's, where its inputs do not tell the two apart: they were
+//! the very same before, or an earlier call may have written them without starting the test.
 
 mod find;
 mod interface;

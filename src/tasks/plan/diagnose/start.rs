@@ -54,8 +54,6 @@ impl Test {
     /// Notes what the object is like, and writes.
     pub(super) fn start(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Step {
         let Some(site) = self.site.clone() else { return faults::fail(faults::own("the test has no object")) };
-        let state = self.seen.value(&site.state).unwrap_or_default().to_owned();
-        let is_final = TestState::read(&state, site.scan.as_deref()).is_final();
         let interface = progress(desk.transaction).and_then(|test| test.interface.clone());
         let same = self.holds(&site, interface.as_deref());
         if let Some(test) = progress_mut(desk.transaction) {
@@ -63,13 +61,27 @@ impl Test {
                 object: site.object.clone(),
                 scan: site.scan.clone(),
                 interface,
-                stale: (is_final && same).then(|| state.into()),
                 ..TestProgress::default()
             };
             *test = fresh;
         }
+        if same {
+            self.distrust(desk, &site);
+        }
         desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
         self.write(desk, cx)
+    }
+
+    /// The inputs cannot tell this test from an earlier one: what the object said before the start proves nothing when it is
+    /// said again.
+    fn distrust(&self, desk: &mut Desk<'_>, site: &Site) {
+        let Some(word) = self.seen.value(&site.state) else { return };
+        let state = TestState::read(word, site.scan.as_deref());
+        if (state.is_final() || state == TestState::Running)
+            && let Some(test) = progress_mut(desk.transaction)
+        {
+            test.stale = Some(word.into());
+        }
     }
 
     /// Whether the object holds the very inputs that the test is to have.
@@ -90,6 +102,11 @@ impl Test {
         let Some(site) = self.site.clone() else { return faults::fail(faults::own("the test has no object")) };
         let interface = progress(desk.transaction).and_then(|test| test.interface.clone());
         self.form.tried = self.form.tried.saturating_add(1);
+        if self.form.tried > 1 {
+            // From here on the inputs may be there without the start: one call has them alone, and a device that refuses a
+            // call may have kept a part of it.
+            self.distrust(desk, &site);
+        }
         let part = if self.form.split { Part::Inputs } else { Part::Whole };
         let (mut parameters, mut written) = (Vec::new(), Vec::new());
         if site.scan.is_none() {

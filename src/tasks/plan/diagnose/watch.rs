@@ -144,16 +144,18 @@ impl Test {
             return faults::fail(faults::own("the transaction is no test"));
         };
         let arrived = self.holds(site, test.interface.as_deref());
-        let stale = is_stale(test, &word);
         let state = TestState::read(&word, site.scan.as_deref());
-        if arrived && state == TestState::Running {
+        // An event 8 since then may be another test's. One that ran before may have ended since.
+        let ran = |stale: &str| TestState::read(stale, site.scan.as_deref()) == TestState::Running;
+        let earlier = test.stale.as_deref().is_some_and(|stale| is_same_word(stale, &word) || ran(stale));
+        if arrived && !earlier && state == TestState::Running {
             desk.transaction.progress.in_flight = None;
             if let Some(test) = progress_mut(desk.transaction) {
                 (test.requested_at, test.seen_running, test.reported) = (Some(at), true, false);
             }
             return self.wait(desk, cx);
         }
-        if arrived && state.is_final() && !stale {
+        if arrived && !earlier && state.is_final() {
             desk.transaction.progress.in_flight = None;
             if let Some(test) = progress_mut(desk.transaction) {
                 test.requested_at = Some(at);
@@ -277,7 +279,11 @@ fn end(desk: &mut Desk<'_>, cx: &Context<'_>, site: &Site, results: Vec<Variable
 
 /// Whether this is what the object said before the test began.
 fn is_stale(test: &TestProgress, word: &str) -> bool {
-    !test.reported && test.stale.as_deref().is_some_and(|stale| stale.trim().eq_ignore_ascii_case(word.trim()))
+    !test.reported && test.stale.as_deref().is_some_and(|stale| is_same_word(stale, word))
+}
+
+fn is_same_word(one: &str, other: &str) -> bool {
+    one.trim().eq_ignore_ascii_case(other.trim())
 }
 
 fn is_band(target: &str) -> bool {
