@@ -1,5 +1,8 @@
 //! Work that operators schedule is carried out, in every version and both data models.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use acsd::simulator::{CpeVersion, DataModel, Outcome};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
@@ -240,4 +243,39 @@ async fn work_for_a_device_that_cannot_be_called_says_why_it_waits() {
     let row = acs.row_until(&format!("/transaction/{id}/"), |row| words(row).contains("connection request at")).await;
     assert!(words(&row).contains("refused"), "{row}");
     assert_eq!(row["status"], "scheduled");
+}
+
+/// Whoever wants a device that is being called already waits for what comes of that: a second request would bring it into a
+/// second session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_called_once_for_all_who_want_it() {
+    let mut settings = config();
+    settings.api.limits.update_status_wait_secs = 1;
+    let acs = Acs::start(settings).await;
+    let cpe = Cpe::spawn(acs.cpe("E2E-CALLS")).await;
+    cpe.session(&[]).await.unwrap();
+    cpe.finish().await;
+    // From now on it takes calls, and neither answers them nor comes.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let device = acs.daemon.store.by_serial("E2E-CALLS").await.unwrap().unwrap();
+    let moved = move |state: &mut acsd::model::device::State| state.connection_request_url = Some(url.into());
+    acs.daemon.store.edit_state(device.key, Box::new(moved)).await.unwrap();
+    let path = "/inventory_device_serial/E2E-CALLS/?update_status=true";
+    let ask = || acs.get(path);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let taking = tokio::spawn(async move {
+        let mut taken = Vec::new();
+        while let Ok(call) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            taken.push(call);
+        }
+    });
+    let rows = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask());
+    let rows = <[Value; 6]>::from(rows);
+    taking.abort();
+    // A second one where the first asker's patience ends a moment before that of the others.
+    assert!((1..=2).contains(&calls.load(Ordering::Relaxed)), "{calls:?}");
+    assert!(rows.iter().all(|row| row["status"] == "Down"), "{rows:?}");
 }

@@ -25,6 +25,8 @@ use super::{Stage, Test, progress, progress_mut};
 
 /// How often a test that takes longer than expected is looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How long a device may stay away that broke off while its results were read.
+const READ_WITHIN: Duration = Duration::from_hours(1);
 
 /// Why state and inputs are read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,8 +194,8 @@ impl Test {
     /// Reads the object with its tables.
     fn collect(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, word: String) -> Step {
         let Some(site) = self.site.clone() else { return faults::fail(faults::own("the test has no object")) };
-        // It has come back in time: what is left to do is bounded by its attempts.
-        desk.transaction.progress.deadline = None;
+        // It has come back in time. Should it vanish while its results are read, it gets as long once more.
+        desk.transaction.progress.deadline = Some(cx.now + READ_WITHIN);
         // Rows of earlier tests are no more.
         for table in site.tables(self.order.kind) {
             faults::forget(desk.learned, &table);
