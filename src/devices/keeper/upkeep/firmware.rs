@@ -43,7 +43,7 @@ pub(super) fn is_due(store: &dyn Store, device: &Device) -> bool {
     due(store, device).is_some()
 }
 
-/// What brings an image to a device; it never expires.
+/// What brings an image to a device; as it is, it never expires.
 #[must_use]
 pub fn upgrade_to(image: &FirmwareImage, by: &str, campaign: Option<CampaignId>) -> NewTransaction {
     let order = DownloadOrder {
