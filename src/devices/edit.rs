@@ -211,7 +211,7 @@ impl Editor<'_> {
             return Err(EditError::Inactive);
         }
         let forgotten = if patch.update_frequency == Some(None) { pending_transaction(device) } else { None };
-        let (before, changed) = self.write(device.key, patch, login, &consequences, seen).await?;
+        let (before, changed) = self.write(device.key, patch, login, &consequences, seen, campaign).await?;
         if let Some(id) = forgotten {
             self.withdraw(id).await?;
         }
@@ -348,6 +348,7 @@ impl Editor<'_> {
         login: Option<Login>,
         consequences: &Consequences,
         seen: bool,
+        campaign: Option<CampaignId>,
     ) -> Result<(Option<Profile>, Device), EditError> {
         let mut before = None;
         if !patch.changes_record() && login.is_none() && consequences.is_none() {
@@ -375,6 +376,10 @@ impl Editor<'_> {
             profile.pending.retain(|entry| !consequences.settled.contains(&entry.setting));
             for setting in consequences.all() {
                 put_pending(profile, setting, now);
+                if let Some(entry) = profile.pending.last_mut().filter(|_| setting == Setting::FirmwareUpgrade) {
+                    // What it gets at its first contact is nobody's to order.
+                    entry.campaign = campaign.filter(|_| seen);
+                }
             }
         };
         let device = self.store.edit_profile(key, Box::new(edit)).await?.ok_or(EditError::Gone)?;
