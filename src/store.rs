@@ -270,6 +270,8 @@ pub enum RegisterError {
 /// Which devices to list, and in which order. Everything given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceFilter {
+    /// Only of these devices.
+    pub among: Option<Vec<DeviceKey>>,
     /// Only of these organizations: what the asking token may see.
     pub visible: Option<Vec<OrganizationId>>,
     /// Only of this organization.

@@ -7,30 +7,18 @@ use crate::types::ident::DeviceKey;
 
 /// How many devices that would be now.
 pub(super) async fn count(store: &dyn Store, campaign: &Campaign) -> Result<u32, StoreError> {
-    let count = if campaign.selection.serial_numbers.is_some() {
-        u64::try_from(keys(store, campaign).await?.len()).unwrap_or(u64::MAX)
-    } else {
-        store.list(&filter(store, campaign), Page { offset: 0, limit: 1 }).await?.count
-    };
+    let count = store.list(&filter(store, campaign).await?, Page { offset: 0, limit: 1 }).await?.count;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// The devices, in the order of their keys.
 pub(super) async fn keys(store: &dyn Store, campaign: &Campaign) -> Result<Vec<DeviceKey>, StoreError> {
-    let mut keys = store.select(&filter(store, campaign)).await?;
+    let mut keys = store.select(&filter(store, campaign).await?).await?;
     keys.sort_unstable();
-    let Some(serials) = &campaign.selection.serial_numbers else { return Ok(keys) };
-    let mut named = Vec::with_capacity(serials.len());
-    for serial in serials {
-        named.extend(store.by_serial(serial.as_str()).await?.map(|device| device.key));
-    }
-    named.sort_unstable();
-    named.dedup();
-    named.retain(|key| keys.binary_search(key).is_ok());
-    Ok(named)
+    Ok(keys)
 }
 
-fn filter(store: &dyn Store, campaign: &Campaign) -> DeviceFilter {
+async fn filter(store: &dyn Store, campaign: &Campaign) -> Result<DeviceFilter, StoreError> {
     let Selection {
         device_type,
         organization,
@@ -41,10 +29,22 @@ fn filter(store: &dyn Store, campaign: &Campaign) -> DeviceFilter {
         search,
         software_version,
         manufacturer,
-        serial_numbers: _,
+        serial_numbers,
     } = campaign.selection.clone();
+    let among = match serial_numbers {
+        None => None,
+        // Only these are tested, not all devices.
+        Some(serials) => {
+            let mut named = Vec::with_capacity(serials.len());
+            for serial in serials {
+                named.extend(store.by_serial(serial.as_str()).await?.map(|device| device.key));
+            }
+            Some(named)
+        }
+    };
     let all = store.organizations().all();
-    DeviceFilter {
+    Ok(DeviceFilter {
+        among,
         visible: campaign.organizations.as_ref().map(|roots| organizations::covered(&all, roots)),
         organization,
         device_type,
@@ -57,5 +57,5 @@ fn filter(store: &dyn Store, campaign: &Campaign) -> DeviceFilter {
         software_version,
         manufacturer,
         ..DeviceFilter::default()
-    }
+    })
 }

@@ -23,7 +23,7 @@ use crate::model::wanted::{Basis, WantedConfiguration};
 use crate::store::{CancelError, EnqueueError, Merge, NewDevice, RegisterError, Store, StoreError};
 use crate::tasks::queue::{Queue, ScheduleError};
 use crate::types::ident::{DeviceKey, TransactionId};
-use crate::types::time::Clock;
+use crate::types::time::{Clock, Timestamp};
 
 use self::credentials::{CredentialError, NewLogin};
 use self::draft::{DeviceDraft, DevicePatch};
@@ -142,7 +142,7 @@ pub struct Editor<'a> {
     pub sealer: &'a Sealer,
     /// Dates the changes.
     pub clock: &'a dyn Clock,
-    /// How long ordered operations may wait unstarted; `None`: for ever.
+    /// How long ordered operations, and the upgrades of a campaign, may wait unstarted; `None`: for ever.
     pub work_expires_after: Option<Duration>,
 }
 
@@ -211,7 +211,7 @@ impl Editor<'_> {
             return Err(EditError::Inactive);
         }
         let forgotten = if patch.update_frequency == Some(None) { pending_transaction(device) } else { None };
-        let (before, changed) = self.write(device.key, patch, login, &consequences, seen).await?;
+        let (before, changed) = self.write(device.key, patch, login, &consequences, seen, campaign).await?;
         if let Some(id) = forgotten {
             self.withdraw(id).await?;
         }
@@ -348,6 +348,7 @@ impl Editor<'_> {
         login: Option<Login>,
         consequences: &Consequences,
         seen: bool,
+        campaign: Option<CampaignId>,
     ) -> Result<(Option<Profile>, Device), EditError> {
         let mut before = None;
         if !patch.changes_record() && login.is_none() && consequences.is_none() {
@@ -375,6 +376,10 @@ impl Editor<'_> {
             profile.pending.retain(|entry| !consequences.settled.contains(&entry.setting));
             for setting in consequences.all() {
                 put_pending(profile, setting, now);
+                if let Some(entry) = profile.pending.last_mut().filter(|_| setting == Setting::FirmwareUpgrade) {
+                    // What it gets at its first contact is nobody's to order.
+                    entry.campaign = campaign.filter(|_| seen);
+                }
             }
         };
         let device = self.store.edit_profile(key, Box::new(edit)).await?.ok_or(EditError::Gone)?;
@@ -450,7 +455,9 @@ impl Editor<'_> {
         match setting {
             Setting::FirmwareUpgrade => {
                 let image = self.store.firmware_images().of(profile.firmware_image?)?;
-                Some(upgrade_to(&image, by, campaign))
+                // Operators wait for it as long as it takes; a campaign has a window, and a patience.
+                let expires_at = campaign.and_then(|_| self.expiry());
+                Some(NewTransaction { expires_at, ..upgrade_to(&image, by, campaign) })
             }
             Setting::UpdateFrequency | Setting::Credentials | Setting::ConnectionRequest | Setting::LocationUpdate => {
                 Some(configure(setting, by))
@@ -459,8 +466,12 @@ impl Editor<'_> {
     }
 
     fn ordered(&self, work: Work, by: &str) -> NewTransaction {
-        let expires_at = self.work_expires_after.map(|span| self.clock.now() + span);
-        NewTransaction { kind: Kind::Operation, work, requested_by: by.to_owned(), expires_at, campaign: None }
+        let (requested_by, expires_at) = (by.to_owned(), self.expiry());
+        NewTransaction { kind: Kind::Operation, work, requested_by, expires_at, campaign: None }
+    }
+
+    fn expiry(&self) -> Option<Timestamp> {
+        self.work_expires_after.map(|span| self.clock.now() + span)
     }
 }
 
@@ -494,7 +505,7 @@ fn pending_transaction(device: &Device) -> Option<TransactionId> {
 }
 
 /// Makes a setting pending anew, whatever became of it before.
-fn put_pending(profile: &mut Profile, setting: Setting, now: crate::types::time::Timestamp) {
+fn put_pending(profile: &mut Profile, setting: Setting, now: Timestamp) {
     profile.pending.retain(|entry| entry.setting != setting);
     profile.pending.push(PendingSetting::uncarried(setting, now));
 }

@@ -14,6 +14,7 @@ use crate::types::time::Timestamp;
 use crate::types::value::XsdType;
 
 use super::call::RpcMethods;
+use super::campaign::CampaignId;
 use super::file::ImageId;
 use super::inventory::LocationId;
 use super::wanted::{ConfigurationMark, WantedConfiguration};
@@ -227,13 +228,15 @@ pub struct PendingSetting {
     pub created_at: Timestamp,
     /// The fault in words, when the device refused it; it then stays pending.
     pub failed: Option<String>,
+    /// The campaign that orders it, in its own time; nobody else may meanwhile.
+    pub campaign: Option<CampaignId>,
 }
 
 impl PendingSetting {
     /// One that nothing carries yet.
     #[must_use]
     pub const fn uncarried(setting: Setting, at: Timestamp) -> Self {
-        Self { setting, transaction: None, created_at: at, failed: None }
+        Self { setting, transaction: None, created_at: at, failed: None, campaign: None }
     }
 
     /// Whether this is the setting that a transaction brings, and no other is to bring it.

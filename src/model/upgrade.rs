@@ -13,6 +13,7 @@ use super::transfer::FileRef;
 pub struct Upgraded {
     id: TransactionId,
     image: Option<ImageId>,
+    ordered_at: Timestamp,
     /// `None`: it went well.
     failed: Option<String>,
 }
@@ -40,17 +41,18 @@ impl Upgraded {
             },
             _ => None,
         };
-        Self { id: ended.id, image, failed }
+        Self { id: ended.id, image, ordered_at: ended.created_at, failed }
     }
 
     /// Writes it into the record: the upgrade is no longer pending, or stays so and says why. Another one that has been
     /// ordered since is left alone.
     pub fn note(self, profile: &mut Profile, at: Timestamp) {
         let is_wanted = profile.firmware_image == self.image;
-        // It may have ended before it was noted who brings it.
+        // It may have ended before it was noted who brings it; an entry that is newer than it waits for another one.
+        let is_ours = |entry: &PendingSetting| entry.transaction.is_none() && entry.created_at <= self.ordered_at;
         let carried = |entry: &PendingSetting| {
             entry.is_carried_by(Setting::FirmwareUpgrade, self.id)
-                || is_wanted && entry.setting == Setting::FirmwareUpgrade && entry.transaction.is_none()
+                || is_wanted && entry.setting == Setting::FirmwareUpgrade && is_ours(entry)
         };
         if !profile.pending.iter().any(carried) {
             return;

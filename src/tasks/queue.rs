@@ -114,8 +114,9 @@ impl Queue {
     /// # Errors
     /// [`StoreError`]; the transaction is then still live.
     pub async fn settle(&self, transaction: &Transaction, results: &[VariableResult]) -> Result<(), StoreError> {
-        let (settled, ()) = tokio::join!(self.store.settle(transaction, results), self.note_upgrade(transaction));
-        settled?;
+        self.store.settle(transaction, results).await?;
+        // Only now: what is still live is still pending.
+        self.note_upgrade(transaction).await;
         self.announce(transaction);
         Ok(())
     }
@@ -248,6 +249,7 @@ impl Queue {
     async fn tend_to(&self, overdue: Vec<Transaction>, now: Timestamp) {
         for mut transaction in overdue {
             if transaction.status.is_final() {
+                self.note_upgrade(&transaction).await;
                 self.announce(&transaction);
                 continue;
             }

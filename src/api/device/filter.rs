@@ -74,6 +74,7 @@ pub(super) fn read(query: &mut Query, caller: &Caller, state: &ApiState) -> Resu
     }
     let status = query.boolean("status").map(|up| if up { Status::Up } else { Status::Down });
     Ok(DeviceFilter {
+        among: None,
         firmware_image: None,
         visible: caller.visible().map(<[_]>::to_vec),
         organization,

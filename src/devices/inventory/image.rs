@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Dependents, Inventory, InventoryError, count};
 use crate::files::Files;
+use crate::model::campaign::{Campaign, CampaignOperation};
 use crate::model::device::DeviceTypeId;
 use crate::model::file::{FirmwareImage, ImageId};
 use crate::model::transaction::{Transaction, TransactionStatus, Work};
@@ -15,7 +16,7 @@ use crate::store::{DeviceFilter, Page, StoreError, TransactionFilter};
 const PAGE: u32 = 500;
 
 impl Inventory<'_> {
-    /// What refers to an image: `devices`, `transactions`.
+    /// What refers to an image: `devices`, `campaigns` that are not over, `transactions`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -23,6 +24,9 @@ impl Inventory<'_> {
         let mut dependents = Dependents::default();
         let filter = DeviceFilter { firmware_image: Some(id), ..DeviceFilter::default() };
         dependents.note("devices", self.devices(&filter).await?);
+        let campaigns = self.store.campaigns().all();
+        let bring = |one: &&Arc<Campaign>| one.operation == CampaignOperation::Firmware(id);
+        dependents.note("campaigns", count(campaigns.values().filter(bring).filter(|one| one.course.closed.is_none())));
         let mut transactions = 0;
         for status in [TransactionStatus::Scheduled, TransactionStatus::InProgress] {
             let filter = TransactionFilter { status: Some(status), ..TransactionFilter::default() };

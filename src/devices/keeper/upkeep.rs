@@ -352,7 +352,7 @@ fn note_carrier(profile: &mut Profile, setting: Setting, carrier: TransactionId,
         Some(entry) => (entry.transaction, entry.failed) = (Some(carrier), None),
         None => {
             let transaction = Some(carrier);
-            profile.pending.push(PendingSetting { setting, transaction, created_at: at, failed: None });
+            profile.pending.push(PendingSetting { transaction, ..PendingSetting::uncarried(setting, at) });
         }
     }
 }

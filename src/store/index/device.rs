@@ -310,10 +310,13 @@ impl DeviceIndex {
     /// Which devices match as far as bitmaps tell: all but `search` and `status_change_from`.
     fn matching(&self, filter: &DeviceFilter) -> RoaringBitmap {
         let none = RoaringBitmap::new();
-        let mut found = match &filter.visible {
-            Some(organizations) => self.visible(organizations) & &self.all,
+        let mut found = match &filter.among {
+            Some(among) => among.iter().map(|key| key.0).filter(|key| self.all.contains(*key)).collect(),
             None => self.all.clone(),
         };
+        if let Some(organizations) = &filter.visible {
+            found &= self.visible(organizations);
+        }
         if let Some(organization) = &filter.organization {
             found &= self.organizations.get(organization).unwrap_or(&none);
         }

@@ -66,9 +66,10 @@ impl Inner {
     }
 }
 
-fn matches(filter: &DeviceFilter, entry: &Entry) -> bool {
+fn matches(filter: &DeviceFilter, key: DeviceKey, entry: &Entry) -> bool {
     let profile = &entry.profile;
-    filter.visible.as_ref().is_none_or(|visible| visible.contains(&profile.organization))
+    filter.among.as_ref().is_none_or(|among| among.contains(&key))
+        && filter.visible.as_ref().is_none_or(|visible| visible.contains(&profile.organization))
         && filter.organization.is_none_or(|wanted| profile.organization == wanted)
         && filter.device_type.is_none_or(|wanted| profile.device_type == wanted)
         && filter.status.is_none_or(|wanted| entry.state.status == wanted)
@@ -117,8 +118,12 @@ fn compare(order: &DeviceOrder, (key, one): (DeviceKey, &Entry), (other_key, oth
 impl Inner {
     /// All that match, in their order.
     fn select(&self, filter: &DeviceFilter) -> Vec<(DeviceKey, &Entry)> {
-        let mut all: Vec<_> =
-            self.devices.iter().filter(|(_, entry)| matches(filter, entry)).map(|(key, entry)| (*key, entry)).collect();
+        let mut all: Vec<_> = self
+            .devices
+            .iter()
+            .filter(|(key, entry)| matches(filter, **key, entry))
+            .map(|(key, entry)| (*key, entry))
+            .collect();
         // By key they are already, and equals stay as they are.
         all.sort_by(|one, other| compare(&filter.order, *one, *other));
         all

@@ -13,13 +13,14 @@ use acsd::model::campaign::member::{Counts, MemberStatus};
 use acsd::model::campaign::{
     Campaign, CampaignId, CampaignOperation, CampaignState, Course, Rollout, Rules, Selection,
 };
-use acsd::model::device::Profile;
+use acsd::model::device::{PendingSetting, Profile, Setting};
+use acsd::model::file::{Content, FIRMWARE_FILE_TYPE, FirmwareImage, ImageId};
 use acsd::model::transaction::{Phase, Transaction, TransactionFault, TransactionStatus};
 use acsd::store::memory::{MemoryConfig, MemoryStore};
 use acsd::store::sled::{StoreConfig, open_sled};
 use acsd::store::{NewDevice, Page, Store, TransactionFilter};
 use acsd::tasks::queue::Queue;
-use acsd::types::ident::{DeviceKey, SerialNumber};
+use acsd::types::ident::{DeviceIdentity, DeviceKey, SerialNumber};
 use acsd::types::time::{Clock, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,7 @@ pub(super) struct World {
     pub(super) clock: Arc<SetClock>,
     pub(super) queue: Arc<Queue>,
     pub(super) campaigns: Arc<Campaigns>,
-    tools: Tools,
+    pub(super) tools: Tools,
     config: CampaignsConfig,
     engine: Option<JoinHandle<()>>,
     stop: CancellationToken,
@@ -104,9 +105,12 @@ impl World {
     /// Over a store, with the loop running.
     pub(super) async fn over(store: Arc<dyn Store>, devices: u32) -> Self {
         for number in 1..=devices {
-            let serial = SerialNumber::try_from(format!("C-{number:04}").as_str()).expect("valid");
+            let serial = format!("C-{number:04}");
+            // They have called in before.
+            let identity = Some(DeviceIdentity::new("00D09E", "IGD", &serial).expect("valid"));
+            let serial = SerialNumber::try_from(serial.as_str()).expect("valid");
             let profile = Profile::fresh(serial, Timestamp::from_secs(NOON));
-            store.register(NewDevice { key: None, identity: None, profile }).await.expect("registered");
+            store.register(NewDevice { key: None, identity, profile }).await.expect("registered");
         }
         let mut world = Self::idle(store);
         world.run();
@@ -211,6 +215,37 @@ impl World {
             claimed.extend(self.store.claim(key, &[], self.clock.now()).await.expect("claimed"));
         }
         claimed
+    }
+
+    /// A firmware image whose file is here.
+    pub(super) async fn image(&self) -> ImageId {
+        let make = |id| FirmwareImage {
+            id: ImageId(id),
+            name: "image".to_owned(),
+            version: "2.0".to_owned(),
+            device_type: None,
+            file_type: FIRMWARE_FILE_TYPE.to_owned(),
+            size: None,
+            sha256: None,
+            content: Content::Here { sha256: [1; 32], size: 1 },
+            created: Timestamp::from_secs(NOON),
+        };
+        self.store.firmware_images().add(None, Box::new(make)).await.expect("added").id
+    }
+
+    /// What is pending of a device's upgrade.
+    pub(super) async fn pending(&self, device: DeviceKey) -> Option<PendingSetting> {
+        let profile = self.store.device(device).await.expect("read").expect("there").profile;
+        profile.pending.into_iter().find(|entry| entry.setting == Setting::FirmwareUpgrade)
+    }
+
+    /// The queue ends what has waited too long, until so many transactions wait or run.
+    pub(super) async fn tended(&self, left: u64) {
+        let shutdown = CancellationToken::new();
+        let tending = tokio::spawn(self.queue.clone().tend(shutdown.clone()));
+        self.live(left).await;
+        shutdown.cancel();
+        tending.await.expect("it ends");
     }
 
     /// Waits until so many transactions wait or run.

@@ -246,6 +246,15 @@ async fn what_is_referred_to_stays() {
     api.call_as(ADMIN, "PATCH", &path, json!({"type": 1})).await.expect(200, "its own type");
     api.call("PATCH", &device("S"), json!({"type": kind["id"]})).await.refused_fields(&["firmware_image"], "the type");
     set(Value::Null).await.expect(200, "none");
+    // A campaign that is to bring it does so as well, from its draft on.
+    let draft = json!({"name": "C", "operation": "firmware", "firmware_image": any["id"], "selection": {}});
+    let campaign = api.make("/api/v1/campaign/", draft).await;
+    let refused = api.call_as(ADMIN, "DELETE", &path, Value::Null).await.expect(409, "in use");
+    assert_eq!(refused["dependents"]["campaigns"], 1);
+    let refused = api.bring(&any["id"], &[], Body::from("other")).await.expect(409, "in use");
+    assert_eq!(refused["dependents"]["campaigns"], 1);
+    let campaign = record("/api/v1/campaign/", &campaign["id"]);
+    assert_eq!(api.call_as(ADMIN, "DELETE", &campaign, Value::Null).await.status, 204);
     // Work that brings it refers to it as well.
     let transactions = api.get(TRANSACTIONS).await.expect(200, "list");
     if transactions["count"] == 0 {

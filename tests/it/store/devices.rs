@@ -174,6 +174,8 @@ pub(super) async fn filters_count_exactly_and_page(store: &Arc<dyn Store>) {
         ("all", any.clone(), 30),
         ("organization", DeviceFilter { organization: org(2), ..any.clone() }, 10),
         ("unknown organization", DeviceFilter { organization: org(9), ..any.clone() }, 0),
+        ("among", DeviceFilter { among: Some(vec![DeviceKey(4), DeviceKey(4)]), ..any.clone() }, 1),
+        ("among, and not", DeviceFilter { among: Some(Vec::new()), ..any.clone() }, 0),
         ("visible", DeviceFilter { visible: Some(vec![OrganizationId(1), OrganizationId(3)]), ..any.clone() }, 20),
         ("none visible", DeviceFilter { visible: Some(Vec::new()), ..any.clone() }, 0),
         (

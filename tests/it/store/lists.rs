@@ -253,6 +253,7 @@ fn filter() -> impl Strategy<Value = DeviceFilter> {
             };
             let orders: Vec<String> = orders.into_iter().map(order).collect();
             DeviceFilter {
+                among: None,
                 visible: visible.map(|all| all.into_iter().map(OrganizationId).collect()),
                 organization: organization.map(OrganizationId),
                 device_type: None,

@@ -17,6 +17,8 @@ enum Due {
     Settled,
     /// Nothing has tried to bring it.
     Untried,
+    /// A campaign was to order it, and has ended before it did.
+    Abandoned,
     /// It was on its way when last looked at; what brings it may have ended unnoticed.
     OnItsWay,
 }
@@ -32,9 +34,22 @@ fn due(store: &dyn Store, device: &Device) -> Option<Due> {
     match (&entry.failed, entry.transaction) {
         // However it came by it.
         (Some(_), _) | (None, None) if runs_it => Some(Due::Settled),
-        (None, None) => Some(Due::Untried),
+        (None, None) => match entry.campaign {
+            None => Some(Due::Untried),
+            // In its window, behind its canary, unless it is paused: not now, and not by us.
+            Some(id) if store.campaigns().of(id).is_some_and(|campaign| campaign.is_open()) => None,
+            Some(_) => Some(Due::Abandoned),
+        },
         (None, Some(_)) => Some(Due::OnItsWay),
         (Some(_), _) => None,
+    }
+}
+
+/// Nothing brings it, unless it was ordered meanwhile.
+fn note_failure(profile: &mut Profile, words: String) {
+    let mut entries = profile.pending.iter_mut();
+    if let Some(entry) = entries.find(|entry| entry.setting == Setting::FirmwareUpgrade && entry.is_uncarried()) {
+        entry.failed = Some(words);
     }
 }
 
@@ -43,7 +58,7 @@ pub(super) fn is_due(store: &dyn Store, device: &Device) -> bool {
     due(store, device).is_some()
 }
 
-/// What brings an image to a device; it never expires.
+/// What brings an image to a device; as it is, it never expires.
 #[must_use]
 pub fn upgrade_to(image: &FirmwareImage, by: &str, campaign: Option<CampaignId>) -> NewTransaction {
     let order = DownloadOrder {
@@ -81,13 +96,11 @@ impl Upkeep<'_> {
                     let Some(carrier) = self.enqueue(device, new, wake, at).await? else { return Ok(Tended::Nothing) };
                     Box::new(move |profile| note_carrier(profile, Setting::FirmwareUpgrade, carrier.id, at))
                 }
-                Err(words) => Box::new(move |profile| {
-                    let mut entries = profile.pending.iter_mut();
-                    if let Some(entry) = entries.find(|entry| entry.setting == Setting::FirmwareUpgrade) {
-                        entry.failed = Some(words);
-                    }
-                }),
+                Err(words) => Box::new(move |profile| note_failure(profile, words)),
             },
+            Some(Due::Abandoned) => {
+                Box::new(|profile| note_failure(profile, "its campaign ended before it was ordered".to_owned()))
+            }
             Some(Due::OnItsWay) => {
                 let Some(carrier) = entry_of(&device.profile).and_then(|entry| entry.transaction) else {
                     return Ok(Tended::Nothing);
