@@ -1,6 +1,7 @@
 //! Download and upload (TR-143): bytes over time.
 //!
-//! The time is `EOMTime` − `BOMTime`, from the first packet of data to the last. The bytes are `TestBytesReceived` of a
+//! The time is `EOMTime` − `BOMTime`, from the first packet of data to the last. No data comes before it was asked for: a
+//! `BOMTime` before `ROMTime` is one of an earlier test, which some devices never reset, and there is no time. The bytes are `TestBytesReceived` of a
 //! download, `TestBytesSent` of an upload; where an upload has no such parameter (TR-098, TR-181 before 2.9) they are
 //! `TotalBytesSent`, else `TestFileLength`. With several connections at once the speed is what went over all of them while
 //! all were busy, `TestBytes...UnderFullLoading` over `PeriodOfFullLoading`.
@@ -90,6 +91,10 @@ fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
         .filter(|period| several && *period > 0)
         .zip(readings.number(&[loaded]).filter(|bytes| *bytes > 0));
     let span = match (micros("BOMTime"), micros("EOMTime")) {
+        (Some(begin), Some(_)) if micros("ROMTime").is_some_and(|request| begin < request) => Err(
+            "the device's times contradict each other: the first packet came before it was asked for, the time may be that \
+             of an earlier test",
+        ),
         (Some(begin), Some(end)) => u64::try_from(end - begin)
             .ok()
             .filter(|span| *span > 0)
@@ -137,7 +142,7 @@ pub(super) const fn to_f64(number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::readings_of;
+    use super::super::{Findings, readings_of};
     use super::*;
     use crate::model::diagnostic::{DiagnosticKind, UploadSize};
 
@@ -211,6 +216,40 @@ mod tests {
             ("TestBytesReceived", "1000000"),
         ]);
         assert!(short.mbps == Some(8.0) && short.note.is_some_and(|note| note.contains("rough")));
+    }
+
+    #[test]
+    fn a_first_packet_from_before_the_request_gives_no_speed() {
+        let table = [
+            // The device never resets BOMTime: it would be 10,000,000 B over 2.493 s instead of 1.004 s at the most.
+            ("2024-01-15T01:13:22.192Z", "2024-01-15T01:13:20.703Z", "2024-01-15T01:13:23.196Z", None),
+            ("2024-01-15T01:13:22.192001Z", "2024-01-15T01:13:22.192000Z", "2024-01-15T01:13:27.192Z", None),
+            // In zones of their own: 00:00:01 is before 00:00:02.
+            ("2024-01-15T02:00:02+02:00", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", None),
+            // 80,000,000 bit over 5 s.
+            ("2024-01-15T02:00:01+02:00", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("2024-01-15T01:13:22.192Z", "2024-01-15T01:13:22.192Z", "2024-01-15T01:13:27.192Z", Some(16.0)),
+            // Times that are none contradict nothing.
+            ("0001-01-01T00:00:00Z", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("0000-00-00T00:00:00", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("9999-12-31T23:59:59Z", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+        ];
+        for (request, begin, end, mbps) in table {
+            let values = [("ROMTime", request), ("BOMTime", begin), ("EOMTime", end)];
+            let down = down(&[&values[..], &[("TestBytesReceived", "10000000")]].concat());
+            let up = up(10, &[&values[..], &[("TestBytesSent", "10000000")]].concat());
+            for (speed, findings) in [(down.clone(), Findings::Download(down)), (up.clone(), Findings::Upload(up))] {
+                assert_eq!((speed.mbps, speed.bytes), (mbps, Some(10_000_000)), "{request} {begin}");
+                assert_eq!(
+                    (speed.secs, findings.is_success()),
+                    (mbps.map(|_| 5.0), mbps.is_some()),
+                    "{request} {begin}"
+                );
+                let contradicts = speed.note.is_some_and(|note| note.contains("contradict"));
+                assert_eq!(contradicts, mbps.is_none(), "{request} {begin}: {:?}", speed.note);
+            }
+        }
     }
 
     #[test]
