@@ -35,7 +35,9 @@ pub struct Speed {
 
 pub(super) fn download(readings: Readings<'_>, order: &DiagnosticOrder) -> Speed {
     let total = readings.number(&["TotalBytesReceived"]);
-    let bytes = readings.number(&["TestBytesReceived"]).map(|bytes| match total {
+    let own = readings.number(&["TestBytesReceived"]);
+    // A counter that was never moved says less than one that was.
+    let bytes = own.filter(|own| *own > 0 || total.is_none_or(|total| total == 0)).map(|bytes| match total {
         // The wider counter of the two tells how often the narrower one has begun anew.
         Some(total) if total >= WRAP && bytes < WRAP => bytes + (total - bytes) / WRAP * WRAP,
         Some(_) | None => stated_sizes(&order.target).find_map(|stated| known(bytes, stated)).unwrap_or(bytes),
@@ -308,6 +310,30 @@ mod tests {
         // 83,886,080 bit / 10 s
         assert_eq!(up(10, &length).mbps, Some(8.388_608));
         assert_eq!(up(10, &times).bytes, Some(10_485_760));
+    }
+
+    #[test]
+    fn a_download_that_the_device_did_not_count_is_what_its_interface_received() {
+        let times = [("BOMTime", "2024-01-15T10:30:00Z"), ("EOMTime", "2024-01-15T10:30:10Z")];
+        let table = [
+            // 80,000,000 bit / 10 s
+            (Some("0"), Some("10000000"), Some(10_000_000), Some(8.0)),
+            (None, Some("10000000"), Some(10_000_000), Some(8.0)),
+            (Some("(null)"), Some("10000000"), Some(10_000_000), Some(8.0)),
+            (Some("9000000"), Some("10000000"), Some(9_000_000), Some(7.2)),
+            (Some("9000000"), Some("0"), Some(9_000_000), Some(7.2)),
+            // 5 GiB of the wide counter alone: 42,949,672,960 bit / 10 s
+            (Some("0"), Some("5368709120"), Some(5_368_709_120), Some(4_294.967_296)),
+            (Some("0"), Some("0"), Some(0), None),
+            (Some("0"), None, Some(0), None),
+            (None, Some("0"), Some(0), None),
+        ];
+        for (own, total, bytes, mbps) in table {
+            let own = own.map(|own| ("TestBytesReceived", own));
+            let total = total.map(|total| ("TotalBytesReceived", total));
+            let values: Vec<_> = times.into_iter().chain(own).chain(total).collect();
+            assert_eq!((down(&values).bytes, down(&values).mbps), (bytes, mbps), "{values:?}");
+        }
     }
 
     #[test]
