@@ -123,7 +123,9 @@ fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
 
 /// Microseconds since 1970 of a time as devices write it; `None` where they do not know the time, or count from their boot.
 fn micros(text: &str) -> Option<i64> {
-    let Some(CwmpTime::At(at)) = parse_cwmp_time(text) else { return None };
+    // Some devices write the fraction as their locale has it.
+    let text = text.replace(',', ".");
+    let Some(CwmpTime::At(at)) = parse_cwmp_time(&text) else { return None };
     // That has the fraction to three digits.
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
     let digits = fraction.chars().take_while(char::is_ascii_digit).chain("000000".chars()).take(6).skip(3);
@@ -197,6 +199,9 @@ mod tests {
             ("2024-01-15T10:30:00", "2024-01-15T10:30:05", Some(16.0), Some(5.0)),
             ("2024-01-15T10:30:00.5", "2024-01-15T10:30:05.500000000", Some(16.0), Some(5.0)),
             ("2024-01-15T12:30:00.000001+02:00", "2024-01-15T10:30:05.000001Z", Some(16.0), Some(5.0)),
+            ("2024-01-15 10:30:00.5", "2024-01-15 10:30:05.5", Some(16.0), Some(5.0)),
+            ("2024-01-15T10:30:00,5Z", "2024-01-15 10:30:05,500000+00:00", Some(16.0), Some(5.0)),
+            ("2024-01-15T10:30:00,000001Z", "2024-01-15T10:30:02,000002Z", Some(39.99998), Some(2.000_001)),
             // 2.000001 s
             ("2024-01-15T10:30:00.000001Z", "2024-01-15T10:30:02.000002Z", Some(39.99998), Some(2.000_001)),
             // The clock was never set.
