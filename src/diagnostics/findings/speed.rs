@@ -110,13 +110,25 @@ fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
         (None, Ok(span), Some(bytes)) if bytes > 0 => Some(to_f64(bytes) * 8.0 / to_f64(span)),
         (None, _, _) => None,
     };
-    let note = match (mbps, span, bytes) {
-        (None, Err(reason), _) => Some(reason),
-        (None, _, _) => Some("the device does not say how many bytes went by"),
-        (Some(_), Ok(span), _) if span < CONFIDENT_MICROS => {
+    let note = match (mbps, full, span) {
+        // These figures are not those of the bytes and seconds that are shown beside them.
+        (Some(_), Some((period, _)), _) if period < CONFIDENT_MICROS => Some(
+            "several connections: the speed is the bytes under full loading over its period, which was less than two \
+             seconds: the figure is rough",
+        ),
+        (Some(_), Some(_), Err(_)) => Some(
+            "several connections: the speed is the bytes under full loading over its period; the device's times of the \
+             first and the last packet give no duration",
+        ),
+        (Some(_), Some(_), Ok(_)) => {
+            Some("several connections: the speed is the bytes under full loading over its period")
+        }
+        (Some(_), None, Ok(span)) if span < CONFIDENT_MICROS => {
             Some("the test took less than two seconds: the figure is rough")
         }
-        (Some(_), _, _) => None,
+        (Some(_), None, _) => None,
+        (None, _, Err(reason)) => Some(reason),
+        (None, _, Ok(_)) => Some("the device does not say how many bytes went by"),
     };
     Speed { mbps: mbps.map(rounded), bytes, secs, note }
 }
@@ -275,7 +287,35 @@ mod tests {
             .iter()
             .map(|(leaf, value)| if *leaf == "NumberOfConnections" { (*leaf, "1") } else { (*leaf, *value) })
             .collect();
-        assert_eq!(down(&one).mbps, Some(80.0));
+        assert_eq!((down(&one).mbps, down(&one).note), (Some(80.0), None));
+    }
+
+    #[test]
+    fn a_speed_under_full_loading_says_that_it_is_one() {
+        let (known, equal) = ("2024-01-15T10:30:10Z", "2024-01-15T10:30:00Z");
+        let table = [
+            // 720,000,000 bit / 8,000,000 µs
+            (known, "8000000", 90.0, Some(10.0), "full loading over its period"),
+            // 720,000,000 bit / 1,600,000 µs
+            (known, "1600000", 450.0, Some(10.0), "rough"),
+            (equal, "8000000", 90.0, None, "no duration"),
+            // Without figures under full loading: 800,000,000 bit / 10 s.
+            (known, "0", 80.0, Some(10.0), ""),
+        ];
+        for (end, period, mbps, secs, words) in table {
+            let values = [
+                ("NumberOfConnections", "4"),
+                ("BOMTime", "2024-01-15T10:30:00Z"),
+                ("EOMTime", end),
+                ("TestBytesReceived", "100000000"),
+                ("TestBytesReceivedUnderFullLoading", "90000000"),
+                ("PeriodOfFullLoading", period),
+            ];
+            let speed = down(&values);
+            assert_eq!((speed.mbps, speed.secs), (Some(mbps), secs), "{end} {period}");
+            let note = speed.note.unwrap_or_default();
+            assert_eq!((note.contains(words), note.is_empty()), (true, words.is_empty()), "{end} {period}: {note}");
+        }
     }
 
     #[test]
