@@ -70,6 +70,9 @@ pub fn inputs(order: &DiagnosticOrder, interface: Option<&str>) -> Vec<Input> {
             version(),
             unasked("EthernetPriority", "0", XsdType::UnsignedInt),
             unasked("TimeBasedTestDuration", "0", XsdType::UnsignedInt),
+            unasked("TimeBasedTestMeasurementInterval", "0", XsdType::UnsignedInt),
+            unasked("TimeBasedTestMeasurementOffset", "0", XsdType::UnsignedInt),
+            unasked("NumberOfConnections", "1", XsdType::UnsignedInt),
         ]
     };
     let target = |leaf| text(leaf, &order.target, Need::Target);
@@ -167,6 +170,27 @@ mod tests {
         ];
         for (kind, target, want) in table {
             assert_eq!(written(&order(kind, target), None), want, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_transfer_left_behind_is_undone() {
+        let want = [
+            "Interface=",
+            "DSCP=0",
+            "ProtocolVersion=Any",
+            "EthernetPriority=0",
+            "TimeBasedTestDuration=0",
+            "TimeBasedTestMeasurementInterval=0",
+            "TimeBasedTestMeasurementOffset=0",
+            "NumberOfConnections=1",
+        ];
+        for kind in DiagnosticKind::ALL {
+            let all = inputs(&order(kind, "http://a/b"), None);
+            let undone = all.iter().filter(|one| one.need == Need::IfOther);
+            let undone: Vec<_> = undone.map(|one| format!("{}={}", one.leaf, one.value)).collect();
+            let is_transfer = matches!(kind, DiagnosticKind::Download | DiagnosticKind::Upload);
+            assert_eq!(undone == want, is_transfer, "{kind:?}: {undone:?}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Look-ups in the DNS, one row each.
 
-use crate::diagnostics::readings::{Readings, Row, list};
+use crate::diagnostics::readings::{Readings, Row, TimeUnit, list};
 
-use super::speed::to_f64;
+use super::speed::rounded;
 
 /// What came of them. A look-up that failed does not make the test fail: its row tells.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -55,8 +55,8 @@ fn lookup(row: &Row<'_>) -> Lookup {
         response_time_ms: None,
     };
     // 0 is none, unless there was an answer within the first millisecond.
-    let time = row.number(&["ResponseTime"]).filter(|millis| *millis > 0 || lookup.succeeded());
-    lookup.response_time_ms = time.map(to_f64);
+    let time = row.millis("ResponseTime", TimeUnit::Millis).filter(|millis| *millis > 0.0 || lookup.succeeded());
+    lookup.response_time_ms = time.map(rounded);
     lookup
 }
 
@@ -96,6 +96,22 @@ mod tests {
             ..Lookup::default()
         };
         assert_eq!(found, Lookups { lookups: vec![first, second], success_count: 1 });
+    }
+
+    #[test]
+    fn times_with_fractions_and_units_are_read() {
+        let table = [
+            ("Success", "12.4", Some(12.4)),
+            ("Success", "12 ms", Some(12.0)),
+            ("Success", "0.0", Some(0.0)),
+            ("Error_Timeout", "0.0", None),
+            ("Success", "(null)", None),
+        ];
+        for (status, time, want) in table {
+            let results = readings_of("O.", &[("Result.1.Status", status), ("Result.1.ResponseTime", time)]);
+            let found = lookups(Readings::new(&results, "O."));
+            assert_eq!(found.lookups[0].response_time_ms, want, "{status} {time}");
+        }
     }
 
     #[test]

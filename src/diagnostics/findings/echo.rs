@@ -3,7 +3,7 @@
 //! `IPPing` counts milliseconds, and since TR-181 2.7 microseconds in parameters of their own; `UDPEchoDiagnostics` counts
 //! microseconds in parameters that bear the names of the former.
 
-use crate::diagnostics::readings::Readings;
+use crate::diagnostics::readings::{Readings, TimeUnit};
 
 use super::speed::{rounded, to_f64};
 
@@ -24,12 +24,10 @@ pub struct Echo {
     pub avg_ms: Option<f64>,
 }
 
-const MICROS_PER_MILLI: f64 = 1000.0;
-
 pub(super) fn ping(readings: Readings<'_>) -> Echo {
     let time = |detailed: &str, whole: &[&str]| {
-        let micros = readings.number(&[detailed]).filter(|micros| *micros > 0);
-        micros.map(|micros| to_f64(micros) / MICROS_PER_MILLI).or_else(|| readings.number(whole).map(to_f64))
+        let fine = readings.millis(&[detailed], TimeUnit::Micros).filter(|millis| *millis > 0.0);
+        fine.or_else(|| readings.millis(whole, TimeUnit::Millis))
     };
     echo(
         readings,
@@ -40,7 +38,7 @@ pub(super) fn ping(readings: Readings<'_>) -> Echo {
 }
 
 pub(super) fn udp(readings: Readings<'_>) -> Echo {
-    let time = |leaf| readings.number(&[leaf]).map(|micros| to_f64(micros) / MICROS_PER_MILLI);
+    let time = |leaf| readings.millis(&[leaf], TimeUnit::Micros);
     echo(readings, time("MinimumResponseTime"), time("MaximumResponseTime"), time("AverageResponseTime"))
 }
 
@@ -99,6 +97,26 @@ mod tests {
         // The same names in microseconds.
         let echo = Echo { min_ms: Some(0.012), max_ms: Some(0.015), avg_ms: Some(0.014), ..whole };
         assert_eq!(of(udp, &milli), echo);
+    }
+
+    #[test]
+    fn times_with_fractions_and_units_are_read() {
+        let table = [
+            // As it is written, in milliseconds of a ping, in milliseconds of a UDP echo.
+            ("12.4", Some(12.4), Some(0.0124)),
+            ("11.903", Some(11.903), Some(0.011_903)),
+            ("12 ms", Some(12.0), Some(12.0)),
+            ("900us", Some(0.9), Some(0.9)),
+            ("n/a", None, None),
+        ];
+        for (text, pinged, echoed) in table {
+            let values = [("SuccessCount", "4.0"), ("FailureCount", "1"), ("AverageResponseTime", text)];
+            let (ping, udp) = (of(ping, &values), of(udp, &values));
+            assert_eq!((ping.sent, ping.avg_ms, udp.avg_ms), (5, pinged, echoed), "{text}");
+        }
+        let detailed =
+            [("SuccessCount", "1"), ("AverageResponseTime", "12"), ("AverageResponseTimeDetailed", "12400.5")];
+        assert_eq!(of(ping, &detailed).avg_ms, Some(12.4005));
     }
 
     #[test]

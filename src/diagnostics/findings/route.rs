@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::diagnostics::readings::{Readings, Row, list};
+use crate::diagnostics::readings::{Readings, Row, TimeUnit, times};
 
-use super::speed::to_f64;
+use super::speed::rounded;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,8 +29,8 @@ pub struct Hop {
 }
 
 pub(super) fn route(readings: Readings<'_>) -> Route {
-    let total = readings.number(&["ResponseTime"]).filter(|millis| *millis > 0);
-    Route { hops: readings.own_rows("RouteHops.").iter().map(hop).collect(), response_time_ms: total.map(to_f64) }
+    let total = readings.millis(&["ResponseTime"], TimeUnit::Millis).filter(|millis| *millis > 0.0);
+    Route { hops: readings.own_rows("RouteHops.").iter().map(hop).collect(), response_time_ms: total.map(rounded) }
 }
 
 fn hop(row: &Row<'_>) -> Hop {
@@ -39,12 +39,12 @@ fn hop(row: &Row<'_>) -> Hop {
     let address = row.text(&["HostAddress", "HopHostAddress"]);
     // Given apart only where the host is a name.
     let address = address.or(host.filter(|host| host.parse::<IpAddr>().is_ok()));
-    let times = row.text(&["RTTimes", "HopRTTimes"]).unwrap_or_default();
-    let time = |text: &str| text.parse::<f64>().ok().filter(|millis| *millis > 0.0 && millis.is_finite());
+    let tries = times(row.text(&["RTTimes", "HopRTTimes"]).unwrap_or_default(), TimeUnit::Millis);
+    let answered = |time: Option<f64>| time.filter(|millis| *millis > 0.0).map(rounded);
     Hop {
         host: host.map(str::to_owned),
         address: address.map(str::to_owned),
-        rtt_ms: list(times).map(time).collect(),
+        rtt_ms: tries.into_iter().map(answered).collect(),
         error_code: row.number(&["ErrorCode", "HopErrorCode"]).unwrap_or(0),
     }
 }
@@ -96,6 +96,20 @@ mod tests {
             .collect();
         let tr_098: Vec<(&str, &str)> = tr_098.iter().map(|(leaf, value)| (leaf.as_str(), *value)).collect();
         assert_eq!(hops(&tr_098), want);
+    }
+
+    #[test]
+    fn times_are_read_in_every_form() {
+        let table = [
+            ("15.375", Some(15.375), "12 13 14", vec![Some(12.0), Some(13.0), Some(14.0)]),
+            ("15 ms", Some(15.0), "1 ms", vec![Some(1.0)]),
+            ("0.0", None, "1 ms,0.4 ms,*", vec![Some(1.0), Some(0.4), None]),
+            ("(null)", None, "900 us 0", vec![Some(0.9), None]),
+        ];
+        for (total, response_time_ms, tries, rtt_ms) in table {
+            let found = hops(&[("ResponseTime", total), ("RouteHops.1.RTTimes", tries)]);
+            assert_eq!((found.response_time_ms, &found.hops[0].rtt_ms), (response_time_ms, &rtt_ms), "{total} {tries}");
+        }
     }
 
     #[test]

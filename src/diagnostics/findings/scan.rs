@@ -1,10 +1,14 @@
 //! A scan for Wi-Fi networks: rows of TR-181, or of a vendor's table with other names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::diagnostics::channels::{Band, Neighbor, Width, recommend, utilization};
 use crate::diagnostics::readings::{Readings, Row};
 use crate::model::device_type::NeighborScan;
+
+/// Strengths of a signal in dBm, as TR-181 has them: 0 and a percentage or quality above it are none.
+const DBM: Range<i64> = -200..0;
 
 /// What came of it, of the band or radio that was asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,7 +36,7 @@ pub struct Network {
     pub band: Option<Band>,
     /// As the device has it: `80MHz`.
     pub bandwidth: Option<String>,
-    /// Strength of the signal.
+    /// Strength of the signal; `None`: the device says none, or a number that cannot be one.
     pub signal_dbm: Option<i64>,
     /// `None`, `WPA2`, ...
     pub security: Option<String>,
@@ -136,7 +140,7 @@ fn network<'c>(row: &Row<'_>, column: impl Fn(&'static str) -> &'c str) -> Netwo
         channel,
         band: band.or_else(|| Band::of_channel(channel?)),
         bandwidth: text("OperatingChannelBandwidth"),
-        signal_dbm: row.signed(column("SignalStrength")),
+        signal_dbm: row.signed(column("SignalStrength")).filter(|dbm| DBM.contains(dbm)),
         security: text("SecurityModeEnabled"),
         standards: text("OperatingStandards").or_else(|| text("SupportedStandards")),
     }
@@ -208,6 +212,41 @@ mod tests {
         let all = of("all");
         assert_eq!(all.recommended_by_band, BTreeMap::from([(Band::Ghz2, 6), (Band::Ghz5, 40)]));
         assert_eq!(all.recommended, Some(6));
+    }
+
+    #[test]
+    fn a_strength_that_cannot_be_one_is_unknown() {
+        // Of −70 dBm, as one without a strength: ½ · 25/60 = 20.8 %.
+        let table = [
+            ("61", None, 21),
+            ("0", None, 21),
+            ("-201", None, 21),
+            ("(null)", None, 21),
+            ("-200", Some(-200), 0),
+            ("-1", Some(-1), 50),
+            ("-65", Some(-65), 25),
+        ];
+        for (text, dbm, share) in table {
+            let values = [("Result.1.Channel", "6"), ("Result.1.SignalStrength", text)];
+            let found = scan(Readings::new(&readings_of(OBJECT, &values), OBJECT), None, "all");
+            assert_eq!((found.networks[0].signal_dbm, found.strongest_dbm()), (dbm, dbm), "{text}");
+            assert_eq!(found.utilization.get(&6), Some(&share), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_network_without_a_channel_is_listed_and_not_counted() {
+        let values = [
+            ("Result.1.Channel", "0"),
+            ("Result.1.SignalStrength", "-35"),
+            ("Result.1.OperatingFrequencyBand", "2.4GHz"),
+            ("Result.2.Channel", "1.0"),
+            ("Result.2.SignalStrength", "-65"),
+        ];
+        let found = scan(Readings::new(&readings_of(OBJECT, &values), OBJECT), None, "all");
+        assert_eq!((found.networks.len(), found.networks[0].channel, found.strongest_dbm()), (2, None, Some(-35)));
+        assert_eq!(found.utilization, BTreeMap::from([(1, 25), (6, 0), (11, 0)]));
+        assert_eq!(found.recommended, Some(6));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Download and upload (TR-143): bytes over time.
 //!
-//! The time is `EOMTime` − `BOMTime`, from the first packet of data to the last. The bytes are `TestBytesReceived` of a
+//! The time is `EOMTime` − `BOMTime`, from the first packet of data to the last. No data comes before it was asked for: a
+//! `BOMTime` before `ROMTime` is one of an earlier test, which some devices never reset, and there is no time. The bytes are `TestBytesReceived` of a
 //! download, `TestBytesSent` of an upload; where an upload has no such parameter (TR-098, TR-181 before 2.9) they are
 //! `TotalBytesSent`, else `TestFileLength`. With several connections at once the speed is what went over all of them while
 //! all were busy, `TestBytes...UnderFullLoading` over `PeriodOfFullLoading`.
@@ -34,7 +35,9 @@ pub struct Speed {
 
 pub(super) fn download(readings: Readings<'_>, order: &DiagnosticOrder) -> Speed {
     let total = readings.number(&["TotalBytesReceived"]);
-    let bytes = readings.number(&["TestBytesReceived"]).map(|bytes| match total {
+    let own = readings.number(&["TestBytesReceived"]);
+    // A counter that was never moved says less than one that was.
+    let bytes = own.filter(|own| *own > 0 || total.is_none_or(|total| total == 0)).map(|bytes| match total {
         // The wider counter of the two tells how often the narrower one has begun anew.
         Some(total) if total >= WRAP && bytes < WRAP => bytes + (total - bytes) / WRAP * WRAP,
         Some(_) | None => stated_sizes(&order.target).find_map(|stated| known(bytes, stated)).unwrap_or(bytes),
@@ -90,6 +93,10 @@ fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
         .filter(|period| several && *period > 0)
         .zip(readings.number(&[loaded]).filter(|bytes| *bytes > 0));
     let span = match (micros("BOMTime"), micros("EOMTime")) {
+        (Some(begin), Some(_)) if micros("ROMTime").is_some_and(|request| begin < request) => Err(
+            "the device's times contradict each other: the first packet came before it was asked for, the time may be that \
+             of an earlier test",
+        ),
         (Some(begin), Some(end)) => u64::try_from(end - begin)
             .ok()
             .filter(|span| *span > 0)
@@ -103,20 +110,34 @@ fn speed(readings: Readings<'_>, bytes: Option<u64>, loaded: &str) -> Speed {
         (None, Ok(span), Some(bytes)) if bytes > 0 => Some(to_f64(bytes) * 8.0 / to_f64(span)),
         (None, _, _) => None,
     };
-    let note = match (mbps, span, bytes) {
-        (None, Err(reason), _) => Some(reason),
-        (None, _, _) => Some("the device does not say how many bytes went by"),
-        (Some(_), Ok(span), _) if span < CONFIDENT_MICROS => {
+    let note = match (mbps, full, span) {
+        // These figures are not those of the bytes and seconds that are shown beside them.
+        (Some(_), Some((period, _)), _) if period < CONFIDENT_MICROS => Some(
+            "several connections: the speed is the bytes under full loading over its period, which was less than two \
+             seconds: the figure is rough",
+        ),
+        (Some(_), Some(_), Err(_)) => Some(
+            "several connections: the speed is the bytes under full loading over its period; the device's times of the \
+             first and the last packet give no duration",
+        ),
+        (Some(_), Some(_), Ok(_)) => {
+            Some("several connections: the speed is the bytes under full loading over its period")
+        }
+        (Some(_), None, Ok(span)) if span < CONFIDENT_MICROS => {
             Some("the test took less than two seconds: the figure is rough")
         }
-        (Some(_), _, _) => None,
+        (Some(_), None, _) => None,
+        (None, _, Err(reason)) => Some(reason),
+        (None, _, Ok(_)) => Some("the device does not say how many bytes went by"),
     };
     Speed { mbps: mbps.map(rounded), bytes, secs, note }
 }
 
 /// Microseconds since 1970 of a time as devices write it; `None` where they do not know the time, or count from their boot.
 fn micros(text: &str) -> Option<i64> {
-    let Some(CwmpTime::At(at)) = parse_cwmp_time(text) else { return None };
+    // Some devices write the fraction as their locale has it.
+    let text = text.replace(',', ".");
+    let Some(CwmpTime::At(at)) = parse_cwmp_time(&text) else { return None };
     // That has the fraction to three digits.
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
     let digits = fraction.chars().take_while(char::is_ascii_digit).chain("000000".chars()).take(6).skip(3);
@@ -137,7 +158,7 @@ pub(super) const fn to_f64(number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::readings_of;
+    use super::super::{Findings, readings_of};
     use super::*;
     use crate::model::diagnostic::{DiagnosticKind, UploadSize};
 
@@ -190,6 +211,9 @@ mod tests {
             ("2024-01-15T10:30:00", "2024-01-15T10:30:05", Some(16.0), Some(5.0)),
             ("2024-01-15T10:30:00.5", "2024-01-15T10:30:05.500000000", Some(16.0), Some(5.0)),
             ("2024-01-15T12:30:00.000001+02:00", "2024-01-15T10:30:05.000001Z", Some(16.0), Some(5.0)),
+            ("2024-01-15 10:30:00.5", "2024-01-15 10:30:05.5", Some(16.0), Some(5.0)),
+            ("2024-01-15T10:30:00,5Z", "2024-01-15 10:30:05,500000+00:00", Some(16.0), Some(5.0)),
+            ("2024-01-15T10:30:00,000001Z", "2024-01-15T10:30:02,000002Z", Some(39.99998), Some(2.000_001)),
             // 2.000001 s
             ("2024-01-15T10:30:00.000001Z", "2024-01-15T10:30:02.000002Z", Some(39.99998), Some(2.000_001)),
             // The clock was never set.
@@ -214,6 +238,40 @@ mod tests {
     }
 
     #[test]
+    fn a_first_packet_from_before_the_request_gives_no_speed() {
+        let table = [
+            // The device never resets BOMTime: it would be 10,000,000 B over 2.493 s instead of 1.004 s at the most.
+            ("2024-01-15T01:13:22.192Z", "2024-01-15T01:13:20.703Z", "2024-01-15T01:13:23.196Z", None),
+            ("2024-01-15T01:13:22.192001Z", "2024-01-15T01:13:22.192000Z", "2024-01-15T01:13:27.192Z", None),
+            // In zones of their own: 00:00:01 is before 00:00:02.
+            ("2024-01-15T02:00:02+02:00", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", None),
+            // 80,000,000 bit over 5 s.
+            ("2024-01-15T02:00:01+02:00", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("2024-01-15T01:13:22.192Z", "2024-01-15T01:13:22.192Z", "2024-01-15T01:13:27.192Z", Some(16.0)),
+            // Times that are none contradict nothing.
+            ("0001-01-01T00:00:00Z", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("0000-00-00T00:00:00", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("9999-12-31T23:59:59Z", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+            ("", "2024-01-15T00:00:01Z", "2024-01-15T00:00:06Z", Some(16.0)),
+        ];
+        for (request, begin, end, mbps) in table {
+            let values = [("ROMTime", request), ("BOMTime", begin), ("EOMTime", end)];
+            let down = down(&[&values[..], &[("TestBytesReceived", "10000000")]].concat());
+            let up = up(10, &[&values[..], &[("TestBytesSent", "10000000")]].concat());
+            for (speed, findings) in [(down.clone(), Findings::Download(down)), (up.clone(), Findings::Upload(up))] {
+                assert_eq!((speed.mbps, speed.bytes), (mbps, Some(10_000_000)), "{request} {begin}");
+                assert_eq!(
+                    (speed.secs, findings.is_success()),
+                    (mbps.map(|_| 5.0), mbps.is_some()),
+                    "{request} {begin}"
+                );
+                let contradicts = speed.note.is_some_and(|note| note.contains("contradict"));
+                assert_eq!(contradicts, mbps.is_none(), "{request} {begin}: {:?}", speed.note);
+            }
+        }
+    }
+
+    #[test]
     fn several_connections_are_measured_while_all_are_busy() {
         let values = [
             ("NumberOfConnections", "4"),
@@ -229,7 +287,35 @@ mod tests {
             .iter()
             .map(|(leaf, value)| if *leaf == "NumberOfConnections" { (*leaf, "1") } else { (*leaf, *value) })
             .collect();
-        assert_eq!(down(&one).mbps, Some(80.0));
+        assert_eq!((down(&one).mbps, down(&one).note), (Some(80.0), None));
+    }
+
+    #[test]
+    fn a_speed_under_full_loading_says_that_it_is_one() {
+        let (known, equal) = ("2024-01-15T10:30:10Z", "2024-01-15T10:30:00Z");
+        let table = [
+            // 720,000,000 bit / 8,000,000 µs
+            (known, "8000000", 90.0, Some(10.0), "full loading over its period"),
+            // 720,000,000 bit / 1,600,000 µs
+            (known, "1600000", 450.0, Some(10.0), "rough"),
+            (equal, "8000000", 90.0, None, "no duration"),
+            // Without figures under full loading: 800,000,000 bit / 10 s.
+            (known, "0", 80.0, Some(10.0), ""),
+        ];
+        for (end, period, mbps, secs, words) in table {
+            let values = [
+                ("NumberOfConnections", "4"),
+                ("BOMTime", "2024-01-15T10:30:00Z"),
+                ("EOMTime", end),
+                ("TestBytesReceived", "100000000"),
+                ("TestBytesReceivedUnderFullLoading", "90000000"),
+                ("PeriodOfFullLoading", period),
+            ];
+            let speed = down(&values);
+            assert_eq!((speed.mbps, speed.secs), (Some(mbps), secs), "{end} {period}");
+            let note = speed.note.unwrap_or_default();
+            assert_eq!((note.contains(words), note.is_empty()), (true, words.is_empty()), "{end} {period}: {note}");
+        }
     }
 
     #[test]
@@ -269,6 +355,30 @@ mod tests {
         // 83,886,080 bit / 10 s
         assert_eq!(up(10, &length).mbps, Some(8.388_608));
         assert_eq!(up(10, &times).bytes, Some(10_485_760));
+    }
+
+    #[test]
+    fn a_download_that_the_device_did_not_count_is_what_its_interface_received() {
+        let times = [("BOMTime", "2024-01-15T10:30:00Z"), ("EOMTime", "2024-01-15T10:30:10Z")];
+        let table = [
+            // 80,000,000 bit / 10 s
+            (Some("0"), Some("10000000"), Some(10_000_000), Some(8.0)),
+            (None, Some("10000000"), Some(10_000_000), Some(8.0)),
+            (Some("(null)"), Some("10000000"), Some(10_000_000), Some(8.0)),
+            (Some("9000000"), Some("10000000"), Some(9_000_000), Some(7.2)),
+            (Some("9000000"), Some("0"), Some(9_000_000), Some(7.2)),
+            // 5 GiB of the wide counter alone: 42,949,672,960 bit / 10 s
+            (Some("0"), Some("5368709120"), Some(5_368_709_120), Some(4_294.967_296)),
+            (Some("0"), Some("0"), Some(0), None),
+            (Some("0"), None, Some(0), None),
+            (None, Some("0"), Some(0), None),
+        ];
+        for (own, total, bytes, mbps) in table {
+            let own = own.map(|own| ("TestBytesReceived", own));
+            let total = total.map(|total| ("TotalBytesReceived", total));
+            let values: Vec<_> = times.into_iter().chain(own).chain(total).collect();
+            assert_eq!((down(&values).bytes, down(&values).mbps), (bytes, mbps), "{values:?}");
+        }
     }
 
     #[test]

@@ -230,6 +230,33 @@ async fn bad_habits_of_tests_are_borne() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_left_behind_changes_no_transfer() {
+    const OBJECT: &str = "Device.IP.Diagnostics.DownloadDiagnostics.";
+    // As it was left, and as the test is to find it.
+    let inputs = [
+        ("TimeBasedTestDuration", "7", "0"),
+        ("TimeBasedTestMeasurementInterval", "3", "0"),
+        ("TimeBasedTestMeasurementOffset", "2", "0"),
+        ("NumberOfConnections", "4", "1"),
+    ];
+    let acs = Acs::start(config()).await;
+    let cpe = cpe(acs.cpe("DIAG-LEFT")).await;
+    let left = inputs.map(|(leaf, left, _)| {
+        let name = format!("{OBJECT}{leaf}");
+        json!({"variable_name": name, "value": left, "value_type": "unsignedInt"})
+    });
+    let row = acs.headless("DIAG-LEFT", "set", json!(left)).await;
+    assert_eq!(row["status"], "completed", "{row}");
+    let row = run(&acs, order("DIAG-LEFT", "download", "http://files.example/25MB.bin")).await;
+    assert_eq!((&row["status"], &row["results"]["success"]), (&json!("completed"), &json!(true)), "{row}");
+    assert!(!row["results"]["note"].to_string().contains("full loading"), "{row}");
+    for (leaf, _, want) in inputs {
+        assert_eq!(cpe.value(&format!("{OBJECT}{leaf}")).as_deref(), Some(want), "{leaf}");
+    }
+    cpe.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_never_reports_is_asked_in_time() {
     let mut config = config();
     config.transactions.test_margin_secs = 0;
