@@ -38,8 +38,6 @@ const TEXT_MAX_CHARS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     asked: Asked,
-    /// The call has been sent in this session.
-    sent_here: bool,
 }
 
 /// What the device was asked last.
@@ -121,7 +119,11 @@ impl Transfer {
                 verdict::again(desk.transaction, cx, progress, Trouble::Fault(fault))
             }
             // Unknown whether it makes the transfer, unless it has reported the end of it already.
-            (Asked::Transfer, _) => self.resolve(desk, cx, progress),
+            (Asked::Transfer, _) => {
+                // The call arrived (quirk 62): nothing is in flight, whatever becomes of it.
+                desk.transaction.progress.in_flight = None;
+                self.resolve(desk, cx, progress)
+            }
             (Asked::Methods, Answer::Response(Response::GetRpcMethods(list))) => {
                 let names = list.methods.iter().map(AsRef::as_ref);
                 *desk.methods = RpcMethods::read(names, cx.software_version, cx.now);
@@ -157,6 +159,9 @@ impl Transfer {
             keep(desk.transaction, progress);
             return Step::End(Ending::Completed { note: Some(note) });
         }
+        if let Some(file) = verdict::arrived(cx).filter(|_| goal == Goal::Upload && progress.sends > 0) {
+            return verdict::stored_unreported(desk.transaction, progress, file);
+        }
         if progress.sends >= cx.limits.attempts {
             let words = format!("the device was told {} times, and what became of it is unknown", progress.sends);
             return faults::fail(faults::own(words));
@@ -180,7 +185,7 @@ impl Transfer {
         keep(desk.transaction, progress);
         desk.transaction.progress.in_flight = Some(InFlight::Transfer { at: cx.now });
         desk.transaction.progress.deadline = Some(until + cx.limits.restart);
-        (self.asked, self.sent_here) = (Asked::Transfer, true);
+        self.asked = Asked::Transfer;
         Step::Call { request, save: Save::Before }
     }
 
@@ -214,8 +219,11 @@ impl Transfer {
 
     /// The call was sent: what became of it?
     fn resolve(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
-        if progress.state == TransferState::Sent && progress.report.is_none() && !verdict::is_shown(desk, cx, &progress)
-        {
+        let is_unknown = progress.state == TransferState::Sent && progress.report.is_none();
+        if is_unknown && !verdict::is_shown(desk, cx, &progress) && !verdict::is_other(desk, cx, &progress) {
+            if let Some(file) = verdict::arrived(cx).filter(|_| matches!(desk.transaction.work, Work::Upload(_))) {
+                return verdict::stored_unreported(desk.transaction, progress, file);
+            }
             return self.look(desk, cx, progress);
         }
         verdict::of(desk, cx, progress)
@@ -263,9 +271,10 @@ impl Transfer {
             progress.state = TransferState::Accepted;
             return verdict::of(desk, cx, progress);
         }
-        if self.sent_here {
-            let trouble = Trouble::NoAnswer("the device did not answer the call, and has no such transfer queued");
-            return verdict::again(desk.transaction, cx, progress, trouble);
+        // A transfer that runs or is over need not be listed: one whose call did arrive will be heard of.
+        let has_arrived = desk.transaction.progress.in_flight.is_none();
+        if has_arrived && progress.until.is_some_and(|until| cx.now < until) {
+            return verdict::unknown(desk, cx, progress);
         }
         if progress.restarted.is_some() && verdict::leaves_no_trace(desk.transaction, &progress) {
             return faults::fail(faults::own(verdict::UNKNOWN));
