@@ -16,7 +16,7 @@ use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::call::RpcMethods;
 use crate::model::procedure::{InFlight, Stage};
-use crate::model::transaction::{Transaction, WaitReason, Work};
+use crate::model::transaction::{Transaction, TransactionFault, WaitReason, Work};
 use crate::model::transfer::{
     DownloadOrder, FileRef, TimeWindow, TransferProgress, TransferReport, TransferState, is_same_version,
 };
@@ -33,6 +33,9 @@ pub(super) use verdict::stored_all_the_same;
 const URL_MAX_CHARS: usize = 256;
 /// Longest text of the device's that is kept, in characters.
 const TEXT_MAX_CHARS: usize = 64;
+
+/// Faults with which devices refuse an upload whose file type they do not know.
+const MAY_BE_THE_NAME: [u16; 2] = [9003, 9010];
 
 /// The procedure.
 #[derive(Debug, Default)]
@@ -116,7 +119,7 @@ impl Transfer {
             (Asked::Transfer, Answer::Response(Response::ScheduleDownload)) => self.confirmed(desk, cx, progress, None),
             (Asked::Transfer, Answer::Fault(fault)) => {
                 let fault = verdict::fault_of(fault.code.0, &fault.message);
-                verdict::again(desk.transaction, cx, progress, Trouble::Fault(fault))
+                self.refused(desk, cx, progress, fault)
             }
             // Unknown whether it makes the transfer, unless it has reported the end of it already.
             (Asked::Transfer, _) => {
@@ -226,7 +229,39 @@ impl Transfer {
             }
             return self.look(desk, cx, progress);
         }
+        if let Some(TransferReport { fault: Some(fault), .. }) = &progress.report
+            && !verdict::is_shown(desk, cx, &progress)
+        {
+            let fault = fault.clone();
+            return self.refused(desk, cx, progress, fault);
+        }
         verdict::of(desk, cx, progress)
+    }
+
+    /// The device has not made the transfer. A file that it may know by another name is asked for by that at once.
+    fn refused(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        mut progress: TransferProgress,
+        fault: TransactionFault,
+    ) -> Step {
+        if let Work::Upload(order) = &mut desk.transaction.work
+            && MAY_BE_THE_NAME.contains(&fault.code)
+            && !order.alternatives.is_empty()
+            && progress.sends < cx.limits.attempts
+        {
+            let names = u32::try_from(order.alternatives.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let next = order.alternatives.remove(0);
+            order.alternatives.push(std::mem::replace(&mut order.file_type, next));
+            // Once all of them have been tried, it was something else.
+            if !progress.sends.is_multiple_of(names) {
+                progress.state = TransferState::Idle;
+                desk.transaction.fault = Some(fault);
+                return self.start(desk, cx, progress);
+            }
+        }
+        verdict::again(desk.transaction, cx, progress, Trouble::Fault(fault))
     }
 
     /// The outcome of the call is unknown: whether the device has it among its transfers says whether it arrived.

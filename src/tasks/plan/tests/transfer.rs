@@ -40,7 +40,11 @@ fn configuration() -> Work {
 }
 
 fn upload() -> Work {
-    Work::Upload(Box::new(UploadOrder { file_type: "4 Vendor Log File 1".to_owned(), delay_secs: 0 }))
+    Work::Upload(Box::new(UploadOrder {
+        file_type: "4 Vendor Log File 1".to_owned(),
+        alternatives: Vec::new(),
+        delay_secs: 0,
+    }))
 }
 
 fn offer(version: &str) -> TransferOffer {
@@ -424,6 +428,43 @@ fn a_success_counts_while_the_transaction_backs_off() {
     world.calls(&complete("acsd-7-1", 0));
     world.run();
     assert_eq!((reason(&world), world.device.transfers.taken), (Some(WaitReason::NewSoftware), 1));
+}
+
+#[test]
+fn a_file_is_asked_for_by_its_other_names() {
+    let names = ["3 Vendor Configuration File 1", "3 Vendor Configuration File", "1 Vendor Configuration File"];
+    let work = || {
+        let alternatives = names[1..].iter().map(|name| (*name).to_owned()).collect();
+        Work::Upload(Box::new(UploadOrder { file_type: names[0].to_owned(), alternatives, delay_secs: 0 }))
+    };
+    let asked = |world: &World| -> Vec<String> {
+        let types = world.device.calls.iter().filter_map(|call| match call {
+            Request::Upload(call) => Some(call.file_type.to_string()),
+            _ => None,
+        });
+        types.collect()
+    };
+    // Refused at once, and after a while.
+    let mut world = started(Device::default().at(0, Twist::Fault(9003)), work());
+    assert_eq!(
+        (asked(&world), reason(&world)),
+        (names[..2].to_vec().iter().map(|name| (*name).to_owned()).collect(), Some(WaitReason::Transfer))
+    );
+    let report = world.device.transfers.finish(9010);
+    world.calls(&report);
+    world.run();
+    assert_eq!((asked(&world), world.backoff()), (names.map(str::to_owned).to_vec(), 0));
+    arrive(&mut world);
+    let report = world.device.transfers.finish(0);
+    world.calls(&report);
+    world.run().assert_completed();
+    // None of them, and a fault that says nothing of the name.
+    for (code, sends) in [(9003, 3), (9012, 1)] {
+        let device = (0..3).fold(Device::default(), |device, nth| device.at(nth, Twist::Fault(code)));
+        let mut world = started(device, work());
+        world.run();
+        assert_eq!((asked(&world).len(), world.fault().code), (sends, code));
+    }
 }
 
 #[test]
