@@ -67,6 +67,8 @@ pub struct TimeWindow {
 pub struct UploadOrder {
     /// `3 Vendor Configuration File 1`, `4 Vendor Log File 1`, ...
     pub file_type: String,
+    /// What else the file may be called, in the order in which that is tried: for devices without instance numbers.
+    pub alternatives: Vec<String>,
     /// Seconds the device is to wait; 0: at once.
     pub delay_secs: u32,
 }

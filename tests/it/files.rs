@@ -137,7 +137,11 @@ impl Server {
     async fn order_of(&self, device: DeviceKey, file_type: &str, login: FileLogin) -> (TransactionId, Link) {
         let new = NewTransaction {
             kind: Kind::Configuration,
-            work: Work::Upload(Box::new(UploadOrder { file_type: file_type.to_owned(), delay_secs: 0 })),
+            work: Work::Upload(Box::new(UploadOrder {
+                file_type: file_type.to_owned(),
+                alternatives: Vec::new(),
+                delay_secs: 0,
+            })),
             requested_by: "test".to_owned(),
             expires_at: None,
             campaign: None,

@@ -142,6 +142,7 @@ async fn visible(
 fn read_upload(mut fields: Fields) -> Result<Order, ApiError> {
     let word = read_type(&mut fields, "upload");
     let index = fields.integer("index", 1..=u32::MAX).and_then(NonZeroU32::new);
+    let alternatives = word.as_deref().map_or_else(Vec::new, |word| other_names(word, index));
     let file_type = word.map(|word| {
         let number = index.map_or(1, NonZeroU32::get);
         match word.as_str() {
@@ -162,9 +163,20 @@ fn read_upload(mut fields: Fields) -> Result<Order, ApiError> {
     }
     let delay_secs = read_delay(&mut fields).unwrap_or(0);
     fields.finish(&[])?;
-    let order = UploadOrder { file_type: file_type.unwrap_or_default(), delay_secs };
+    let order = UploadOrder { file_type: file_type.unwrap_or_default(), alternatives, delay_secs };
     let what = json!({ "operation": "Upload", "file_type": order.file_type, "delay": delay_secs });
     Ok(Order { work: Work::Upload(Box::new(order)), what })
+}
+
+/// What the first file that a word means is called by devices without instance numbers, and by old ones (TR-069 A.4.1.5).
+fn other_names(word: &str, index: Option<NonZeroU32>) -> Vec<String> {
+    let names: &[&str] = match word {
+        _ if index.is_some_and(|index| index.get() > 1) => &[],
+        "config" => &["3 Vendor Configuration File", "1 Vendor Configuration File"],
+        "log" => &["4 Vendor Log File", "2 Vendor Log File"],
+        _ => &[],
+    };
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// `file`: what `download` names, if it is there.
@@ -331,6 +343,14 @@ mod tests {
         for text in ["", "config", "1", "1 ", "X", "X ", "a b", " 1 x"] {
             assert!(!is_file_type(text), "{text}");
         }
+    }
+
+    #[test]
+    fn only_the_first_file_has_other_names() {
+        assert_eq!(other_names("config", None), ["3 Vendor Configuration File", "1 Vendor Configuration File"]);
+        assert_eq!(other_names("log", NonZeroU32::new(1)), ["4 Vendor Log File", "2 Vendor Log File"]);
+        assert!(other_names("log", NonZeroU32::new(2)).is_empty(), "without a number it would be another file");
+        assert!(other_names("4 Vendor Log File 1", None).is_empty());
     }
 
     #[test]

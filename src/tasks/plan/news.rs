@@ -38,15 +38,18 @@ impl News<'_> {
         self.events.iter().any(|event| event.code == code && event.command_key.trim() == command_key)
     }
 
-    /// Whether a transaction may be waiting for one of these events: the others are not worth a look at the queue.
+    /// Whether a transaction may be waiting for one of these events, or for the software that runs: an upgrade is seen by
+    /// its version in any Inform. Looking at the queue of a device that has no work costs nothing.
     #[must_use]
     pub fn may_matter(&self) -> bool {
-        self.events.iter().any(|event| {
-            !matches!(
-                event.code,
-                EventCode::Periodic | EventCode::ConnectionRequest | EventCode::ValueChange | EventCode::Unknown
-            )
-        })
+        let has_version = !self.software_version.trim().is_empty();
+        has_version
+            || self.events.iter().any(|event| {
+                !matches!(
+                    event.code,
+                    EventCode::Periodic | EventCode::ConnectionRequest | EventCode::ValueChange | EventCode::Unknown
+                )
+            })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
 use crate::model::call::RpcMethods;
 use crate::model::procedure::{InFlight, Stage};
-use crate::model::transaction::{Transaction, WaitReason, Work};
+use crate::model::transaction::{Transaction, TransactionFault, WaitReason, Work};
 use crate::model::transfer::{
     DownloadOrder, FileRef, TimeWindow, TransferProgress, TransferReport, TransferState, is_same_version,
 };
@@ -34,12 +34,13 @@ const URL_MAX_CHARS: usize = 256;
 /// Longest text of the device's that is kept, in characters.
 const TEXT_MAX_CHARS: usize = 64;
 
+/// Faults with which devices refuse an upload whose file type they do not know.
+const MAY_BE_THE_NAME: [u16; 2] = [9003, 9010];
+
 /// The procedure.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     asked: Asked,
-    /// The call has been sent in this session.
-    sent_here: bool,
 }
 
 /// What the device was asked last.
@@ -118,10 +119,14 @@ impl Transfer {
             (Asked::Transfer, Answer::Response(Response::ScheduleDownload)) => self.confirmed(desk, cx, progress, None),
             (Asked::Transfer, Answer::Fault(fault)) => {
                 let fault = verdict::fault_of(fault.code.0, &fault.message);
-                verdict::again(desk.transaction, cx, progress, Trouble::Fault(fault))
+                self.refused(desk, cx, progress, fault)
             }
             // Unknown whether it makes the transfer, unless it has reported the end of it already.
-            (Asked::Transfer, _) => self.resolve(desk, cx, progress),
+            (Asked::Transfer, _) => {
+                // The call arrived (quirk 62): nothing is in flight, whatever becomes of it.
+                desk.transaction.progress.in_flight = None;
+                self.resolve(desk, cx, progress)
+            }
             (Asked::Methods, Answer::Response(Response::GetRpcMethods(list))) => {
                 let names = list.methods.iter().map(AsRef::as_ref);
                 *desk.methods = RpcMethods::read(names, cx.software_version, cx.now);
@@ -157,6 +162,9 @@ impl Transfer {
             keep(desk.transaction, progress);
             return Step::End(Ending::Completed { note: Some(note) });
         }
+        if let Some(file) = verdict::arrived(cx).filter(|_| goal == Goal::Upload && progress.sends > 0) {
+            return verdict::stored_unreported(desk.transaction, progress, file);
+        }
         if progress.sends >= cx.limits.attempts {
             let words = format!("the device was told {} times, and what became of it is unknown", progress.sends);
             return faults::fail(faults::own(words));
@@ -180,7 +188,7 @@ impl Transfer {
         keep(desk.transaction, progress);
         desk.transaction.progress.in_flight = Some(InFlight::Transfer { at: cx.now });
         desk.transaction.progress.deadline = Some(until + cx.limits.restart);
-        (self.asked, self.sent_here) = (Asked::Transfer, true);
+        self.asked = Asked::Transfer;
         Step::Call { request, save: Save::Before }
     }
 
@@ -214,11 +222,46 @@ impl Transfer {
 
     /// The call was sent: what became of it?
     fn resolve(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
-        if progress.state == TransferState::Sent && progress.report.is_none() && !verdict::is_shown(desk, cx, &progress)
-        {
+        let is_unknown = progress.state == TransferState::Sent && progress.report.is_none();
+        if is_unknown && !verdict::is_shown(desk, cx, &progress) && !verdict::is_other(desk, cx, &progress) {
+            if let Some(file) = verdict::arrived(cx).filter(|_| matches!(desk.transaction.work, Work::Upload(_))) {
+                return verdict::stored_unreported(desk.transaction, progress, file);
+            }
             return self.look(desk, cx, progress);
         }
+        if let Some(TransferReport { fault: Some(fault), .. }) = &progress.report
+            && !verdict::is_shown(desk, cx, &progress)
+        {
+            let fault = fault.clone();
+            return self.refused(desk, cx, progress, fault);
+        }
         verdict::of(desk, cx, progress)
+    }
+
+    /// The device has not made the transfer. A file that it may know by another name is asked for by that at once.
+    fn refused(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        mut progress: TransferProgress,
+        fault: TransactionFault,
+    ) -> Step {
+        if let Work::Upload(order) = &mut desk.transaction.work
+            && MAY_BE_THE_NAME.contains(&fault.code)
+            && !order.alternatives.is_empty()
+            && progress.sends < cx.limits.attempts
+        {
+            let names = u32::try_from(order.alternatives.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let next = order.alternatives.remove(0);
+            order.alternatives.push(std::mem::replace(&mut order.file_type, next));
+            // Once all of them have been tried, it was something else.
+            if !progress.sends.is_multiple_of(names) {
+                progress.state = TransferState::Idle;
+                desk.transaction.fault = Some(fault);
+                return self.start(desk, cx, progress);
+            }
+        }
+        verdict::again(desk.transaction, cx, progress, Trouble::Fault(fault))
     }
 
     /// The outcome of the call is unknown: whether the device has it among its transfers says whether it arrived.
@@ -263,9 +306,10 @@ impl Transfer {
             progress.state = TransferState::Accepted;
             return verdict::of(desk, cx, progress);
         }
-        if self.sent_here {
-            let trouble = Trouble::NoAnswer("the device did not answer the call, and has no such transfer queued");
-            return verdict::again(desk.transaction, cx, progress, trouble);
+        // A transfer that runs or is over need not be listed: one whose call did arrive will be heard of.
+        let has_arrived = desk.transaction.progress.in_flight.is_none();
+        if has_arrived && progress.until.is_some_and(|until| cx.now < until) {
+            return verdict::unknown(desk, cx, progress);
         }
         if progress.restarted.is_some() && verdict::leaves_no_trace(desk.transaction, &progress) {
             return faults::fail(faults::own(verdict::UNKNOWN));

@@ -337,7 +337,8 @@ impl Api {
 
     /// The device sends a file, as it was told to.
     pub(super) async fn sent(&self, device: DeviceKey, data: &'static [u8]) -> u32 {
-        let order = UploadOrder { file_type: "3 Vendor Configuration File 1".into(), delay_secs: 0 };
+        let order =
+            UploadOrder { file_type: "3 Vendor Configuration File 1".into(), alternatives: Vec::new(), delay_secs: 0 };
         let new = NewTransaction {
             kind: Kind::Configuration,
             work: Work::Upload(Box::new(order)),

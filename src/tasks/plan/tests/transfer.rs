@@ -40,7 +40,11 @@ fn configuration() -> Work {
 }
 
 fn upload() -> Work {
-    Work::Upload(Box::new(UploadOrder { file_type: "4 Vendor Log File 1".to_owned(), delay_secs: 0 }))
+    Work::Upload(Box::new(UploadOrder {
+        file_type: "4 Vendor Log File 1".to_owned(),
+        alternatives: Vec::new(),
+        delay_secs: 0,
+    }))
 }
 
 fn offer(version: &str) -> TransferOffer {
@@ -374,6 +378,150 @@ fn an_image_that_shows_in_nothing_is_not_brought_twice_on_a_guess() {
     world.run();
     assert_eq!(world.device.transfers.taken, 1);
     assert!(world.fault().message.contains("never said what became of"), "{}", world.fault().message);
+}
+
+#[test]
+fn a_call_that_arrived_is_waited_for_though_the_queue_is_empty() {
+    for (work, version) in [(firmware(), "2.0"), (upload(), "1.0"), (configuration(), "1.0")] {
+        let mut world = started(Device::default().at(0, Twist::Ignored), work);
+        assert_eq!(world.device.methods().last(), Some(&"GetAllQueuedTransfers"));
+        assert_eq!(reason(&world), Some(WaitReason::Transfer), "an empty queue proves nothing");
+        boots(&mut world, version, &[BOOT, OVER, (EventCode::MDownload, "acsd-7-1")]);
+        if matches!(world.transaction.work, Work::Upload(_)) {
+            arrive(&mut world);
+        }
+        world.calls(&complete("acsd-7-1", 0));
+        world.run().assert_completed();
+        assert_eq!(progress(&world).sends, 1, "it is not told again");
+    }
+    // Without any news it is told again in the end.
+    let mut world = started(Device::default().at(0, Twist::Ignored), configuration());
+    world.run_out();
+    world.run();
+    assert_eq!((progress(&world).sends, world.device.transfers.taken), (2, 1));
+}
+
+#[test]
+fn a_success_counts_while_the_transaction_backs_off() {
+    for (work, version) in [(firmware(), "2.0"), (upload(), "1.0"), (configuration(), "1.0")] {
+        let mut world = started(Device::default(), work);
+        let report = world.device.transfers.finish(9010);
+        world.calls(&report);
+        world.session();
+        assert!(world.backoff() > 0);
+        world.calls(&complete("acsd-7-2", 0));
+        assert!(world.backoff() > 0, "that call was never made");
+        world.software_version = version.to_owned();
+        if matches!(world.transaction.work, Work::Upload(_)) {
+            arrive(&mut world);
+        }
+        world.calls(&complete("acsd-7-1", 0));
+        assert_eq!(world.backoff(), 0);
+        world.run().assert_completed();
+        assert_eq!(world.device.transfers.taken, 1);
+    }
+    // Software that is not in use yet is waited for.
+    let mut world = started(Device::default(), firmware());
+    let report = world.device.transfers.finish(9010);
+    world.calls(&report);
+    world.session();
+    world.calls(&complete("acsd-7-1", 0));
+    world.run();
+    assert_eq!((reason(&world), world.device.transfers.taken), (Some(WaitReason::NewSoftware), 1));
+}
+
+#[test]
+fn a_file_is_asked_for_by_its_other_names() {
+    let names = ["3 Vendor Configuration File 1", "3 Vendor Configuration File", "1 Vendor Configuration File"];
+    let work = || {
+        let alternatives = names[1..].iter().map(|name| (*name).to_owned()).collect();
+        Work::Upload(Box::new(UploadOrder { file_type: names[0].to_owned(), alternatives, delay_secs: 0 }))
+    };
+    let asked = |world: &World| -> Vec<String> {
+        let types = world.device.calls.iter().filter_map(|call| match call {
+            Request::Upload(call) => Some(call.file_type.to_string()),
+            _ => None,
+        });
+        types.collect()
+    };
+    // Refused at once, and after a while.
+    let mut world = started(Device::default().at(0, Twist::Fault(9003)), work());
+    assert_eq!(
+        (asked(&world), reason(&world)),
+        (names[..2].to_vec().iter().map(|name| (*name).to_owned()).collect(), Some(WaitReason::Transfer))
+    );
+    let report = world.device.transfers.finish(9010);
+    world.calls(&report);
+    world.run();
+    assert_eq!((asked(&world), world.backoff()), (names.map(str::to_owned).to_vec(), 0));
+    arrive(&mut world);
+    let report = world.device.transfers.finish(0);
+    world.calls(&report);
+    world.run().assert_completed();
+    // None of them, and a fault that says nothing of the name.
+    for (code, sends) in [(9003, 3), (9012, 1)] {
+        let device = (0..3).fold(Device::default(), |device, nth| device.at(nth, Twist::Fault(code)));
+        let mut world = started(device, work());
+        world.run();
+        assert_eq!((asked(&world).len(), world.fault().code), (sends, code));
+    }
+}
+
+#[test]
+fn a_file_that_has_come_is_not_asked_for_again() {
+    let mut world = started(Device::default(), upload());
+    let report = world.device.transfers.finish(9010);
+    world.calls(&report);
+    world.session();
+    arrive(&mut world);
+    world.run().assert_completed();
+    assert_eq!(world.device.transfers.taken, 1);
+}
+
+#[test]
+fn a_restart_that_announces_a_report_is_judged_without_it() {
+    let announced = [BOOT, (EventCode::MDownload, "acsd-7-1")];
+    for (version, words) in
+        [("2.0", Ok("no TransferComplete")), ("1.5", Err("came back with software 1.5 instead of 2.0"))]
+    {
+        for events in [&announced[..], &[BOOT]] {
+            let mut world = started(Device::default(), firmware());
+            boots(&mut world, version, events);
+            world.run();
+            match words {
+                Ok(words) => assert!(note(&world).contains(words)),
+                Err(words) => assert!(world.fault().message.contains(words), "{}", world.fault().message),
+            }
+            world.calls(&complete("acsd-7-1", 0));
+        }
+    }
+    let mut world = started(Device::default(), firmware());
+    boots(&mut world, "1.5", &announced);
+    let report = world.device.transfers.finish(9018);
+    world.calls(&report);
+    world.session();
+    assert_eq!((world.fault().code, world.backoff() > 0), (9018, true), "the report says more");
+    let mut world = started(Device::default(), firmware());
+    boots(&mut world, "1.0", &announced);
+    world.run();
+    assert_eq!(reason(&world), Some(WaitReason::Transfer), "that restart proves nothing");
+}
+
+#[test]
+fn the_wanted_version_is_seen_in_any_inform() {
+    for event in [EventCode::ValueChange, EventCode::Periodic, EventCode::ConnectionRequest] {
+        for twist in [None, Some(Twist::Silent)] {
+            let device = twist.into_iter().fold(Device::default(), |device, twist| device.at(0, twist));
+            let mut world = started(device, firmware());
+            world.inform(&[(event, "")]);
+            assert!(reason(&world).is_some(), "it runs the old software");
+            boots(&mut world, "1.7", &[(event, "")]);
+            assert!(reason(&world).is_some(), "it has not restarted");
+            boots(&mut world, "2.0", &[(event, "")]);
+            world.run().assert_completed();
+            assert!(note(&world).contains("no TransferComplete"));
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cwmp::message::Request;
 use crate::cwmp::message::cpe::TransferComplete;
-use crate::model::transaction::Transaction;
+use crate::model::transaction::{Phase, Transaction};
 use crate::model::transfer::{Restarted, TransferProgress, TransferReport, TransferState};
 use crate::types::event::EventCode;
 use crate::types::ident::TransactionId;
@@ -48,6 +48,14 @@ pub(in super::super) fn informed(transaction: &mut Transaction, news: &News<'_>)
         keep(transaction, progress);
         return Reaction::Resume;
     }
+    // The session judges once the CPE has had its say: `TransferComplete` may come first.
+    let waits = matches!(transaction.phase, Phase::Waiting { .. });
+    let tells = progress.is_shown_by(news.software_version)
+        || (restarted && verdict::is_another(&progress, news.software_version));
+    if waits && goal == Goal::Firmware && tells {
+        keep(transaction, progress);
+        return Reaction::Resume;
+    }
     noted(transaction, progress)
 }
 
@@ -68,28 +76,36 @@ pub(in super::super) fn called(
 ) -> Reaction {
     let Request::TransferComplete(complete) = request else { return Reaction::Nothing };
     let mut progress = progress_of(transaction);
-    // Nothing underway, or told before: a duplicate, or one that comes late.
-    if !may_be_meant(transaction) || progress.report.is_some() {
+    let is_success = complete.fault.code == 0;
+    // Once an attempt is given up, only the success of a call that was sent says anything.
+    let is_given_up = !progress.is_underway();
+    if is_given_up && !is_success || !is_given_up && progress.report.is_some() {
         return Reaction::Nothing;
     }
     let is_ours = match relation(transaction, &progress, &complete.command_key) {
-        Relation::This => true,
+        Relation::This => progress.sends > 0,
         // The file is there, whichever call it was; that an older one failed says nothing of this one.
-        Relation::Earlier => complete.fault.code == 0,
-        Relation::Unclear => others == 0,
+        Relation::Earlier => is_success,
+        Relation::Unclear => others == 0 && !is_given_up,
         Relation::Other => false,
     };
     if !is_ours {
         return Reaction::Nothing;
     }
+    if is_given_up {
+        progress.state = TransferState::Accepted;
+    }
     progress.report = Some(report_of(complete));
     // An answer to the call is not needed any more to know that it arrived.
     transaction.progress.in_flight = None;
     let goal = Goal::of(transaction, &progress);
-    let is_success = complete.fault.code == 0;
     keep(transaction, progress);
     if is_success && goal == Goal::File {
         return Reaction::end(Ending::Completed { note: None });
+    }
+    if matches!(transaction.phase, Phase::Ready { .. }) {
+        // There is nothing to back off from any more.
+        transaction.resume();
     }
     Reaction::Resume
 }

@@ -27,6 +27,10 @@ pub(super) fn of(desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgre
         let note = progress.report.is_none().then(|| NO_TRANSFER_COMPLETE.to_owned());
         return completed(desk.transaction, progress, note);
     }
+    if progress.report.as_ref().is_none_or(|report| report.fault.is_none()) && is_other(desk, cx, &progress) {
+        let words = other_software(&progress, cx.software_version);
+        return failed(desk.transaction, progress, words);
+    }
     match (progress.report.clone(), goal) {
         (Some(TransferReport { fault: Some(fault), .. }), _) => {
             again(desk.transaction, cx, progress, Trouble::Fault(fault))
@@ -38,7 +42,7 @@ pub(super) fn of(desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgre
         },
         (Some(_), Goal::Firmware) => applied(desk, cx, progress),
         (None, Goal::Upload) if progress.reset || cx.now >= until => match arrived(cx) {
-            Some(file) => stored(desk.transaction, progress, file, Some("the device did not report the end of it")),
+            Some(file) => stored_unreported(desk.transaction, progress, file),
             None if progress.reset => failed(desk.transaction, progress, WAS_RESET),
             None => failed(desk.transaction, progress, NOT_REPORTED),
         },
@@ -124,6 +128,20 @@ pub(super) fn is_shown(desk: &Desk<'_>, cx: &Context<'_>, progress: &TransferPro
     Goal::of(desk.transaction, progress) == Goal::Firmware && progress.is_shown_by(cx.software_version)
 }
 
+/// Whether the device has restarted into software that is neither the one before nor the one wanted.
+pub(super) fn is_other(desk: &Desk<'_>, cx: &Context<'_>, progress: &TransferProgress) -> bool {
+    Goal::of(desk.transaction, progress) == Goal::Firmware
+        && progress.restarted.is_some()
+        && is_another(progress, cx.software_version)
+}
+
+/// Whether a device that runs this version has got neither what it had before nor what it was to have.
+pub(super) fn is_another(progress: &TransferProgress, running: &str) -> bool {
+    let (running, before) = (running.trim(), progress.version_before.trim());
+    let are_known = ![running, before, progress.version.trim()].contains(&"");
+    are_known && running != before && !progress.is_shown_by(running)
+}
+
 /// The device does not say whether it has the order: its report is waited for. Without one, it never had it.
 pub(super) fn unknown(desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
     let until = progress.until.unwrap_or(cx.now);
@@ -134,7 +152,7 @@ pub(super) fn unknown(desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferP
         return failed(desk.transaction, progress, UNKNOWN);
     }
     if let Some(file) = arrived(cx).filter(|_| matches!(desk.transaction.work, Work::Upload(_))) {
-        return stored(desk.transaction, progress, file, Some("the device did not report the end of it"));
+        return stored_unreported(desk.transaction, progress, file);
     }
     let trouble = Trouble::NoAnswer("the device did not answer the call, and has not reported a transfer since");
     again(desk.transaction, cx, progress, trouble)
@@ -177,11 +195,17 @@ pub(in super::super) fn stored_all_the_same(transaction: &mut Transaction, file:
     Ending::Completed { note: Some(words_of(file, Some("the device did not come back to report the end of it"))) }
 }
 
-fn arrived(cx: &Context<'_>) -> Option<StoredFileId> {
+/// The file that an upload has brought.
+pub(super) fn arrived(cx: &Context<'_>) -> Option<StoredFileId> {
     match cx.wanted {
         Some(Wanted::Transfer(offer)) => offer.arrived,
         _ => None,
     }
+}
+
+/// The file is here, though the device has said nothing of it.
+pub(super) fn stored_unreported(transaction: &mut Transaction, progress: TransferProgress, file: StoredFileId) -> Step {
+    stored(transaction, progress, file, Some("the device did not report the end of it"))
 }
 
 fn stored(
