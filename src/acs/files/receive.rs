@@ -14,7 +14,7 @@ use super::body::FileBody;
 use super::meters::{Direction, Meter, Outcome};
 use super::{Inner, Refused, busy, content_type, unknown};
 use crate::files::multipart::{Event, Form, FormError};
-use crate::files::{Claim, Draft, FilesConfig, Kept, ReceiveError, UploadError};
+use crate::files::{Claim, Draft, FilesConfig, Kept, ReceiveError, Upload, UploadError};
 use crate::telemetry::chain;
 
 /// Longest that a refused body is listened to.
@@ -57,7 +57,7 @@ impl Inner {
             self.files.upload(claim).await.map_err(|error| failed(&error))?.ok_or_else(|| unknown(DIRECTION))?;
         let slot = self.slots.take(claim.device).ok_or_else(|| busy(DIRECTION))?;
         let mut meter = self.meters.begin(DIRECTION, slot);
-        let received = self.take(&head.headers, incoming, &meter).await;
+        let received = self.take(&upload, &head.headers, incoming, &meter).await;
         let kept = match received {
             Ok(draft) => match draft.complete().await {
                 Ok(complete) => self.files.keep(&upload, complete).await,
@@ -92,12 +92,18 @@ impl Inner {
         }
     }
 
-    async fn take(&self, headers: &HeaderMap, incoming: &mut Incoming, meter: &Meter) -> Result<Draft, Lost> {
+    async fn take(
+        &self,
+        upload: &Upload,
+        headers: &HeaderMap,
+        incoming: &mut Incoming,
+        meter: &Meter,
+    ) -> Result<Draft, Lost> {
         let patience = self.files.config().stall();
         let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let content_type = content_type(headers);
         if !Form::is(content_type) {
-            let mut draft = self.files.receive(announced).await?;
+            let mut draft = self.files.receive(upload, announced).await?;
             while let Some(piece) = next(incoming, patience).await? {
                 meter.moved(piece.len());
                 draft.write(piece).await?;
@@ -106,7 +112,7 @@ impl Inner {
         }
         // The file is a little smaller than the form.
         let mut form = Form::new(content_type)?;
-        let mut draft = self.files.receive(None).await?;
+        let mut draft = self.files.receive(upload, None).await?;
         let mut place = Place::Before;
         while let Some(piece) = next(incoming, patience).await? {
             meter.moved(piece.len());

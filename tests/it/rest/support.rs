@@ -349,7 +349,7 @@ impl Api {
         let link = self.files.link(Target::Upload, device, ordered.id, Terms::default());
         let claim = self.files.claim(link.path.split('/').nth(2).expect("a token")).expect("ours");
         let upload = self.files.upload(&claim).await.expect("the store").expect("it was ordered");
-        let mut draft = self.files.receive(None).await.expect("room");
+        let mut draft = self.files.receive(&upload, None).await.expect("room");
         draft.write(data.into()).await.expect("written");
         let complete = draft.complete().await.expect("complete");
         match self.files.keep(&upload, complete).await.expect("kept") {
