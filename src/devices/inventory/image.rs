@@ -6,13 +6,13 @@ use super::{Dependents, Inventory, InventoryError, count};
 use crate::files::Files;
 use crate::model::device::DeviceTypeId;
 use crate::model::file::{FirmwareImage, ImageId};
-use crate::model::transaction::{Transaction, TransactionStatus, Work};
+use crate::model::transaction::{Transaction, Work};
 use crate::model::transfer::FileRef;
 use crate::store::catalogue::AddError;
-use crate::store::{DeviceFilter, Page, StoreError, TransactionFilter};
+use crate::store::{DeviceFilter, StoreError};
 
 /// Transactions looked at in one go.
-const PAGE: u32 = 500;
+const BATCH: usize = 500;
 
 impl Inventory<'_> {
     /// What refers to an image: `devices`, `transactions`.
@@ -23,18 +23,12 @@ impl Inventory<'_> {
         let mut dependents = Dependents::default();
         let filter = DeviceFilter { firmware_image: Some(id), ..DeviceFilter::default() };
         dependents.note("devices", self.devices(&filter).await?);
-        let mut transactions = 0;
-        for status in [TransactionStatus::Scheduled, TransactionStatus::InProgress] {
-            let filter = TransactionFilter { status: Some(status), ..TransactionFilter::default() };
-            let mut page = Page { offset: 0, limit: PAGE };
-            loop {
-                let items = self.store.transactions(&filter, page).await?.items;
-                transactions += count(items.iter().filter(|transaction| brings(transaction, id)));
-                if items.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-                    break;
-                }
-                page.offset += u64::from(PAGE);
-            }
+        let (mut transactions, mut after) = (0, None);
+        loop {
+            let live = self.store.live_after(after, BATCH).await?;
+            let Some(last) = live.last() else { break };
+            after = Some(last.id);
+            transactions += count(live.iter().filter(|transaction| brings(transaction, id)));
         }
         dependents.note("transactions", transactions);
         Ok(dependents)
@@ -79,7 +73,7 @@ impl Inventory<'_> {
 /// Whether it brings the image to a device.
 fn brings(transaction: &Transaction, id: ImageId) -> bool {
     match &transaction.work {
-        Work::Download(order) => order.file == FileRef::Image(id),
+        Work::Download(order) => !transaction.status.is_final() && order.file == FileRef::Image(id),
         _ => false,
     }
 }
