@@ -167,7 +167,9 @@ impl Api {
             Waker::new(store.clone(), clock.clone(), presence.clone(), sealer.clone(), WakeConfig::default());
         // Nothing is called: these devices have no address.
         drop(calls);
-        let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone()));
+        let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
+        let files = Arc::new(files);
+        let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone(), files.clone()));
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let webhooks = Arc::new(Webhooks::new(
             store.clone(),
@@ -177,8 +179,6 @@ impl Api {
         ));
         let health = Health::new(store.clone(), queue.clone(), clock.clone(), HealthConfig::default());
         let health = Arc::new(health);
-        let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
-        let files = Arc::new(files);
         let tools = campaigns::Tools {
             store: store.clone(),
             queue: queue.clone(),
