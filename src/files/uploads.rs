@@ -1,6 +1,7 @@
 //! What devices send.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::folder::{Held, NoRoom};
 use super::{Claim, Complete, Draft, Files, ReceiveError, RecordError, Target};
@@ -11,6 +12,9 @@ use crate::model::transfer::FileRef;
 use crate::store::StoreError;
 use crate::store::catalogue::AddError;
 use crate::types::ident::{DeviceKey, SerialNumber, TransactionId};
+
+/// How long after the end of its transaction a file may still come: some devices report a transfer before it is over.
+const GRACE: Duration = Duration::from_mins(5);
 
 /// Why a device's file was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +123,8 @@ impl Files {
         }
         let Some(transaction) = self.store.transaction(claim.transaction).await? else { return Ok(None) };
         let Work::Upload(order) = &transaction.work else { return Ok(None) };
-        if transaction.device != claim.device {
+        let is_over = transaction.completed_at.is_some_and(|at| self.clock.now() > at + GRACE);
+        if transaction.device != claim.device || is_over {
             return Ok(None);
         }
         let device = self.store.device(claim.device).await?;
