@@ -295,7 +295,6 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
     let presence = Arc::new(Presence::default());
     let (waker, wake_queue) =
         Waker::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&sealer), config.wake());
-    let queue = Queue::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
     let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&clock), config.cwmp.fallback_interval_secs);
     let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&sealer), config.webhooks.clone());
     let place = match config.store {
@@ -304,6 +303,14 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
     };
     let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone());
     let files = files.map_err(StartError::Files)?;
+    let files = Arc::new(files);
+    let queue = Queue::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&presence),
+        Arc::clone(&waker),
+        Arc::clone(&files),
+    );
     let queue = Arc::new(queue);
     let health = Health::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&clock), config.health.clone());
     let tools = campaigns::Tools {
@@ -324,7 +331,7 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
         queue,
         expiry: Arc::new(expiry),
         keeper: Arc::default(),
-        files: Arc::new(files),
+        files,
         health: Arc::new(health),
         campaigns: Arc::new(Campaigns::new(tools, config.campaigns.clone())),
     })

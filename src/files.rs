@@ -176,7 +176,9 @@ impl Files {
     /// What a device has sent for a transaction: a look-up in memory.
     #[must_use]
     pub fn arrived(&self, transaction: TransactionId) -> Option<StoredFileId> {
-        self.index.lock().of_transaction(transaction)
+        let id = self.index.lock().of_transaction(transaction)?;
+        // The index may know of a record that came to nothing.
+        self.store.stored_files().of(id).map(|file| file.id)
     }
 
     /// What a file is called where it is fetched.

@@ -406,6 +406,11 @@ pub trait TransactionStore: Send + Sync {
     /// The results of an ended one; empty when there are none.
     fn results(&self, id: TransactionId) -> StoreFuture<'_, Vec<VariableResult>>;
 
+    /// Live transactions that were accepted after this one (`None`: all), oldest first, at most `limit`: with the last as
+    /// the next `after`, a pass over all of them misses none that lives throughout. One that has just ended may be among
+    /// them.
+    fn live_after(&self, after: Option<TransactionId>, limit: usize) -> StoreFuture<'_, Vec<Transaction>>;
+
     /// One page, newest first, and the exact count of all that match.
     fn transactions<'a>(&'a self, filter: &'a TransactionFilter, page: Page) -> StoreFuture<'a, Listing<Transaction>>;
 

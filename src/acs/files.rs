@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 
 use self::meters::{Direction, Meters, Outcome};
 use self::pacing::Pacer;
+use self::receive::Discard;
 use self::slots::Slots;
 use crate::auth::authorization::Authorization;
 use crate::auth::basic;
@@ -84,19 +85,30 @@ impl FileServer {
         self.inner.files.config().stall()
     }
 
-    /// Answers a request below [`PREFIX`].
-    pub async fn answer(&self, head: &Parts, mut incoming: Incoming) -> Response<FileBody> {
-        match self.inner.try_answer(head, &mut incoming).await {
-            Ok(response) => response,
+    /// Answers a request below [`PREFIX`]. `begin` is called when a transfer begins, under a genuine link and within the
+    /// limits; what it returns lives as long as the transfer does: if that is the answer's body, it is handed back.
+    pub async fn answer<T: Send>(
+        &self,
+        head: &Parts,
+        mut incoming: Incoming,
+        begin: impl FnOnce() -> T + Send,
+    ) -> (Response<FileBody>, Option<T>) {
+        match self.inner.try_answer(head, &mut incoming, begin).await {
+            Ok(answer) => answer,
             Err(refused) => {
                 if refused.counted == Counted::NotYet {
                     meters::count(refused.direction, refused.outcome);
                 }
                 // A client that sends everything before it reads gets to read why it was in vain.
                 if !matches!(refused.outcome, Outcome::Stalled | Outcome::BrokenOff) {
-                    receive::discard(&head.headers, incoming, self.inner.files.config()).await;
+                    let bounds = match refused.outcome {
+                        // Anybody can think of one.
+                        Outcome::UnknownLink => Discard::STRANGER,
+                        _ => Discard::device(self.inner.files.config()),
+                    };
+                    receive::discard(&head.headers, incoming, bounds).await;
                 }
-                refused.into_response()
+                (refused.into_response(), None)
             }
         }
     }
@@ -162,7 +174,12 @@ impl Refused {
 }
 
 impl Inner {
-    async fn try_answer(&self, head: &Parts, incoming: &mut Incoming) -> Result<Response<FileBody>, Refused> {
+    async fn try_answer<T: Send>(
+        &self,
+        head: &Parts,
+        incoming: &mut Incoming,
+        begin: impl FnOnce() -> T + Send,
+    ) -> Result<(Response<FileBody>, Option<T>), Refused> {
         let direction = Direction::of(&head.method);
         // What follows the token is a name for the device's eyes.
         let token = head.uri.path().strip_prefix(PREFIX).and_then(|rest| rest.split('/').next()).unwrap_or_default();
@@ -178,8 +195,8 @@ impl Inner {
         }
         self.authorise(head, token, &claim, direction)?;
         match claim.target {
-            Target::Upload => self.receive(head, incoming, &claim).await,
-            Target::Image(_) | Target::Stored(_) => self.send(head, &claim).await,
+            Target::Upload => self.receive(head, incoming, &claim, begin).await.map(|response| (response, None)),
+            Target::Image(_) | Target::Stored(_) => self.send(head, &claim, begin).await,
         }
     }
 
@@ -217,7 +234,12 @@ impl Inner {
         Err(Refused { more: More::Challenge(challenge), ..refused })
     }
 
-    async fn send(&self, head: &Parts, claim: &Claim) -> Result<Response<FileBody>, Refused> {
+    async fn send<T>(
+        &self,
+        head: &Parts,
+        claim: &Claim,
+        begin: impl FnOnce() -> T,
+    ) -> Result<(Response<FileBody>, Option<T>), Refused> {
         let direction = Direction::Download;
         let offer = match self.files.offer(claim.target).await {
             Ok(Some(offer)) => offer,
@@ -228,18 +250,18 @@ impl Inner {
             }
         };
         let Fetch { status, headers, part } = Fetch::of(&head.method, &head.headers, &offer);
-        let body = if part.is_empty() {
-            FileBody::empty()
+        let (body, begun) = if part.is_empty() {
+            (FileBody::empty(), None)
         } else {
             let slot = self.slots.take(claim.device).ok_or_else(|| busy(direction))?;
             let own = Pacer::new(self.files.config().transfer_bandwidth_bytes_per_sec).map(Arc::new);
             let pacers = self.total.iter().cloned().chain(own).collect();
-            FileBody::of(offer.content, part, pacers, self.meters.begin(direction, slot))
+            (FileBody::of(offer.content, part, pacers, self.meters.begin(direction, slot)), Some(begin()))
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        Ok(response)
+        Ok((response, begun))
     }
 }
 

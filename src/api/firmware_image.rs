@@ -365,12 +365,7 @@ pub(super) async fn bring(
 ) -> Result<Response, ApiError> {
     caller.require_unbound()?;
     let before = find(&state, &id)?;
-    if before.content != Content::Missing {
-        let dependents = state.inventory().image_dependents(before.id).await?;
-        if dependents != Dependents::default() {
-            return Err(ApiError::InUse { detail: "It is in use, and its file cannot be replaced.", dependents });
-        }
-    }
+    require_replaceable(&state, before.id).await?;
     let _permit = state.transfer()?;
     let (head, body) = request.into_parts();
     match upload::receive(&state, &before, &head.headers, body).await? {
@@ -390,6 +385,19 @@ pub(super) async fn bring(
             Ok(Json(is).into_response())
         }
     }
+}
+
+/// A file that is here is replaced only while nothing refers to the image.
+async fn require_replaceable(state: &ApiState, id: ImageId) -> Result<(), ApiError> {
+    let image = state.store.firmware_images().of(id).ok_or_else(no_such_image)?;
+    if image.content == Content::Missing {
+        return Ok(());
+    }
+    let dependents = state.inventory().image_dependents(id).await?;
+    if dependents == Dependents::default() {
+        return Ok(());
+    }
+    Err(ApiError::InUse { detail: "It is in use, and its file cannot be replaced.", dependents })
 }
 
 fn find(state: &ApiState, id: &str) -> Result<Arc<FirmwareImage>, ApiError> {

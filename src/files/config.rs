@@ -24,6 +24,9 @@ pub struct FilesConfig {
     pub max_upload_bytes: u64,
     /// Files of one device and file type that are kept: the newest.
     pub keep_uploads: usize,
+    /// Files that devices have sent that are kept in all. Beyond, the oldest of a device goes for its new one; a device that
+    /// has none is refused.
+    pub max_stored: usize,
     /// Most bytes of all files together; 0: no limit.
     pub max_total_bytes: u64,
     /// With less free space than this no file is taken, in bytes.
@@ -49,6 +52,7 @@ impl Default for FilesConfig {
             max_image_bytes: 2 << 30,
             max_upload_bytes: 64 << 20,
             keep_uploads: 5,
+            max_stored: 1_000_000,
             max_total_bytes: 0,
             free_space_floor_bytes: 512 << 20,
             max_transfers: 512,
@@ -70,6 +74,7 @@ impl FilesConfig {
             ("max_image_bytes", self.max_image_bytes),
             ("max_upload_bytes", self.max_upload_bytes),
             ("keep_uploads", size(self.keep_uploads)),
+            ("max_stored", size(self.max_stored)),
             ("max_transfers", size(self.max_transfers)),
             ("max_transfers_per_device", size(self.max_transfers_per_device)),
             ("stall_timeout_secs", self.stall_timeout_secs),

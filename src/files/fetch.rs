@@ -216,7 +216,11 @@ impl ContentRange {
         let (first, last) = range.split_once('-')?;
         let (first, last) = (number(first.trim())?, number(last.trim())?);
         let total = if total.trim() == "*" { None } else { Some(number(total.trim())?) };
-        let fits = unit.eq_ignore_ascii_case("bytes") && first <= last && total.is_none_or(|total| last < total);
+        // The last byte that there can be has one behind it: a length is a number as well.
+        let fits = unit.eq_ignore_ascii_case("bytes")
+            && first <= last
+            && last < u64::MAX
+            && total.is_none_or(|total| last < total);
         fits.then_some(Self { first, last, total })
     }
 }

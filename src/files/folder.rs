@@ -44,6 +44,12 @@ pub enum NoRoom {
         /// As configured.
         limit_bytes: u64,
     },
+    /// So many files of devices, and none of this device that could go instead.
+    #[error("{limit} files of devices are kept, which is as many as there may be")]
+    Count {
+        /// As configured.
+        limit: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -73,7 +79,7 @@ impl Folder {
         kept: impl IntoIterator<Item = (Sha256Sum, u64)>,
         wanted: impl Fn(ImageId) -> bool,
     ) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
+        make(path)?;
         let mut blobs = HashMap::<Sha256Sum, Blob>::new();
         let mut total_bytes = 0;
         for (sum, size) in kept {
@@ -311,7 +317,8 @@ impl Held {
         self.size
     }
 
-    /// A record refers to it now, and lets go of it when it goes.
+    /// A record refers to it from now on, and lets go of it when it goes. Said before the record can be seen: when it comes
+    /// to nothing, the file is left over until the next start, which is better than a record without its file.
     pub(super) fn keep(mut self) {
         self.record = true;
     }
@@ -325,6 +332,16 @@ impl Drop for Held {
             tracing::warn!(%error, "a file that nothing refers to could not be removed");
         }
     }
+}
+
+/// Makes the folder if it is not there, and its name last.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
 }
 
 fn partial_name(id: ImageId, length: u64) -> String {

@@ -127,12 +127,13 @@ impl Files {
         let held = complete.publish().await?;
         let (sha256, size) = (held.sha256(), held.size());
         let mut before = Content::Missing;
+        // Kept together with the change, not when it is durable: whoever waits for that may go away, or wait in vain.
         let edit = |image: &mut FirmwareImage| {
             before = std::mem::replace(&mut image.content, Content::Here { sha256, size });
             (image.size, image.sha256) = (Some(size), Some(sha256));
+            held.keep();
         };
         let image = self.store.firmware_images().edit(id.0, Box::new(edit)).await?.ok_or(ImageError::Unknown)?;
-        held.keep();
         if let Content::Here { sha256, .. } = before {
             self.release(sha256).await;
         }

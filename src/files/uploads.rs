@@ -1,7 +1,9 @@
 //! What devices send.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
+use super::folder::{Held, NoRoom};
 use super::{Claim, Complete, Draft, Files, ReceiveError, RecordError, Target};
 use crate::model::device::OrganizationId;
 use crate::model::file::{StoredFile, StoredFileId};
@@ -10,6 +12,9 @@ use crate::model::transfer::FileRef;
 use crate::store::StoreError;
 use crate::store::catalogue::AddError;
 use crate::types::ident::{DeviceKey, SerialNumber, TransactionId};
+
+/// How long after the end of its transaction a file may still come: some devices report a transfer before it is over.
+const GRACE: Duration = Duration::from_mins(5);
 
 /// Why a device's file was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +91,10 @@ impl Index {
         }
     }
 
+    fn len(&self) -> usize {
+        self.by_transaction.len()
+    }
+
     fn of_device(&self, device: DeviceKey) -> Vec<StoredFileId> {
         self.by_device.get(&device).into_iter().flatten().copied().collect()
     }
@@ -114,7 +123,8 @@ impl Files {
         }
         let Some(transaction) = self.store.transaction(claim.transaction).await? else { return Ok(None) };
         let Work::Upload(order) = &transaction.work else { return Ok(None) };
-        if transaction.device != claim.device {
+        let is_over = transaction.completed_at.is_some_and(|at| self.clock.now() > at + GRACE);
+        if transaction.device != claim.device || is_over {
             return Ok(None);
         }
         let device = self.store.device(claim.device).await?;
@@ -131,8 +141,11 @@ impl Files {
     ///
     /// # Errors
     /// [`ReceiveError`].
-    pub async fn receive(&self, announced: Option<u64>) -> Result<Draft, ReceiveError> {
+    pub async fn receive(&self, upload: &Upload, announced: Option<u64>) -> Result<Draft, ReceiveError> {
         let limit_bytes = self.config.max_upload_bytes;
+        if self.is_full() && self.index.lock().of_device(upload.device).is_empty() {
+            return Err(self.no_place());
+        }
         self.admit(announced, 0, limit_bytes)?;
         Draft::begin(self.folder.clone(), limit_bytes).await
     }
@@ -146,50 +159,83 @@ impl Files {
         self.folder.room(here, more).map_err(ReceiveError::NoRoom)
     }
 
+    /// Whether there are as many files as there may be.
+    fn is_full(&self) -> bool {
+        self.index.lock().len() >= self.config.max_stored
+    }
+
+    const fn no_place(&self) -> ReceiveError {
+        ReceiveError::NoRoom(NoRoom::Count { limit: self.config.max_stored })
+    }
+
+    /// Which of its files a device gives up for a new one, when there are as many as there may be: the oldest that it is
+    /// not about to fetch.
+    async fn yielding(&self, upload: &Upload) -> Result<Option<StoredFileId>, UploadError> {
+        if !self.is_full() || self.arrived(upload.transaction).is_some() {
+            return Ok(None);
+        }
+        let of_device = self.index.lock().of_device(upload.device);
+        for file in of_device.into_iter().filter_map(|id| self.store.stored_files().of(id)) {
+            if !self.is_awaited(&file).await? {
+                return Ok(Some(file.id));
+            }
+        }
+        Err(self.no_place().into())
+    }
+
     /// Keeps what a device has sent: durable when this returns. It takes the place of what came for the same transaction
     /// before; of the device's files of this type the oldest go.
     ///
     /// # Errors
     /// [`UploadError`]; nothing is kept.
     pub async fn keep(&self, upload: &Upload, complete: Complete) -> Result<Kept, UploadError> {
+        let displaced = self.yielding(upload).await?;
         let held = complete.publish().await?;
         let (sha256, size, now) = (held.sha256(), held.size(), self.clock.now());
+        // Kept and found together with the record, not when that is durable: whoever waits for it may go away.
+        let mut held = Some(held);
         if let Some(id) = self.arrived(upload.transaction) {
             let mut before = None;
             let replace = |file: &mut StoredFile| {
                 before = Some(file.sha256);
                 (file.sha256, file.size, file.created) = (sha256, size, now);
+                held.take().into_iter().for_each(Held::keep);
             };
             if self.store.stored_files().edit(id.0, Box::new(replace)).await?.is_some() {
-                held.keep();
                 if let Some(before) = before {
                     self.release(before).await;
                 }
                 return Ok(Kept::Replaced(id));
             }
         }
-        let of = upload.clone();
-        let make = move |id| StoredFile {
-            id: StoredFileId(id),
-            device: of.device,
-            serial_number: of.serial_number,
-            organization: of.organization,
-            transaction: of.transaction,
-            file_type: of.file_type,
-            size,
-            sha256,
-            created: now,
+        let (of, mut twin) = (upload.clone(), None);
+        let make = |id| {
+            let file = StoredFile {
+                id: StoredFileId(id),
+                device: of.device,
+                serial_number: of.serial_number,
+                organization: of.organization,
+                transaction: of.transaction,
+                file_type: of.file_type,
+                size,
+                sha256,
+                created: now,
+            };
+            held.take().into_iter().for_each(Held::keep);
+            twin = self.index.lock().insert(&file);
+            file
         };
         let added = self.store.stored_files().add(None, Box::new(make)).await;
         let file = added.map_err(|error| match error {
             AddError::Store(source) => UploadError::Store(source),
             AddError::Taken { .. } | AddError::Exhausted => UploadError::Exhausted,
         })?;
-        held.keep();
-        let displaced = self.index.lock().insert(&file);
-        // Two uploads for one transaction at the same time: the later one counts.
         if let Some(displaced) = displaced {
             self.discard(displaced).await?;
+        }
+        // Two uploads for one transaction at the same time: the later one counts.
+        if let Some(twin) = twin {
+            self.discard(twin).await?;
         }
         // A device that was removed meanwhile takes its files along.
         if self.store.device(upload.device).await?.is_none() {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connreq::wake::Waker;
 use crate::cwmp::message::Request;
 use crate::devices::presence::Presence;
+use crate::files::Files;
 use crate::model::campaign::CampaignId;
 use crate::model::device::{Device, Profile, Setting};
 use crate::model::file::StoredFileId;
@@ -35,6 +36,7 @@ pub struct Queue {
     clock: Arc<dyn Clock>,
     presence: Arc<Presence>,
     waker: Arc<Waker>,
+    files: Arc<Files>,
     ends: broadcast::Sender<End>,
 }
 
@@ -63,10 +65,16 @@ pub enum ScheduleError {
 }
 
 impl Queue {
-    /// Over a store; `waker` calls the devices that get work.
+    /// Over a store; `waker` calls the devices that get work, `files` tells what devices have sent.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, presence: Arc<Presence>, waker: Arc<Waker>) -> Self {
-        Self { store, clock, presence, waker, ends: broadcast::Sender::new(ENDS_MAX) }
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        presence: Arc<Presence>,
+        waker: Arc<Waker>,
+        files: Arc<Files>,
+    ) -> Self {
+        Self { store, clock, presence, waker, files, ends: broadcast::Sender::new(ENDS_MAX) }
     }
 
     /// Puts work into the device's queue and has the device called. Durable when it returns.
@@ -272,8 +280,7 @@ impl Queue {
     /// The file that an upload has brought.
     fn arrived(&self, transaction: &Transaction) -> Option<StoredFileId> {
         let is_upload = matches!(transaction.work, Work::Upload(_));
-        let files = is_upload.then(|| self.store.stored_files().all())?;
-        files.values().find(|file| file.transaction == transaction.id).map(|file| file.id)
+        is_upload.then(|| self.files.arrived(transaction.id)).flatten()
     }
 
     /// Waits until the transaction has ended, at most `patience`. Returns as it then stands; `None`: there is none.

@@ -6,6 +6,7 @@ mod folder;
 mod limits;
 mod login;
 mod upload;
+mod vanished;
 
 use std::net::SocketAddr;
 use std::path::Path;

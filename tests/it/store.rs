@@ -111,7 +111,7 @@ macro_rules! battery {
                 deadlines_expire_or_wake,
                 listings_count_exactly_newest_first,
                 concurrent_changes_of_one_queue_lose_nothing,
-                devices_with_work_take_turns, a_back_off_can_be_ended;
+                devices_with_work_take_turns, a_pass_over_live_transactions_misses_none, a_back_off_can_be_ended;
             waiting:
                 one_test_of_a_kind_at_a_time,
                 resumed_work_counts_no_attempt,

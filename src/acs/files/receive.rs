@@ -14,11 +14,25 @@ use super::body::FileBody;
 use super::meters::{Direction, Meter, Outcome};
 use super::{Inner, Refused, busy, content_type, unknown};
 use crate::files::multipart::{Event, Form, FormError};
-use crate::files::{Claim, Draft, FilesConfig, Kept, ReceiveError, UploadError};
+use crate::files::{Claim, Draft, FilesConfig, Kept, ReceiveError, Upload, UploadError};
 use crate::telemetry::chain;
 
-/// Longest that a refused body is listened to.
-const DISCARD: Duration = Duration::from_mins(1);
+/// How much of a refused body is listened to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Discard {
+    longest: Duration,
+    most_bytes: u64,
+}
+
+impl Discard {
+    /// From who has no link of ours.
+    pub(super) const STRANGER: Self = Self { longest: Duration::from_secs(3), most_bytes: 64 << 10 };
+
+    /// From who has one.
+    pub(super) const fn device(config: &FilesConfig) -> Self {
+        Self { longest: Duration::from_mins(1), most_bytes: config.max_upload_bytes }
+    }
+}
 
 const DIRECTION: Direction = Direction::Upload;
 
@@ -47,17 +61,19 @@ impl From<FormError> for Lost {
 }
 
 impl Inner {
-    pub(super) async fn receive(
+    pub(super) async fn receive<T: Send>(
         &self,
         head: &Parts,
         incoming: &mut Incoming,
         claim: &Claim,
+        begin: impl FnOnce() -> T + Send,
     ) -> Result<Response<FileBody>, Refused> {
         let upload =
             self.files.upload(claim).await.map_err(|error| failed(&error))?.ok_or_else(|| unknown(DIRECTION))?;
         let slot = self.slots.take(claim.device).ok_or_else(|| busy(DIRECTION))?;
         let mut meter = self.meters.begin(DIRECTION, slot);
-        let received = self.take(&head.headers, incoming, &meter).await;
+        let _begun = begin();
+        let received = self.take(&upload, &head.headers, incoming, &meter).await;
         let kept = match received {
             Ok(draft) => match draft.complete().await {
                 Ok(complete) => self.files.keep(&upload, complete).await,
@@ -92,12 +108,18 @@ impl Inner {
         }
     }
 
-    async fn take(&self, headers: &HeaderMap, incoming: &mut Incoming, meter: &Meter) -> Result<Draft, Lost> {
+    async fn take(
+        &self,
+        upload: &Upload,
+        headers: &HeaderMap,
+        incoming: &mut Incoming,
+        meter: &Meter,
+    ) -> Result<Draft, Lost> {
         let patience = self.files.config().stall();
         let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let content_type = content_type(headers);
         if !Form::is(content_type) {
-            let mut draft = self.files.receive(announced).await?;
+            let mut draft = self.files.receive(upload, announced).await?;
             while let Some(piece) = next(incoming, patience).await? {
                 meter.moved(piece.len());
                 draft.write(piece).await?;
@@ -106,7 +128,7 @@ impl Inner {
         }
         // The file is a little smaller than the form.
         let mut form = Form::new(content_type)?;
-        let mut draft = self.files.receive(None).await?;
+        let mut draft = self.files.receive(upload, None).await?;
         let mut place = Place::Before;
         while let Some(piece) = next(incoming, patience).await? {
             meter.moved(piece.len());
@@ -181,21 +203,21 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Refused {
 }
 
 /// Listens to a body that is of no use, within bounds: many clients read no answer before they have sent everything.
-pub(super) async fn discard(headers: &HeaderMap, mut incoming: Incoming, config: &FilesConfig) {
+pub(super) async fn discard(headers: &HeaderMap, mut incoming: Incoming, bounds: Discard) {
     // Such a client sends nothing before it is asked to, which the first read of its body does.
     if headers.contains_key(EXPECT) {
         return;
     }
     let listening = async {
-        let mut left = config.max_upload_bytes;
-        while let Ok(Some(piece)) = next(&mut incoming, DISCARD).await {
+        let mut left = bounds.most_bytes;
+        while let Ok(Some(piece)) = next(&mut incoming, bounds.longest).await {
             match left.checked_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX)) {
                 Some(rest) => left = rest,
                 None => break,
             }
         }
     };
-    if timeout(DISCARD, listening).await.is_err() {
+    if timeout(bounds.longest, listening).await.is_err() {
         tracing::debug!("the rest of a refused upload took too long to arrive");
     }
 }

@@ -177,20 +177,17 @@ impl<E: Exchange> Served<E> {
 
     /// A file: a transfer has its own limits, and its own idea of how long it may take.
     async fn transfer(&self, server: &FileServer, request: Request<Incoming>) -> Response<Outgoing> {
-        let aside = self.permit.set_aside();
         self.pace.enter(Phase::Answering);
         let (head, incoming) = request.into_parts();
-        let response = server.answer(&head, incoming).await;
+        // Only a transfer leaves the count of connections: it is in one of its own.
+        let (response, aside) = server.answer(&head, incoming, || self.permit.set_aside()).await;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.pace.announce_challenge();
         }
-        self.pace.enter(Phase::Sending);
-        response.map(|body| {
-            if body.is_file() {
-                Outgoing::File(Streamed::new(body, Arc::clone(&self.pace), aside))
-            } else {
-                Outgoing::Line(body)
-            }
+        self.pace.enter(if aside.is_some() { Phase::Sending } else { Phase::Idle });
+        response.map(|body| match aside {
+            Some(aside) => Outgoing::File(Streamed::new(body, Arc::clone(&self.pace), aside)),
+            None => Outgoing::Line(body),
         })
     }
 

@@ -151,6 +151,8 @@ pub(super) async fn receive(
         return if is_short { Err(Cut::BrokenOff.into()) } else { Ok(Uploaded::Part(here)) };
     }
     let complete = draft.complete().await.map_err(|error| refused(error.into()))?;
+    // To arrive took its time: meanwhile devices may have been told to run what is here.
+    super::require_replaceable(state, image.id).await?;
     state.files.complete_image(image.id, complete).await.map(Uploaded::Whole).map_err(refused)
 }
 

@@ -7,13 +7,13 @@ use crate::files::Files;
 use crate::model::campaign::{Campaign, CampaignOperation};
 use crate::model::device::DeviceTypeId;
 use crate::model::file::{FirmwareImage, ImageId};
-use crate::model::transaction::{Transaction, TransactionStatus, Work};
+use crate::model::transaction::{Transaction, Work};
 use crate::model::transfer::FileRef;
 use crate::store::catalogue::AddError;
-use crate::store::{DeviceFilter, Page, StoreError, TransactionFilter};
+use crate::store::{DeviceFilter, StoreError};
 
 /// Transactions looked at in one go.
-const PAGE: u32 = 500;
+const BATCH: usize = 500;
 
 impl Inventory<'_> {
     /// What refers to an image: `devices`, `campaigns` that are not over, `transactions`.
@@ -27,18 +27,12 @@ impl Inventory<'_> {
         let campaigns = self.store.campaigns().all();
         let bring = |one: &&Arc<Campaign>| one.operation == CampaignOperation::Firmware(id);
         dependents.note("campaigns", count(campaigns.values().filter(bring).filter(|one| one.course.closed.is_none())));
-        let mut transactions = 0;
-        for status in [TransactionStatus::Scheduled, TransactionStatus::InProgress] {
-            let filter = TransactionFilter { status: Some(status), ..TransactionFilter::default() };
-            let mut page = Page { offset: 0, limit: PAGE };
-            loop {
-                let items = self.store.transactions(&filter, page).await?.items;
-                transactions += count(items.iter().filter(|transaction| brings(transaction, id)));
-                if items.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-                    break;
-                }
-                page.offset += u64::from(PAGE);
-            }
+        let (mut transactions, mut after) = (0, None);
+        loop {
+            let live = self.store.live_after(after, BATCH).await?;
+            let Some(last) = live.last() else { break };
+            after = Some(last.id);
+            transactions += count(live.iter().filter(|transaction| brings(transaction, id)));
         }
         dependents.note("transactions", transactions);
         Ok(dependents)
@@ -83,7 +77,7 @@ impl Inventory<'_> {
 /// Whether it brings the image to a device.
 fn brings(transaction: &Transaction, id: ImageId) -> bool {
     match &transaction.work {
-        Work::Download(order) => order.file == FileRef::Image(id),
+        Work::Download(order) => !transaction.status.is_final() && order.file == FileRef::Image(id),
         _ => false,
     }
 }

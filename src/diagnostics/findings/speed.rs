@@ -59,7 +59,7 @@ pub(super) fn upload(readings: Readings<'_>, order: &DiagnosticOrder) -> Speed {
 /// A counter of 32 bits that has begun anew, when no less than `expected` bytes went by; `None`: it merely falls short.
 fn unwrapped(counter: u64, expected: u64) -> Option<u64> {
     let wraps = expected.saturating_sub(counter).div_ceil(WRAP);
-    let whole = counter + wraps * WRAP;
+    let whole = counter.checked_add(wraps.checked_mul(WRAP)?)?;
     // Headers and other traffic of the interface add little to a file of this size.
     (expected >= WRAP / 2 && whole <= expected.saturating_add(expected / 2)).then_some(whole)
 }
@@ -378,6 +378,17 @@ mod tests {
             let total = total.map(|total| ("TotalBytesReceived", total));
             let values: Vec<_> = times.into_iter().chain(own).chain(total).collect();
             assert_eq!((down(&values).bytes, down(&values).mbps), (bytes, mbps), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn absurd_counters_do_no_harm() {
+        let largest = u64::MAX.to_string();
+        for counter in ["1", "4294967295", largest.as_str()] {
+            let counters = [("TotalBytesSent", counter), ("TestFileLength", largest.as_str())];
+            assert!(up(100, &counters).bytes.is_some(), "{counter}");
+            let counters = [("TestBytesReceived", counter), ("TotalBytesReceived", largest.as_str())];
+            assert!(down(&counters).bytes.is_some(), "{counter}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Live transactions of all devices, as small as the questions asked of them allow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::model::transaction::{Phase, Transaction};
@@ -107,6 +108,12 @@ impl LiveIndex {
             .collect();
         self.cursor.store(keys.last().map_or(0, |last| last.0.saturating_add(1)), Ordering::Relaxed);
         keys
+    }
+
+    /// The live transactions behind this one, in the order of their numbers.
+    pub(in crate::store) fn after(&self, after: Option<TransactionId>, limit: usize) -> Vec<TransactionId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.created.range((from, Bound::Unbounded)).map(|(id, _)| *id).take(limit).collect()
     }
 
     /// How many live transactions there are.

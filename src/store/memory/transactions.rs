@@ -167,6 +167,13 @@ impl TransactionStore for MemoryStore {
         ready(self.step(|inner| inner.ended.get(&id).map(|(_, results)| results.clone()).unwrap_or_default()))
     }
 
+    fn live_after(&self, after: Option<TransactionId>, limit: usize) -> StoreFuture<'_, Vec<Transaction>> {
+        ready(self.step(|inner| {
+            let ids = inner.live.after(after, limit);
+            ids.into_iter().filter_map(|id| inner.get(id).cloned()).collect()
+        }))
+    }
+
     fn transactions<'a>(&'a self, filter: &'a TransactionFilter, page: Page) -> StoreFuture<'a, Listing<Transaction>> {
         ready(self.step(|inner| {
             let visible = inner.visible(filter.visible.as_deref());

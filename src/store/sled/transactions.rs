@@ -192,6 +192,13 @@ impl TransactionStore for SledStore {
         })
     }
 
+    fn live_after(&self, after: Option<TransactionId>, limit: usize) -> StoreFuture<'_, Vec<Transaction>> {
+        Box::pin(async move {
+            let ids = self.core.live.read().after(after, limit);
+            blocking(&self.core, move |core| core.rows(ids)).await
+        })
+    }
+
     fn transactions<'a>(&'a self, filter: &'a TransactionFilter, page: Page) -> StoreFuture<'a, Listing<Transaction>> {
         Box::pin(async move {
             let (ids, count) = self.core.select(filter, page);

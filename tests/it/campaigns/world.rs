@@ -9,6 +9,7 @@ use acsd::auth::seal::Sealer;
 use acsd::campaigns::{Campaigns, CampaignsConfig, Command, MemberRow, Tools};
 use acsd::connreq::wake::{WakeConfig, Waker};
 use acsd::devices::presence::Presence;
+use acsd::files::Files;
 use acsd::model::campaign::member::{Counts, MemberStatus};
 use acsd::model::campaign::{
     Campaign, CampaignId, CampaignOperation, CampaignState, Course, Rollout, Rules, Selection,
@@ -125,7 +126,8 @@ impl World {
         let (waker, calls) =
             Waker::new(store.clone(), clock.clone(), presence.clone(), sealer.clone(), WakeConfig::default());
         drop(calls);
-        let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker));
+        let files = Arc::new(Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder"));
+        let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker, files));
         let tools = Tools { store: store.clone(), queue: queue.clone(), presence, sealer, clock: clock.clone() };
         let config = CampaignsConfig::default();
         let campaigns = Arc::new(Campaigns::new(tools.clone(), config.clone()));

@@ -1,6 +1,7 @@
 //! What one device, and all of them, may take.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use acsd::acs::listen::ListenConfig;
 use acsd::files::{FilesConfig, Place, Target};
@@ -8,8 +9,10 @@ use acsd::model::device_type::FileLogin;
 use acsd::store::memory::{MemoryConfig, MemoryStore};
 use acsd::types::ident::TransactionId;
 use acsd::types::network::Network;
+use acsd::types::time::Timestamp;
+use tokio::io::AsyncWriteExt as _;
 
-use super::{Server, bytes, device};
+use super::{AsStore as _, NOW, Server, bytes, device};
 
 fn config() -> FilesConfig {
     FilesConfig { free_space_floor_bytes: 0, ..FilesConfig::default() }
@@ -152,4 +155,71 @@ async fn who_takes_or_sends_nothing_is_given_up() {
     server.free(&path).await;
     deaf.closed().await;
     assert!(deaf.read.len() < 32 << 20);
+}
+
+#[tokio::test]
+async fn who_has_no_link_stays_in_the_count_and_is_cut_soon() {
+    let limits = ListenConfig {
+        max_connections_per_address: 3,
+        unlimited_networks: Vec::<Network>::new(),
+        ..ListenConfig::default()
+    };
+    let store = Arc::new(MemoryStore::new(MemoryConfig::default()));
+    let server = Server::limited(store, &Place::Temporary, config(), [7; 32], limits).await;
+    let start = tokio::time::Instant::now();
+    let mut forgers = Vec::new();
+    for _ in 0..3 {
+        let mut forger = server.connect().await;
+        forger.send("POST /files/forged HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\nslow").await;
+        forgers.push(forger);
+    }
+    for _ in 0..20 {
+        let mut other = server.connect().await;
+        // It may be closed before it is written to.
+        let _ = other.stream.write_all(b"HEAD /files/forged HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(other.fill().await, 0, "not one more: {}", String::from_utf8_lossy(&other.read));
+    }
+    for mut forger in forgers {
+        assert_eq!(forger.reply("POST").await.status(), 404);
+        forger.closed().await;
+    }
+    assert!(start.elapsed().as_secs() < 15, "{:?}", start.elapsed());
+    let id = server.image("x", &bytes(10)).await;
+    let mut loud = server.admitted(&server.link(Target::Image(id), FileLogin::None).path).await;
+    let body = bytes(200_000);
+    loud.send("POST /files/forged HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n").await;
+    // As much as a client may send in vain; it may be closed within.
+    let _ = loud.stream.write_all(&body).await;
+    loud.closed().await;
+}
+
+#[tokio::test]
+async fn beyond_the_number_of_files_the_oldest_of_the_device_goes() {
+    let server = Server::with(FilesConfig { max_stored: 2, ..config() }).await;
+    let mut orders = Vec::new();
+    for file_type in ["3 Vendor Configuration File 1", "4 Vendor Log File 1", "4 Vendor Log File 2"] {
+        orders.push(server.order_of(server.device, file_type, FileLogin::None).await);
+    }
+    for (_, link) in &orders {
+        assert_eq!(server.put(&link.path, b"x").await.status(), 201);
+    }
+    let here: Vec<bool> = orders.iter().map(|(id, _)| server.files.arrived(*id).is_some()).collect();
+    assert_eq!(here, [false, true, true]);
+    assert_eq!(server.put(&orders[2].1.path, b"y").await.status(), 200, "in the place of another");
+    let other = device(&server.store, "S-2").await;
+    let (_, link) = server.order_of(other, "4 Vendor Log File 1", FileLogin::None).await;
+    let refused = server.put(&link.path, b"x").await;
+    assert_eq!(refused.status(), 507);
+    assert!(String::from_utf8_lossy(&refused.body).contains("2 files"));
+}
+
+#[tokio::test]
+async fn a_link_for_an_upload_ends_a_while_after_its_transaction() {
+    let server = Server::start().await;
+    let (id, link) = server.order(FileLogin::None).await;
+    server.store.as_store().cancel(id, Timestamp::from_secs(NOW)).await.unwrap();
+    server.clock.0.store(NOW + 300, Ordering::Relaxed);
+    assert_eq!(server.put(&link.path, b"late").await.status(), 201);
+    server.clock.0.store(NOW + 301, Ordering::Relaxed);
+    assert_eq!(server.put(&link.path, b"too late").await.status(), 404);
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::PATIENCE;
 
@@ -184,9 +184,12 @@ async fn a_file_comes_in_parts_and_is_gone_on_with() {
     let last = api.bring(id, &[("content-range", "bytes 60000-99999/100000")], part(60_000, 100_000)).await;
     assert_eq!(last.expect(200, "whole")["is_complete"], true);
 
-    for (header, value) in
-        [("content-range", "bytes 5-1/9"), ("content-range", "bytes 0-9/100000"), ("content-range", "nonsense")]
-    {
+    for (header, value) in [
+        ("content-range", "bytes 5-1/9"),
+        ("content-range", "bytes 0-9/100000"),
+        ("content-range", "bytes 0-18446744073709551615/*"),
+        ("content-range", "nonsense"),
+    ] {
         let other = api.make(IMAGES, json!({"name": "Q"})).await;
         api.bring(&other["id"], &[(header, value)], part(0, 20)).await.refused(400, value);
     }
@@ -262,6 +265,33 @@ async fn what_is_referred_to_stays() {
         assert_eq!(replaced["size"], 5);
         assert_eq!(api.call_as(ADMIN, "DELETE", &path, Value::Null).await.status, 204);
     }
+}
+
+#[tokio::test]
+async fn what_is_referred_to_before_its_new_file_is_whole_stays() {
+    let api = Api::start().await;
+    api.create(json!({"serial_number": "S"})).await;
+    let made = api.make(IMAGES, json!({"name": "A"})).await;
+    api.bring(&made["id"], &[], Body::from("firmware")).await.expect(200, "brought");
+    let mut stream = tokio::net::TcpStream::connect(api.address).await.expect("a connection");
+    let head = format!(
+        "PUT {IMAGES}{}/file/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN}\r\n\
+         Content-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+        made["id"]
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    // It is asked for: nothing refers to the image by now.
+    let mut asked = [0; 25];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut asked)).await.expect("in time").expect("an answer");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let set = json!({"firmware_image": made["id"]});
+    api.call("PATCH", &device("S"), set).await.expect(200, "referred to");
+    stream.write_all(b"other").await.expect("sent");
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("\"devices\":1"), "{answer}");
+    let (status, _, body) = api.fetch(&format!("{IMAGES}{}/file/", made["id"]), &[]).await;
+    assert_eq!((status, &body[..]), (200, &b"firmware"[..]));
 }
 
 #[tokio::test]

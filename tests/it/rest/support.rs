@@ -167,7 +167,9 @@ impl Api {
             Waker::new(store.clone(), clock.clone(), presence.clone(), sealer.clone(), WakeConfig::default());
         // Nothing is called: these devices have no address.
         drop(calls);
-        let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone()));
+        let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
+        let files = Arc::new(files);
+        let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone(), files.clone()));
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let webhooks = Arc::new(Webhooks::new(
             store.clone(),
@@ -177,8 +179,6 @@ impl Api {
         ));
         let health = Health::new(store.clone(), queue.clone(), clock.clone(), HealthConfig::default());
         let health = Arc::new(health);
-        let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
-        let files = Arc::new(files);
         let tools = campaigns::Tools {
             store: store.clone(),
             queue: queue.clone(),
@@ -350,7 +350,7 @@ impl Api {
         let link = self.files.link(Target::Upload, device, ordered.id, Terms::default());
         let claim = self.files.claim(link.path.split('/').nth(2).expect("a token")).expect("ours");
         let upload = self.files.upload(&claim).await.expect("the store").expect("it was ordered");
-        let mut draft = self.files.receive(None).await.expect("room");
+        let mut draft = self.files.receive(&upload, None).await.expect("room");
         draft.write(data.into()).await.expect("written");
         let complete = draft.complete().await.expect("complete");
         match self.files.keep(&upload, complete).await.expect("kept") {

@@ -344,6 +344,24 @@ pub(super) async fn concurrent_changes_of_one_queue_lose_nothing(store: &Arc<dyn
     assert_eq!(store.figures(Timestamp::default()).queue_depth, 0);
 }
 
+pub(super) async fn a_pass_over_live_transactions_misses_none(store: &Arc<dyn Store>) {
+    let mut all = Vec::new();
+    for n in 0..6 {
+        let key = register(store, &format!("S{n}")).await.key;
+        all.push(enqueue(store, key, n).await.id);
+    }
+    let ids = |live: Vec<Transaction>| -> Vec<_> { live.iter().map(|transaction| transaction.id).collect() };
+    let first = ids(store.live_after(None, 2).await.unwrap());
+    assert_eq!(first, all[..2]);
+    // What ended behind us shifts nothing.
+    store.cancel(all[0], secs(10)).await.unwrap();
+    store.cancel(all[4], secs(10)).await.unwrap();
+    let rest = ids(store.live_after(first.last().copied(), 100).await.unwrap());
+    assert_eq!(rest, [all[2], all[3], all[5]]);
+    assert_eq!(ids(store.live_after(None, 100).await.unwrap()).len(), 4);
+    assert!(store.live_after(all.last().copied(), 100).await.unwrap().is_empty());
+}
+
 pub(super) async fn devices_with_work_take_turns(store: &Arc<dyn Store>) {
     for n in 0..5 {
         let key = register(store, &format!("S{n}")).await.key;

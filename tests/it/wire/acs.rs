@@ -72,12 +72,18 @@ pub(super) fn serve(
     let wake = WakeConfig::default();
     let (waker, _) =
         Waker::new(Arc::clone(&kept), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&sealer), wake);
-    let queue = Queue::new(Arc::clone(&kept), Arc::clone(&clock), Arc::clone(&presence), Arc::clone(&waker));
+    let files = Arc::new(Files::temporary(Arc::clone(&kept), Arc::clone(&clock), &sealer).unwrap());
+    let queue = Queue::new(
+        Arc::clone(&kept),
+        Arc::clone(&clock),
+        Arc::clone(&presence),
+        Arc::clone(&waker),
+        Arc::clone(&files),
+    );
     let onboarding = Onboarding::new(Arc::clone(&kept), Arc::clone(&sealer), HandOut::Nothing);
     let expiry = Expiry::new(Arc::clone(&kept), Arc::clone(&clock), 300);
     let digest = DigestServer::new([1; 32], "acsd", Duration::from_mins(5));
     let gate = Gate::new(AuthMode::None, OnboardingMode::Open, digest, "acsd", None, Arc::clone(&sealer), 20);
-    let files = Arc::new(Files::temporary(Arc::clone(&kept), Arc::clone(&clock), &sealer).unwrap());
     let queue = Arc::new(queue);
     let health = Health::new(Arc::clone(&kept), Arc::clone(&queue), Arc::clone(&clock), HealthConfig::default());
     let services = Services {
