@@ -29,6 +29,8 @@ use super::verdict::CallVerdict;
 
 /// How long after an accepted call an Inform is waited for: 30 s by the standard, and the way here.
 const INFORM_WITHIN: Duration = Duration::from_secs(33);
+/// Longest that a call may take in all.
+const CALL_MAX: Duration = Duration::from_mins(2);
 /// Calls waiting to be made.
 const BACKLOG: usize = 16_384;
 /// After that many calls in a row without an Inform acsd waits for the device's own next one.
@@ -256,7 +258,7 @@ impl Waker {
         if !self.store.has_work(key, self.clock.now()) {
             return None;
         }
-        Some(self.call(key, INFORM_WITHIN).await)
+        Some(self.call(key, INFORM_WITHIN, CALL_MAX).await)
     }
 
     /// Calls the device now and waits until it has Informed, at most `patience` (rest-api.md 3). A device in a session
@@ -265,7 +267,7 @@ impl Waker {
         if self.presence.in_session(key) {
             return Reached::Informed;
         }
-        match tokio::time::timeout(patience, self.call(key, patience)).await {
+        match tokio::time::timeout(patience, self.call(key, patience, patience)).await {
             Ok(Ended::Informed) => Reached::Informed,
             Ok(Ended::Throttled) => Reached::NotCalled,
             Ok(Ended::NoInform(_) | Ended::NoUrl) | Err(_) => Reached::Silent,
@@ -274,13 +276,17 @@ impl Waker {
 
     /// One connection request and its Inform. While a device is being called, whoever else wants it waits for what comes of
     /// that: a second request would only bring it into a second session (connection-request.md §1).
-    async fn call(&self, key: DeviceKey, patience: Duration) -> Ended {
+    async fn call(&self, key: DeviceKey, patience: Duration, whole: Duration) -> Ended {
         loop {
             // Subscribed before it is looked who calls: the Inform may come at once.
             let informed = self.presence.informed.subscribe(key);
             match self.turn(key) {
                 Turn::Ours(line) => {
-                    let ended = self.call_alone(key, patience).await;
+                    // Whoever waits along is told of that, too.
+                    let ended = match tokio::time::timeout(whole, self.call_alone(key, patience)).await {
+                        Ok(ended) => ended,
+                        Err(_) => Ended::NoInform(CallVerdict::TimedOut),
+                    };
                     line.outcome.send_replace(Some(ended));
                     return ended;
                 }

@@ -130,7 +130,7 @@ impl Cpe {
 
 impl Api {
     pub(crate) fn at(address: SocketAddr) -> Self {
-        Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
+        Self { address, client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http() }
     }
 
     /// A request to the API.
