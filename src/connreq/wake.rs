@@ -292,12 +292,13 @@ impl Waker {
                 }
                 Turn::Theirs(mut outcome) => {
                     tokio::select! {
-                        Ok(_) = informed => return Ended::Informed,
-                        ended = outcome.wait_for(Option::is_some) => match ended.ok().and_then(|ended| *ended) {
-                            Some(ended) => return ended,
-                            // Whoever called has given up.
-                            None => {}
-                        },
+                        Ok(()) = informed => return Ended::Informed,
+                        ended = outcome.wait_for(Option::is_some) => {
+                            // None: whoever called has given up.
+                            if let Some(ended) = ended.ok().and_then(|ended| *ended) {
+                                return ended;
+                            }
+                        }
                     }
                 }
             }
