@@ -11,7 +11,7 @@
 //! - The state of a campaign is in its record and nowhere else. Operators and the loop change it by the same door, each
 //!   change with its event.
 //!
-//! In memory a campaign that is under way takes 5 bytes for each of its devices; see [`roster`].
+//! In memory a campaign that is under way takes 5 bytes for each of its devices; see `roster`.
 
 mod active;
 mod commands;

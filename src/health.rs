@@ -1,11 +1,11 @@
 //! The health of devices: checks of the parameters that their types name, and values over time.
 //!
 //! A *check* reads a type's health parameters by a transaction ([`Kind::Health`](crate::model::transaction::Kind)) and puts what came of it
-//! into a diagnostic entry of type `health_check` ([`judge`]). It is ordered by clients, or by the timer ([`timer`]) for types
+//! into a diagnostic entry of type `health_check` ([`judge`]). It is ordered by clients, or by the timer (`timer`) for types
 //! that ask for checks at an interval. Results are applied when the transaction ends, whenever that is: an entry that waits
 //! names its transaction, and what is overheard or cut off by a restart is found again by that.
 //!
-//! Numbers that sessions bring are kept as a small series per device ([`sampling`]) where the type asks for it.
+//! Numbers that sessions bring are kept as a small series per device (`sampling`) where the type asks for it.
 
 mod agenda;
 mod check;
