@@ -89,6 +89,9 @@ describe() {
     return "$code"
 }
 
+# The message and the place of a panic tell what failed; a long trace would bury them.
+export RUST_BACKTRACE=0
+
 if ! command -v cargo >/dev/null; then
     echo "test.sh: cargo is missing: install Rust (https://rustup.rs)" >&2
     exit 1
@@ -118,7 +121,9 @@ if ! strace -f -o /dev/null true 2>/dev/null; then
     untraced_nextest=(-E 'not (test(store::powercut) | test(crash::faults))')
 fi
 if cargo nextest --version >/dev/null 2>&1; then
-    step "tests" cargo nextest run --locked --no-fail-fast ${untraced_nextest[@]+"${untraced_nextest[@]}"}
+    # What passes is counted; what fails is shown, once, at the end, where a log that is cut still has it.
+    step "tests" cargo nextest run --locked --no-fail-fast --status-level slow --final-status-level fail \
+        --failure-output final ${untraced_nextest[@]+"${untraced_nextest[@]}"}
 else
     step "tests" cargo test --locked --no-fail-fast --lib --bins --tests ${untraced[@]+"${untraced[@]}"}
 fi

@@ -27,6 +27,7 @@ use crate::types::time::{Clock, Timestamp};
 
 use self::credentials::{CredentialError, NewLogin};
 use self::draft::{DeviceDraft, DevicePatch};
+use self::firmware::Upgrade;
 use self::settings::Consequences;
 
 /// What an operator may order of a device (rest-api.md 2.2).
@@ -129,6 +130,16 @@ impl From<ScheduleError> for EditError {
     }
 }
 
+/// Which transactions bring which settings to a device.
+type Carriers = Vec<(Setting, TransactionId)>;
+
+/// What has become of a change.
+struct Changed {
+    device: Device,
+    /// What brings the image that was named.
+    upgrade: Option<TransactionId>,
+}
+
 /// The service that changes devices.
 #[derive(Clone, Copy)]
 pub struct Editor<'a> {
@@ -182,7 +193,7 @@ impl Editor<'_> {
     /// # Errors
     /// [`EditError`].
     pub async fn change(&self, device: &Device, patch: DevicePatch, by: &str) -> Result<Device, EditError> {
-        Box::pin(self.change_for(device, patch, by, None)).await
+        Ok(Box::pin(self.change_for(device, patch, by, None)).await?.device)
     }
 
     async fn change_for(
@@ -191,7 +202,7 @@ impl Editor<'_> {
         patch: DevicePatch,
         by: &str,
         campaign: Option<CampaignId>,
-    ) -> Result<Device, EditError> {
+    ) -> Result<Changed, EditError> {
         let mut intended = device.profile.clone();
         patch.clone().apply(&mut intended);
         let (sources, before) = (Sources::of(self.store, &intended), Sources::of(self.store, &device.profile));
@@ -222,12 +233,18 @@ impl Editor<'_> {
         }
         ordered.extend(operations.into_iter().map(|work| self.ordered(work, by)));
         match self.bring(&changed, ordered).await {
-            Ok(device) => {
+            Ok((device, carriers)) => {
                 // Only now: had the new one been refused, the old one would still be wanted.
                 if let Some(id) = upgrade.superseded() {
                     self.withdraw(id).await?;
                 }
-                Ok(self.tend(device).await)
+                let upgrade = match upgrade {
+                    Upgrade::OnItsWay(carrier) => Some(carrier),
+                    Upgrade::Untouched | Upgrade::Wanted { .. } | Upgrade::Settled { .. } => {
+                        carriers.iter().find_map(|(setting, id)| (*setting == Setting::FirmwareUpgrade).then_some(*id))
+                    }
+                };
+                Ok(Changed { device: self.tend(device).await, upgrade })
             }
             Err(refused) => {
                 if let Some(before) = before {
@@ -387,8 +404,8 @@ impl Editor<'_> {
     }
 
     /// Schedules what a change entails, all or none, and notes which transaction carries which setting.
-    async fn bring(&self, device: &Device, ordered: Vec<NewTransaction>) -> Result<Device, EditError> {
-        let mut carriers: Vec<(Setting, TransactionId)> = Vec::new();
+    async fn bring(&self, device: &Device, ordered: Vec<NewTransaction>) -> Result<(Device, Carriers), EditError> {
+        let mut carriers = Carriers::new();
         let mut scheduled: Vec<TransactionId> = Vec::new();
         // What waited before is not ours to withdraw.
         let waited: Vec<TransactionId> = self.store.live(device.key).await?.iter().map(|live| live.id).collect();
@@ -409,10 +426,11 @@ impl Editor<'_> {
             }
         }
         if carriers.is_empty() {
-            return Ok(device.clone());
+            return Ok((device.clone(), carriers));
         }
+        let noted = carriers.clone();
         let note = move |profile: &mut Profile| {
-            for (setting, id) in carriers {
+            for (setting, id) in noted {
                 // A device that was quicker has taken the setting already: its entry is gone, and stays gone.
                 let waiting = |entry: &&mut PendingSetting| entry.setting == setting && entry.transaction.is_none();
                 if let Some(entry) = profile.pending.iter_mut().find(waiting) {
@@ -420,7 +438,8 @@ impl Editor<'_> {
                 }
             }
         };
-        self.store.edit_profile(device.key, Box::new(note)).await?.ok_or(EditError::Gone)
+        let device = self.store.edit_profile(device.key, Box::new(note)).await?.ok_or(EditError::Gone)?;
+        Ok((device, carriers))
     }
 
     /// Puts the record back as it was, unless someone else has changed it since.

@@ -15,8 +15,10 @@ use crate::types::ident::TransactionId;
 /// What a change of the wanted image means for what is on its way to the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upgrade {
-    /// Nothing: it is not named, or is on its way already.
+    /// Nothing: it is not named, or one is on its way that none can take back.
     Untouched,
+    /// Nothing: this brings it already.
+    OnItsWay(TransactionId),
     /// It is to be brought.
     Wanted {
         /// What was to bring another one, if it has not started.
@@ -33,7 +35,7 @@ impl Upgrade {
     /// What is not needed any more.
     pub(super) const fn superseded(self) -> Option<TransactionId> {
         match self {
-            Self::Untouched => None,
+            Self::Untouched | Self::OnItsWay(_) => None,
             Self::Wanted { replaces } => replaces,
             Self::Settled { withdraws } => withdraws,
         }
@@ -54,8 +56,10 @@ impl Editor<'_> {
         campaign: Option<CampaignId>,
     ) -> Result<Option<Transaction>, EditError> {
         let patch = DevicePatch { firmware_image: Some(Some(image)), ..DevicePatch::default() };
-        let changed = Box::pin(self.change_for(device, patch, by, campaign)).await?;
-        let Some(carrier) = entry_of(&changed.profile).and_then(|entry| entry.transaction) else { return Ok(None) };
+        // The record does not tell: a device that was quick has had its turn, and nothing is pending any more.
+        let Some(carrier) = Box::pin(self.change_for(device, patch, by, campaign)).await?.upgrade else {
+            return Ok(None);
+        };
         Ok(self.store.transaction(carrier).await?)
     }
 
@@ -82,12 +86,12 @@ impl Editor<'_> {
         let image =
             self.store.firmware_images().of(id).ok_or(EditError::Impossible("there is no such firmware image"))?;
         image.fits(intended.device_type).map_err(EditError::Unfit)?;
-        let is_on_its_way = carrier.as_ref().is_some_and(|carrier| {
+        let brings = |carrier: &&Transaction| {
             let brings = matches!(&carrier.work, Work::Download(order) if order.file == FileRef::Image(id));
             brings && (campaign.is_none() || campaign == carrier.campaign)
-        });
-        if is_on_its_way {
-            return Ok(Upgrade::Untouched);
+        };
+        if let Some(carrier) = carrier.as_ref().filter(brings) {
+            return Ok(Upgrade::OnItsWay(carrier.id));
         }
         let runs_it = is_same_version(&device.state.software_version, &image.version);
         // There is no version to see it by: it was brought once.

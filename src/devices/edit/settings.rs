@@ -53,7 +53,7 @@ impl Consequences {
     /// Adds what is to become of the wanted image.
     pub(super) fn upgrade(&mut self, upgrade: Upgrade) {
         match upgrade {
-            Upgrade::Untouched => {}
+            Upgrade::Untouched | Upgrade::OnItsWay(_) => {}
             Upgrade::Wanted { .. } => self.asked.push(Setting::FirmwareUpgrade),
             Upgrade::Settled { .. } => self.settled.push(Setting::FirmwareUpgrade),
         }

@@ -6,7 +6,7 @@ use acsd::devices::keeper::upkeep::{Occasion, Tended, Upkeep, Wake};
 use acsd::model::campaign::member::MemberStatus;
 use acsd::model::campaign::window::Window;
 use acsd::model::campaign::{Campaign, CampaignId, CampaignOperation, CampaignState, Rules};
-use acsd::model::device::PendingSetting;
+use acsd::model::device::{PendingSetting, Profile, Setting};
 use acsd::model::file::ImageId;
 use acsd::model::transaction::{Kind, TransactionStatus};
 use acsd::types::ident::DeviceKey;
@@ -34,25 +34,13 @@ async fn inform(world: &World) -> Tended {
 
 /// The turn of the device is cut off when its record is written and nothing is scheduled yet.
 async fn cut_off(world: &World, image: ImageId, campaign: CampaignId) {
-    let editor = Editor {
-        store: &*world.store,
-        queue: &world.queue,
-        presence: &world.tools.presence,
-        sealer: &world.tools.sealer,
-        clock: &*world.clock,
-        work_expires_after: None,
+    let at = world.clock.now();
+    let edit = move |profile: &mut Profile| {
+        profile.firmware_image = Some(image);
+        let entry = PendingSetting::uncarried(Setting::FirmwareUpgrade, at);
+        profile.pending.push(PendingSetting { campaign: Some(campaign), ..entry });
     };
-    let device = world.store.device(DEVICE).await.expect("read").expect("there");
-    let mut turn = Box::pin(editor.upgrade(&device, image, "tester", Some(campaign)));
-    while world.pending(DEVICE).await.is_none() {
-        tokio::select! {
-            biased;
-            done = &mut turn => panic!("it was not cut off: {done:?}"),
-            () = tokio::task::yield_now() => {}
-        }
-    }
-    drop(turn);
-    assert_eq!(world.scheduled().await, 0, "it was cut off too late");
+    world.store.edit_profile(DEVICE, Box::new(edit)).await.expect("written").expect("there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,6 +66,18 @@ async fn a_device_that_calls_when_the_window_has_closed_is_not_upgraded() {
     assert_eq!(world.counts(id).await.succeeded, 1);
     assert_eq!(world.done_at_most(id, 1).await, 1);
     assert_eq!(world.pending(DEVICE).await, None);
+    world.finish().await;
+}
+
+/// Devices end their upgrade before its order has come to its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_that_are_quick_have_had_their_turn() {
+    const DEVICES: u32 = 200;
+    let world = World::over(memory(), DEVICES).await;
+    let id = world.start(upgrade(world.image().await, rules())).await;
+    world.serve_until(id, CampaignState::Completed, NONE_FAILS).await;
+    let counts = world.counts(id).await;
+    assert_eq!((counts.succeeded, counts.skipped), (DEVICES, 0));
     world.finish().await;
 }
 
