@@ -97,6 +97,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 need cc build-essential
+need c++ build-essential
 need make build-essential
 need xmllint libxml2-utils
 need strace strace
@@ -107,6 +108,8 @@ if [ "$mode" = full ]; then
     need_component clippy clippy
     step "lints" cargo clippy --locked --all-targets -- -D warnings
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+    # A crate of its own, which nothing else here compiles.
+    step "fuzz targets" cargo check --locked --manifest-path fuzz/Cargo.toml
     if cargo deny --version >/dev/null 2>&1; then
         step "dependency rules" cargo deny --locked check bans licenses sources
     else

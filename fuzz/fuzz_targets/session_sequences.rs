@@ -121,7 +121,9 @@ fuzz_target!(|bytes: &[u8]| {
             Action::Serve { .. } | Action::Unsupported { .. } => assert!(!session.has_turn()),
             Action::Resend => assert!(!matches!(out, None | Some(Method::AddObject | Method::Download))),
             Action::Finish(_) => assert!(session.is_done()),
-            Action::Idle | Action::NotAnInform => panic!("the session is open"),
+            action @ (Action::Idle | Action::NotAnInform | Action::RetryInform | Action::Refuse(_)) => {
+                panic!("{action:?} in an open session")
+            }
         }
         if session.is_done() {
             return;
