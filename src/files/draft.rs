@@ -261,13 +261,14 @@ impl Complete {
     /// [`ReceiveError::Io`].
     pub(super) async fn publish(self) -> Result<Held, ReceiveError> {
         let Self { folder, open, sum } = self;
-        let lane = Arc::clone(&folder);
-        lane.blocking(move || {
-            let Open { scratch, written, _turn: turn, .. } = open;
-            let held = folder.publish(scratch, sum, written)?;
-            drop(turn);
-            Ok(held)
-        })
-        .await
+        let place = Arc::clone(&folder);
+        place
+            .blocking(move || {
+                let Open { scratch, written, _turn: turn, .. } = open;
+                let held = folder.publish(scratch, sum, written)?;
+                drop(turn);
+                Ok(held)
+            })
+            .await
     }
 }

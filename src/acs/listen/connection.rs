@@ -184,7 +184,7 @@ impl<E: Exchange> Served<E> {
         self.pace.enter(Phase::Answering);
         let (head, incoming) = request.into_parts();
         // Only a transfer leaves the count of connections, which has one of its own, and the sessions' threads.
-        let begin = || async { UnderWay { _aside: self.permit.set_aside(), _boarded: self.seat.board().await } };
+        let begin = || async { UnderWay::new(self.permit.set_aside(), self.seat.board().await) };
         let (response, under_way) = server.answer(&head, incoming, begin).await;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.pace.announce_challenge();

@@ -27,8 +27,14 @@ pub(super) enum Outgoing {
 
 /// Keeps a connection out of the count and on the bulk lane while a file goes over it.
 pub(super) struct UnderWay {
-    pub(super) _aside: Aside,
-    pub(super) _boarded: Boarded,
+    _aside: Aside,
+    _boarded: Boarded,
+}
+
+impl UnderWay {
+    pub(super) const fn new(aside: Aside, boarded: Boarded) -> Self {
+        Self { _aside: aside, _boarded: boarded }
+    }
 }
 
 /// A file on its way: tells its connection's clock who holds it up.
