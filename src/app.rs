@@ -32,6 +32,7 @@ use crate::devices::keeper::{self, Keeper};
 use crate::devices::onboard::{HandOut, Onboarding};
 use crate::devices::presence::Presence;
 use crate::events;
+use crate::files::lane::{BulkRuntime, Lane};
 use crate::files::{Files, FilesError, Place};
 use crate::health::Health;
 use crate::store::memory::{MemoryConfig, MemoryStore};
@@ -55,6 +56,8 @@ const FILES_FOLDER: &str = "files";
 
 /// How often the store is asked whether it still works.
 const STORE_WATCH: Duration = Duration::from_secs(1);
+/// What the last writes of files that were cut off may take.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 /// How often gathered histograms are folded.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -97,6 +100,9 @@ pub enum StartError {
     /// The folder of files.
     #[error("files cannot be kept")]
     Files(#[source] FilesError),
+    /// The threads that move files.
+    #[error("no threads for file transfers")]
+    Bulk(#[source] std::io::Error),
     /// Certificate and key.
     #[error("TLS cannot be set up")]
     Tls(#[source] TlsError),
@@ -128,6 +134,7 @@ pub struct Daemon {
     tls: Option<ReloadableTls>,
     shutdown: CancellationToken,
     loops: JoinSet<&'static str>,
+    bulk: BulkRuntime,
     grace: Duration,
 }
 
@@ -160,7 +167,8 @@ impl Daemon {
             Some(files) => Some(ReloadableTls::load(&files.certificate, &files.key).map_err(StartError::Tls)?),
             None => None,
         };
-        let parts = assemble(&config, store, sealer)?;
+        let bulk = BulkRuntime::start().map_err(StartError::Bulk)?;
+        let parts = assemble(&config, store, sealer, bulk.lane())?;
         parts.files.tidy().await.map_err(StartError::Store)?;
         let driver = driver(&config, &parts, first.onboarding.clone())?;
         let file_server = FileServer::new(Arc::clone(&parts.files), Arc::clone(&parts.clock), &parts.sealer);
@@ -207,6 +215,7 @@ impl Daemon {
             tls,
             shutdown,
             loops,
+            bulk,
             grace: Duration::from_secs(config.cwmp.limits.drain_timeout_secs),
         })
     }
@@ -239,6 +248,7 @@ impl Daemon {
             tracing::warn!("some work did not end in time and is cut off");
         }
         self.loops.shutdown().await;
+        self.bulk.close(LAST_WRITES).await;
         self.store.close().await
     }
 }
@@ -290,7 +300,7 @@ fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Parts, StartError> {
+fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>, lane: Lane) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let presence = Arc::new(Presence::default());
     let (waker, wake_queue) =
@@ -301,7 +311,7 @@ fn assemble(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Resu
         StoreChoice::Memory => Place::Temporary,
         StoreChoice::Sled => Place::Folder(config.data_dir.join(FILES_FOLDER)),
     };
-    let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone());
+    let files = Files::open(&place, Arc::clone(&store), Arc::clone(&clock), &sealer, config.files.clone(), lane);
     let files = files.map_err(StartError::Files)?;
     let files = Arc::new(files);
     let queue = Queue::new(

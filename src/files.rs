@@ -11,6 +11,7 @@ mod draft;
 pub mod fetch;
 mod folder;
 mod images;
+pub mod lane;
 mod link;
 pub mod multipart;
 mod uploads;
@@ -40,8 +41,8 @@ pub use self::images::{ImageError, Start};
 pub use self::link::{Claim, Link, PREFIX, Target, Terms, URL_MAX_CHARS};
 pub use self::uploads::{Kept, Upload, UploadError};
 
-use self::draft::blocking;
 use self::folder::Folder;
+use self::lane::Lane;
 use self::link::LinkKey;
 use self::uploads::Index;
 
@@ -83,7 +84,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens the folder and removes what no record refers to. Blocks: for start-up.
+    /// Opens the folder and removes what no record refers to. Blocks: for start-up. The disk is waited for on the `lane`.
     ///
     /// # Errors
     /// [`FilesError`].
@@ -93,6 +94,7 @@ impl Files {
         clock: Arc<dyn Clock>,
         sealer: &Sealer,
         config: FilesConfig,
+        lane: Lane,
     ) -> Result<Self, FilesError> {
         let (images, stored) = (store.firmware_images().all(), store.stored_files().all());
         let folder = match place {
@@ -110,7 +112,7 @@ impl Files {
         Ok(Self {
             links: LinkKey::new(sealer),
             index: Mutex::new(Index::of(stored.values().map(|file| &**file))),
-            folder: Arc::new(folder),
+            folder: Arc::new(folder.on(lane)),
             writing: Arc::default(),
             reads: Arc::new(Semaphore::new(READS)),
             own_port: OnceLock::new(),
@@ -127,13 +129,19 @@ impl Files {
     pub fn temporary(store: Arc<dyn Store>, clock: Arc<dyn Clock>, sealer: &Sealer) -> Result<Self, FilesError> {
         // A small disk is no reason to refuse what is gone in a moment.
         let config = FilesConfig { free_space_floor_bytes: 0, ..FilesConfig::default() };
-        Self::open(&Place::Temporary, store, clock, sealer, config)
+        Self::open(&Place::Temporary, store, clock, sealer, config, Lane::default())
     }
 
     /// Limits and habits.
     #[must_use]
     pub const fn config(&self) -> &FilesConfig {
         &self.config
+    }
+
+    /// Where what moves them runs.
+    #[must_use]
+    pub fn lane(&self) -> &Lane {
+        self.folder.lane()
     }
 
     /// Says on which port the listener for files alone is.
@@ -200,7 +208,7 @@ impl Files {
     /// Lets go of the content of a record that is gone.
     async fn release(&self, sum: Sha256Sum) {
         let folder = Arc::clone(&self.folder);
-        if let Err(error) = blocking(move || folder.release(&sum)).await {
+        if let Err(error) = self.folder.blocking(move || folder.release(&sum)).await {
             tracing::warn!(%error, "a file that nothing refers to could not be removed");
         }
     }

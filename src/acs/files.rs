@@ -29,6 +29,7 @@ use crate::auth::basic;
 use crate::auth::digest::{DigestServer, DigestVerdict, Stale};
 use crate::auth::seal::Sealer;
 use crate::files::fetch::Fetch;
+use crate::files::lane::Lane;
 use crate::files::{Claim, Files, PREFIX, Target};
 use crate::model::device_type::FileLogin;
 use crate::types::time::Clock;
@@ -85,13 +86,19 @@ impl FileServer {
         self.inner.files.config().stall()
     }
 
-    /// Answers a request below [`PREFIX`]. `begin` is called when a transfer begins, under a genuine link and within the
+    /// Where the connection of a transfer is to be polled.
+    #[must_use]
+    pub fn lane(&self) -> &Lane {
+        self.inner.files.lane()
+    }
+
+    /// Answers a request below [`PREFIX`]. `begin` is awaited when a transfer begins, under a genuine link and within the
     /// limits; what it returns lives as long as the transfer does: if that is the answer's body, it is handed back.
-    pub async fn answer<T: Send>(
+    pub async fn answer<T: Send, B: Future<Output = T> + Send>(
         &self,
         head: &Parts,
         mut incoming: Incoming,
-        begin: impl FnOnce() -> T + Send,
+        begin: impl FnOnce() -> B + Send,
     ) -> (Response<FileBody>, Option<T>) {
         match self.inner.try_answer(head, &mut incoming, begin).await {
             Ok(answer) => answer,
@@ -174,11 +181,11 @@ impl Refused {
 }
 
 impl Inner {
-    async fn try_answer<T: Send>(
+    async fn try_answer<T: Send, B: Future<Output = T> + Send>(
         &self,
         head: &Parts,
         incoming: &mut Incoming,
-        begin: impl FnOnce() -> T + Send,
+        begin: impl FnOnce() -> B + Send,
     ) -> Result<(Response<FileBody>, Option<T>), Refused> {
         let direction = Direction::of(&head.method);
         // What follows the token is a name for the device's eyes.
@@ -234,11 +241,11 @@ impl Inner {
         Err(Refused { more: More::Challenge(challenge), ..refused })
     }
 
-    async fn send<T>(
+    async fn send<T: Send, B: Future<Output = T> + Send>(
         &self,
         head: &Parts,
         claim: &Claim,
-        begin: impl FnOnce() -> T,
+        begin: impl FnOnce() -> B + Send,
     ) -> Result<(Response<FileBody>, Option<T>), Refused> {
         let direction = Direction::Download;
         let offer = match self.files.offer(claim.target).await {
@@ -256,7 +263,8 @@ impl Inner {
             let slot = self.slots.take(claim.device).ok_or_else(|| busy(direction))?;
             let own = Pacer::new(self.files.config().transfer_bandwidth_bytes_per_sec).map(Arc::new);
             let pacers = self.total.iter().cloned().chain(own).collect();
-            (FileBody::of(offer.content, part, pacers, self.meters.begin(direction, slot)), Some(begin()))
+            let body = FileBody::of(offer.content, part, pacers, self.meters.begin(direction, slot));
+            (body, Some(begin().await))
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;

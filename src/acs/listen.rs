@@ -1,13 +1,14 @@
 //! The accept loops of the CWMP endpoint: HTTP/1.1 rules, limits, TLS, drain.
 //!
-//! One task per connection, all of them in a set that the accept loop watches: a panic costs the connection it
-//! happened on and nothing else. Everything a peer can make us hold is bounded ([`ListenConfig`]), and every bound has a
+//! One task per connection at a time, all of them in a set that the accept loop watches: a panic costs the connection it
+//! happened on and nothing else. While a file goes over a connection, its task is on the bulk lane. Everything a peer can make us hold is bounded ([`ListenConfig`]), and every bound has a
 //! counter ([`refusal`]).
 //!
 //! A connection over a limit is accepted and closed at once, without a word: a 503 would mean reading its request
 //! first, which is what the limit is there to avoid.
 
 mod body;
+mod carriage;
 mod config;
 mod connection;
 mod file;
@@ -24,13 +25,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::files::FileServer;
 
+use self::carriage::{Carried, Connections, Seat};
 pub use self::config::ListenConfig;
 use self::gate::Gate;
 use self::refusal::Refusal;
@@ -117,13 +119,13 @@ impl<E: Exchange> Endpoint<E> {
         tls: Option<ReloadableTls>,
         shutdown: CancellationToken,
     ) -> Drained {
-        let mut connections = JoinSet::new();
+        let mut connections = Connections::new();
         let mut rested = false;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(ended) = connections.join_next(), if !connections.is_empty() => note(ended),
+                Some(ended) = connections.join_next(), if !connections.is_empty() => go_on(ended, &mut connections),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         rested = false;
@@ -153,7 +155,7 @@ impl<E: Exchange> Endpoint<E> {
         peer: SocketAddr,
         tls: Option<&ReloadableTls>,
         shutdown: &CancellationToken,
-        connections: &mut JoinSet<()>,
+        connections: &mut Connections,
     ) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let permit = match self.gate.enter(peer.ip()) {
@@ -168,14 +170,16 @@ impl<E: Exchange> Endpoint<E> {
             debug!(%peer, error = %trouble, "cannot set TCP_NODELAY");
         }
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        let peer = connection::Peer { address: peer, id, permit: Arc::new(permit) };
-        connections.spawn(connection::run(Arc::clone(self), stream, peer, tls.cloned(), shutdown.clone()));
+        let seat = Seat::new(self.files.as_ref().map(|files| files.lane().clone()).unwrap_or_default());
+        let peer = connection::Peer { address: peer, id, permit: Arc::new(permit), seat: Arc::clone(&seat) };
+        let serving = connection::run(Arc::clone(self), stream, peer, tls.cloned(), shutdown.clone());
+        Carried::new(serving, seat).go_on(connections);
     }
 
-    async fn drain(&self, mut connections: JoinSet<()>) -> Drained {
+    async fn drain(&self, mut connections: Connections) -> Drained {
         let deadline = Instant::now() + self.config.drain();
         while let Ok(Some(ended)) = timeout_at(deadline, connections.join_next()).await {
-            note(ended);
+            go_on(ended, &mut connections);
         }
         let cut = connections.len();
         connections.shutdown().await;
@@ -183,13 +187,15 @@ impl<E: Exchange> Endpoint<E> {
     }
 }
 
-/// A connection task's end: only a panic is worth a word.
-fn note(ended: Result<(), JoinError>) {
-    if let Err(trouble) = ended
-        && trouble.is_panic()
-    {
-        Refusal::Panic.count();
-        error!(error = %trouble, "an exchange panicked; its connection was dropped");
+/// A connection task's end: the connection goes on elsewhere, or is over, of which only a panic is worth a word.
+fn go_on(ended: Result<Option<Carried>, JoinError>, connections: &mut Connections) {
+    match ended {
+        Ok(Some(carried)) => carried.go_on(connections),
+        Err(trouble) if trouble.is_panic() => {
+            Refusal::Panic.count();
+            error!(error = %trouble, "an exchange panicked; its connection was dropped");
+        }
+        Ok(None) | Err(_) => {}
     }
 }
 

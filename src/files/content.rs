@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 
-use super::draft::blocking;
+use super::lane::Lane;
 use super::{Files, Sha256Sum, Target, link, uploads};
 use crate::model::file::Content;
 use crate::types::time::Timestamp;
@@ -36,12 +36,13 @@ pub struct Offer {
 pub struct FileContent {
     file: Arc<File>,
     reads: Arc<Semaphore>,
+    lane: Lane,
 }
 
 impl FileContent {
     #[cfg(test)]
     pub(super) fn of(file: File) -> Self {
-        Self { file: Arc::new(file), reads: Arc::new(Semaphore::new(1)) }
+        Self { file: Arc::new(file), reads: Arc::new(Semaphore::new(1)), lane: Lane::default() }
     }
 
     /// Reads up to `length` bytes at `offset`, but no more than [`CHUNK_BYTES`]; `buffer` is used again if it is free.
@@ -50,9 +51,9 @@ impl FileContent {
     /// Of the disk; a file that is shorter than `offset` says is one as well.
     pub async fn read(self, offset: u64, length: u64, mut buffer: BytesMut) -> io::Result<(Bytes, BytesMut)> {
         let length = usize::try_from(length).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
-        let Self { file, reads } = self;
+        let Self { file, reads, lane } = self;
         let permit = reads.acquire_owned().await.map_err(io::Error::other)?;
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = lane.spawn_blocking(move || {
             let _permit = permit;
             buffer.reserve(CHUNK_BYTES);
             buffer.resize(length, 0);
@@ -82,11 +83,11 @@ impl Files {
         };
         let Some((sha256, size, modified, name)) = found else { return Ok(None) };
         let folder = Arc::clone(&self.folder);
-        let opened = blocking(move || folder.open_content(&sha256)).await;
+        let opened = self.folder.blocking(move || folder.open_content(&sha256)).await;
         let file = opened.map_err(io::Error::other).inspect_err(|error| {
             tracing::error!(%error, "the file {} of the store cannot be opened", hex::encode(sha256));
         })?;
-        let content = FileContent { file: Arc::new(file), reads: Arc::clone(&self.reads) };
+        let content = FileContent { file: Arc::new(file), reads: Arc::clone(&self.reads), lane: self.lane().clone() };
         Ok(Some(Offer { sha256, size, modified, name: link::sanitised(&name), content }))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::task::spawn_blocking;
 
 use super::folder::{Beginning, Folder, Held, NoRoom, Scratch, Sha256Sum};
 use crate::model::file::ImageId;
@@ -101,7 +100,7 @@ impl Draft {
     /// A new file of at most so many bytes.
     pub(super) async fn begin(folder: Arc<Folder>, limit_bytes: u64) -> Result<Self, ReceiveError> {
         let place = Arc::clone(&folder);
-        let open = blocking(move || {
+        let open = folder.blocking(move || {
             let (scratch, file) = place.begin()?;
             Ok(Open { file, hash: Sha256::new(), scratch, written: 0, certain: 0, _turn: None })
         });
@@ -117,7 +116,7 @@ impl Draft {
         turn: Turn,
     ) -> Result<Self, ReceiveError> {
         let place = Arc::clone(&folder);
-        let open = blocking(move || {
+        let open = folder.blocking(move || {
             let (scratch, mut file, length) = place.resume(id, from)?;
             let mut hash = Sha256::new();
             let mut buffer = vec![0; READ_BYTES];
@@ -170,7 +169,7 @@ impl Draft {
             let outcome = open.write(&folder, &pieces);
             Ok((open, outcome))
         };
-        let (open, outcome) = blocking(written).await?;
+        let (open, outcome) = self.folder.blocking(written).await?;
         self.open = Some(open);
         outcome
     }
@@ -186,14 +185,15 @@ impl Draft {
     pub async fn complete(mut self) -> Result<Complete, ReceiveError> {
         self.flush().await?;
         let (folder, mut open) = (Arc::clone(&self.folder), self.taken()?);
-        blocking(move || {
-            open.file.sync_all()?;
-            // From here on it is whole and right, or of no use.
-            open.scratch.give_up();
-            let sum = std::mem::take(&mut open.hash).finalize().into();
-            Ok(Complete { folder, open, sum })
-        })
-        .await
+        self.folder
+            .blocking(move || {
+                open.file.sync_all()?;
+                // From here on it is whole and right, or of no use.
+                open.scratch.give_up();
+                let sum = std::mem::take(&mut open.hash).finalize().into();
+                Ok(Complete { folder, open, sum })
+            })
+            .await
     }
 
     /// The rest will come later: what is here is made certain. How much that is.
@@ -203,11 +203,12 @@ impl Draft {
     pub async fn suspend(mut self) -> Result<u64, ReceiveError> {
         self.flush().await?;
         let mut open = self.taken()?;
-        blocking(move || {
-            open.make_certain()?;
-            Ok(open.certain)
-        })
-        .await
+        self.folder
+            .blocking(move || {
+                open.make_certain()?;
+                Ok(open.certain)
+            })
+            .await
     }
 
     /// What was announced does not fit what has arrived: nothing of it is kept.
@@ -229,9 +230,7 @@ impl Drop for Draft {
                 tracing::debug!(%error, "the last of a broken upload was lost");
             }
         };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(last);
-        }
+        self.folder.lane().leave_behind(last);
     }
 }
 
@@ -262,22 +261,14 @@ impl Complete {
     /// [`ReceiveError::Io`].
     pub(super) async fn publish(self) -> Result<Held, ReceiveError> {
         let Self { folder, open, sum } = self;
-        blocking(move || {
-            let Open { scratch, written, _turn: turn, .. } = open;
-            let held = folder.publish(scratch, sum, written)?;
-            drop(turn);
-            Ok(held)
-        })
-        .await
-    }
-}
-
-/// Where a thread may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, io::Error> + Send + 'static,
-) -> Result<T, ReceiveError> {
-    match spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(broken) => Err(ReceiveError::Io(io::Error::other(broken))),
+        let place = Arc::clone(&folder);
+        place
+            .blocking(move || {
+                let Open { scratch, written, _turn: turn, .. } = open;
+                let held = folder.publish(scratch, sum, written)?;
+                drop(turn);
+                Ok(held)
+            })
+            .await
     }
 }

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::config::FilesConfig;
+use super::draft::ReceiveError;
+use super::lane::Lane;
 use crate::model::file::ImageId;
 use crate::store;
 
@@ -60,6 +62,7 @@ pub(super) struct Folder {
     blobs: Mutex<HashMap<Sha256Sum, Blob>>,
     total_bytes: AtomicU64,
     next: AtomicU64,
+    lane: Lane,
     /// Of a store that does not last: gone with it.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -96,6 +99,7 @@ impl Folder {
             blobs: Mutex::new(blobs),
             total_bytes: AtomicU64::new(total_bytes),
             next: AtomicU64::new(0),
+            lane: Lane::default(),
             _temporary: None,
         };
         folder.sweep(wanted)?;
@@ -107,6 +111,30 @@ impl Folder {
         let temporary = tempfile::Builder::new().prefix("acsd-files-").tempdir()?;
         let folder = Self::open(temporary.path(), config, [], |_| false)?;
         Ok(Self { _temporary: Some(temporary), ..folder })
+    }
+
+    /// The same, waited for on another lane.
+    pub(super) fn on(self, lane: Lane) -> Self {
+        Self { lane, ..self }
+    }
+
+    pub(super) const fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Does what blocks where a thread may: begun when this returns.
+    pub(super) fn blocking<T, W>(&self, work: W) -> impl Future<Output = Result<T, ReceiveError>> + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> io::Result<T> + Send + 'static,
+    {
+        let working = self.lane.spawn_blocking(work);
+        async move {
+            match working.await {
+                Ok(done) => Ok(done?),
+                Err(broken) => Err(ReceiveError::Io(io::Error::other(broken))),
+            }
+        }
     }
 
     /// Removes what nothing refers to: leftovers of a process that was killed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::draft::{Turn, blocking};
+use super::draft::Turn;
 use super::folder::Beginning;
 use super::{Complete, Draft, Files, ReceiveError};
 use crate::model::file::{Content, FirmwareImage, ImageId};
@@ -86,7 +86,7 @@ impl Files {
     /// [`ReceiveError::Io`].
     pub async fn partial(&self, id: ImageId) -> Result<u64, ReceiveError> {
         let folder = Arc::clone(&self.folder);
-        blocking(move || Ok(folder.partial(id)?.map_or(0, |(length, _)| length))).await
+        self.folder.blocking(move || Ok(folder.partial(id)?.map_or(0, |(length, _)| length))).await
     }
 
     /// Begins to receive an image. `announced`: how large it will be.
@@ -146,7 +146,7 @@ impl Files {
             self.release(sha256).await;
         }
         let (folder, id) = (Arc::clone(&self.folder), image.id);
-        if let Err(error) = blocking(move || folder.forget_partial(id)).await {
+        if let Err(error) = self.folder.blocking(move || folder.forget_partial(id)).await {
             tracing::warn!(%error, "the beginning of image {} could not be removed", id.0);
         }
     }

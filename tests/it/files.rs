@@ -3,6 +3,7 @@
 mod crowd;
 mod download;
 mod folder;
+mod lane;
 mod limits;
 mod login;
 mod upload;
@@ -14,11 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use acsd::acs::exchange::Exchange;
 use acsd::acs::files::{FileServer, FilesAlone};
-use acsd::acs::listen::{self, Endpoint, ListenConfig};
+use acsd::acs::listen::{self, Drained, Endpoint, ListenConfig};
 use acsd::auth::seal::Sealer;
 use acsd::devices::inventory::Inventory;
 use acsd::devices::keeper::Keeper;
+use acsd::files::lane::BulkRuntime;
 use acsd::files::{Files, FilesConfig, Link, Place, Target, Terms};
 use acsd::model::device::Profile;
 use acsd::model::device_type::FileLogin;
@@ -33,6 +36,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -48,12 +52,17 @@ fn sum(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
 }
 
+/// At this time the clock panics.
+const BROKEN: i64 = i64::MIN;
+
 /// A clock that is moved.
 struct Hand(AtomicI64);
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
-        Timestamp::from_secs(self.0.load(Ordering::Relaxed))
+        let now = self.0.load(Ordering::Relaxed);
+        assert_ne!(now, BROKEN, "on purpose");
+        Timestamp::from_secs(now)
     }
 }
 
@@ -64,6 +73,9 @@ struct Server {
     clock: Arc<Hand>,
     address: SocketAddr,
     device: DeviceKey,
+    bulk: BulkRuntime,
+    shutdown: CancellationToken,
+    served: JoinHandle<Drained>,
 }
 
 impl Server {
@@ -86,18 +98,31 @@ impl Server {
         key: [u8; 32],
         limits: ListenConfig,
     ) -> Self {
+        Self::serving(store, place, config, key, limits, Arc::new(FilesAlone)).await
+    }
+
+    async fn serving(
+        store: Arc<MemoryStore>,
+        place: &Place,
+        config: FilesConfig,
+        key: [u8; 32],
+        limits: ListenConfig,
+        exchange: Arc<impl Exchange>,
+    ) -> Self {
+        let bulk = BulkRuntime::start().unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(NOW)));
         let sealer = Sealer::from_key(&key);
-        let files = Files::open(place, store.clone(), clock.clone(), &sealer, config).unwrap();
+        let files = Files::open(place, store.clone(), clock.clone(), &sealer, config, bulk.lane()).unwrap();
         files.tidy().await.unwrap();
         let files = Arc::new(files);
         let server = FileServer::new(files.clone(), clock.clone(), &sealer);
-        let endpoint = Endpoint::with_files(limits, Arc::new(FilesAlone), server);
+        let endpoint = Endpoint::with_files(limits, exchange, server);
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(endpoint.serve(listener, None, CancellationToken::new()));
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(endpoint.serve(listener, None, shutdown.clone()));
         let device = device(&store, "S-1").await;
-        Self { store, files, clock, address, device }
+        Self { store, files, clock, address, device, bulk, shutdown, served }
     }
 
     /// An image with these bytes.

@@ -61,18 +61,18 @@ impl From<FormError> for Lost {
 }
 
 impl Inner {
-    pub(super) async fn receive<T: Send>(
+    pub(super) async fn receive<T: Send, B: Future<Output = T> + Send>(
         &self,
         head: &Parts,
         incoming: &mut Incoming,
         claim: &Claim,
-        begin: impl FnOnce() -> T + Send,
+        begin: impl FnOnce() -> B + Send,
     ) -> Result<Response<FileBody>, Refused> {
         let upload =
             self.files.upload(claim).await.map_err(|error| failed(&error))?.ok_or_else(|| unknown(DIRECTION))?;
         let slot = self.slots.take(claim.device).ok_or_else(|| busy(DIRECTION))?;
         let mut meter = self.meters.begin(DIRECTION, slot);
-        let _begun = begin();
+        let _begun = begin().await;
         let received = self.take(&upload, &head.headers, incoming, &meter).await;
         let kept = match received {
             Ok(draft) => match draft.complete().await {

@@ -23,7 +23,8 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::body::{self, Ending};
-use super::file::{Outgoing, Streamed};
+use super::carriage::Seat;
+use super::file::{Outgoing, Streamed, UnderWay};
 use super::gate::Permit;
 use super::pace::{Pace, Paced, Phase};
 use super::refusal::Refusal;
@@ -42,6 +43,7 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     pub(super) id: ConnectionId,
     pub(super) permit: Arc<Permit>,
+    pub(super) seat: Arc<Seat>,
 }
 
 /// Tells the exchange that the connection is gone, also when a panic ended it.
@@ -95,7 +97,7 @@ async fn serve<E, S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = &endpoint.config;
-    let Peer { address: peer, id, permit } = peer;
+    let Peer { address: peer, id, permit, seat } = peer;
     let stall = endpoint.files.as_ref().map_or(config.idle(), FileServer::stall);
     let pace = Pace::new(config.request(), config.idle(), stall);
     let served = Arc::new(Served {
@@ -104,6 +106,7 @@ async fn serve<E, S>(
         endpoint: Arc::clone(&endpoint),
         peer,
         permit,
+        seat,
         transport,
     });
     let service = service_fn(|request| {
@@ -163,6 +166,7 @@ struct Served<E: Exchange> {
     pace: Arc<Pace>,
     peer: SocketAddr,
     permit: Arc<Permit>,
+    seat: Arc<Seat>,
     transport: Transport,
 }
 
@@ -179,14 +183,15 @@ impl<E: Exchange> Served<E> {
     async fn transfer(&self, server: &FileServer, request: Request<Incoming>) -> Response<Outgoing> {
         self.pace.enter(Phase::Answering);
         let (head, incoming) = request.into_parts();
-        // Only a transfer leaves the count of connections: it is in one of its own.
-        let (response, aside) = server.answer(&head, incoming, || self.permit.set_aside()).await;
+        // Only a transfer leaves the count of connections, which has one of its own, and the sessions' threads.
+        let begin = || async { UnderWay::new(self.permit.set_aside(), self.seat.board().await) };
+        let (response, under_way) = server.answer(&head, incoming, begin).await;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.pace.announce_challenge();
         }
-        self.pace.enter(if aside.is_some() { Phase::Sending } else { Phase::Idle });
-        response.map(|body| match aside {
-            Some(aside) => Outgoing::File(Streamed::new(body, Arc::clone(&self.pace), aside)),
+        self.pace.enter(if under_way.is_some() { Phase::Sending } else { Phase::Idle });
+        response.map(|body| match under_way {
+            Some(under_way) => Outgoing::File(Streamed::new(body, Arc::clone(&self.pace), under_way)),
             None => Outgoing::Line(body),
         })
     }

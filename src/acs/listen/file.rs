@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Bytes;
 
+use super::carriage::Boarded;
 use super::gate::Aside;
 use super::pace::{Pace, Phase};
 use crate::acs::files::FileBody;
@@ -24,16 +25,28 @@ pub(super) enum Outgoing {
     File(Streamed),
 }
 
-/// A file on its way: tells its connection's clock who holds it up, and keeps the connection out of the count.
+/// Keeps a connection out of the count and on the bulk lane while a file goes over it.
+pub(super) struct UnderWay {
+    _aside: Aside,
+    _boarded: Boarded,
+}
+
+impl UnderWay {
+    pub(super) const fn new(aside: Aside, boarded: Boarded) -> Self {
+        Self { _aside: aside, _boarded: boarded }
+    }
+}
+
+/// A file on its way: tells its connection's clock who holds it up.
 pub(super) struct Streamed {
     body: FileBody,
     pace: Arc<Pace>,
-    _aside: Aside,
+    _under_way: UnderWay,
 }
 
 impl Streamed {
-    pub(super) fn new(body: FileBody, pace: Arc<Pace>, aside: Aside) -> Self {
-        Self { body, pace, _aside: aside }
+    pub(super) fn new(body: FileBody, pace: Arc<Pace>, under_way: UnderWay) -> Self {
+        Self { body, pace, _under_way: under_way }
     }
 }
 

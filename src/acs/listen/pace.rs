@@ -2,7 +2,7 @@
 //!
 //! hyper does not tell when the first byte of a request arrives, nor lets one time-out cover headers and body, so both
 //! are watched here: the stream notes bytes, the service notes phases, and the connection task asks whether the time
-//! is over. All three run in one task; the atomics are there because the parts are owned apart.
+//! is over. All three run in one task at a time; the atomics are there because the parts are owned apart.
 
 use std::future::Future as _;
 use std::io;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use acsd::auth::seal::Sealer;
+use acsd::files::lane::Lane;
 use acsd::files::{Complete, Files, FilesConfig, Place, Target, Terms};
 use acsd::model::device::Profile;
 use acsd::model::file::{Content, FirmwareImage, ImageId};
@@ -37,7 +38,8 @@ impl Home {
         let store: Arc<dyn Store> = open_sled(config, clock.clone()).await.unwrap();
         let config = FilesConfig { free_space_floor_bytes: 0, ..FilesConfig::default() };
         let place = Place::Folder(folder.path().join("files"));
-        let files = Files::open(&place, store.clone(), clock, &Sealer::from_key(&[1; 32]), config).unwrap();
+        let files =
+            Files::open(&place, store.clone(), clock, &Sealer::from_key(&[1; 32]), config, Lane::default()).unwrap();
         Self { store, files, folder }
     }
 
