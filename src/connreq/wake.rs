@@ -102,6 +102,15 @@ pub struct Waker {
     resting: Mutex<HashMap<DeviceKey, Instant>>,
 }
 
+/// What to think of a device that is in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InSession {
+    /// It is here.
+    Present,
+    /// It has been for so long that it may have lost the session: it is called.
+    Doubtful,
+}
+
 /// Who calls a device.
 enum Turn<'w> {
     /// The asker does.
@@ -258,7 +267,7 @@ impl Waker {
         if !self.store.has_work(key, self.clock.now()) {
             return None;
         }
-        Some(self.call(key, INFORM_WITHIN, CALL_MAX).await)
+        Some(self.call(key, InSession::Doubtful, INFORM_WITHIN, CALL_MAX).await)
     }
 
     /// Calls the device now and waits until it has Informed, at most `patience` (rest-api.md 3). A device in a session
@@ -267,7 +276,7 @@ impl Waker {
         if self.presence.in_session(key) {
             return Reached::Informed;
         }
-        match tokio::time::timeout(patience, self.call(key, patience, patience)).await {
+        match tokio::time::timeout(patience, self.call(key, InSession::Present, patience, patience)).await {
             Ok(Ended::Informed) => Reached::Informed,
             Ok(Ended::Throttled) => Reached::NotCalled,
             Ok(Ended::NoInform(_) | Ended::NoUrl) | Err(_) => Reached::Silent,
@@ -276,11 +285,16 @@ impl Waker {
 
     /// One connection request and its Inform. While a device is being called, whoever else wants it waits for what comes of
     /// that: a second request would only bring it into a second session (connection-request.md §1).
-    async fn call(&self, key: DeviceKey, patience: Duration, whole: Duration) -> Ended {
+    async fn call(&self, key: DeviceKey, in_session: InSession, patience: Duration, whole: Duration) -> Ended {
         loop {
             // Subscribed before it is looked who calls: the Inform may come at once.
             let informed = self.presence.informed.subscribe(key);
             match self.turn(key) {
+                // Looked at when nobody calls: the call that it came for may have ended just before.
+                Turn::Ours(line) if in_session == InSession::Present && self.presence.in_session(key) => {
+                    line.outcome.send_replace(Some(Ended::Informed));
+                    return Ended::Informed;
+                }
                 Turn::Ours(line) => {
                     // Whoever waits along is told of that, too.
                     let ended = match tokio::time::timeout(whole, self.call_alone(key, patience)).await {

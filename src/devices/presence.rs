@@ -14,7 +14,7 @@ use crate::types::ident::{DeviceKey, TransactionId};
 pub struct Presence {
     /// Devices in a session, with the number of that session.
     sessions: Mutex<HashMap<DeviceKey, u128>>,
-    /// Fires when a device's Inform has been recorded.
+    /// Fires when a device's Inform has been recorded and its session has begun.
     pub informed: Signal<DeviceKey>,
     /// Fires when a transaction has ended.
     pub ended: Signal<TransactionId>,

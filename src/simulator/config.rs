@@ -152,6 +152,9 @@ pub struct CpeConfig {
     pub diagnostics_ends: Vec<ChosenEnd>,
     /// Bytes per second at which it downloads files, to stand in for a slow line; `None` sets no limit. Not scaled.
     pub download_rate: Option<NonZeroU64>,
+    /// How many times in a row a download that brings nothing is tried again, also where the file server was never
+    /// reached. `None` is what most CPEs do: a few times once something has come, and not at all before.
+    pub download_retries: Option<u32>,
     /// How many CPEs in a hundred fail to install firmware; which ones, [`CpeConfig::is_failing`] tells.
     pub failing_share_percent: u8,
     /// The fault that these report.
@@ -201,6 +204,7 @@ impl CpeConfig {
             fault_paths: Vec::new(),
             diagnostics_ends: Vec::new(),
             download_rate: None,
+            download_retries: None,
             failing_share_percent: 0,
             failing_fault: 9018,
             first_calls: Vec::new(),

@@ -4,31 +4,110 @@
 mod faults;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use acsd::simulator::{ConnectionRequests, CpeConfig};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
-use crate::support::{ADMIN, Api, Cpe, PASSWORD, PATIENCE, USER};
+use crate::support::{ADMIN, Api, Cpe, PASSWORD, PATIENCE, USER, pause};
 
 const CPES: usize = 6;
 const KILLS: u32 = 6;
 const TABLE: &str = "Device.NAT.PortMapping.";
 
-/// A port that is free now and can be had again after each restart.
+/// Addresses that were given out, until the process ends.
+static HELD: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+
+/// An address that is free now, and for nobody but acsd as long as this process lives: a socket that is bound to it without
+/// listening keeps the kernel from giving the port to other tests, and to connections, while acsd is down.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = TcpSocket::new_v4().unwrap();
+    // As acsd does: then both may be bound.
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    HELD.lock().unwrap().push(socket);
+    address
 }
 
-pub(crate) fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
-    serve(Command::new("env"), folder, cwmp, api)
-        .env("ACSD_LOG", "error")
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap()
+/// A daemon that does not outlive its test.
+struct Started(Child);
+
+impl Deref for Started {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
+fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Started {
+    let mut command = serve(Command::new("env"), folder, cwmp, api);
+    let command = command.env("ACSD_LOG", "error").stdout(Stdio::null()).stderr(Stdio::inherit());
+    Started(command.spawn().unwrap())
+}
+
+/// acsd as a daemon that is killed again and again, and a client of its API.
+pub(crate) struct Daemon {
+    folder: tempfile::TempDir,
+    pub(crate) cwmp: SocketAddr,
+    address: SocketAddr,
+    child: Started,
+    api: Api,
+}
+
+impl Deref for Daemon {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Daemon {
+    /// One that is ready, with these settings besides those of all tests.
+    pub(crate) async fn start(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // No ballast: a disk that others write to would take its time for it.
+        let settings = format!("[api.limits]\nrate_per_second = 0\n[sled]\nballast_bytes = 0\n{settings}\n");
+        std::fs::write(folder.path().join("acsd.toml"), settings).unwrap();
+        let (cwmp, address) = (free_address(), free_address());
+        let mut child = start(folder.path(), cwmp, address);
+        let api = Api::at(address);
+        ready(&api, &mut child).await;
+        Self { folder, cwmp, address, child, api }
+    }
+
+    /// `kill -9`, and another one that takes over.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.child = start(self.folder.path(), self.cwmp, self.address);
+        ready(&self.api, &mut self.child).await;
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 /// acsd as a daemon, run by `runner`.
@@ -47,12 +126,13 @@ fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) 
     runner
 }
 
-pub(crate) async fn ready(api: &Api, child: &mut Child) {
-    let until = tokio::time::Instant::now() + PATIENCE;
+async fn ready(api: &Api, child: &mut Child) {
+    // Where others use the disk and the processor, too, a start may take a while.
+    let until = tokio::time::Instant::now() + 3 * PATIENCE;
     while api.try_call("GET", "/inventory_device_serial/?limit=1", None).await.is_err() {
         assert_eq!(child.try_wait().unwrap(), None, "the store opens after every kill");
         assert!(tokio::time::Instant::now() < until, "acsd does not start");
-        tokio::task::yield_now().await;
+        pause().await;
     }
 }
 
@@ -72,12 +152,8 @@ fn add(serial: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
-    let (cwmp, address) = (free_address(), free_address());
-    let mut child = start(folder.path(), cwmp, address);
-    let api = Api::at(address);
-    ready(&api, &mut child).await;
+    let mut api = Daemon::start("").await;
+    let cwmp = api.cwmp;
     let mut cpes = Vec::new();
     for number in 0..CPES {
         cpes.push(spawn_cpe(number, cwmp).await);
@@ -99,10 +175,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
                 assert!(matches!(reply.status, 404 | 409), "{}", reply.body);
             }
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        child = start(folder.path(), cwmp, address);
-        ready(&api, &mut child).await;
+        api.kill_and_restart().await;
         for id in acknowledged.keys() {
             let reply = api.call("GET", &format!("/transaction/{id}/"), None).await;
             assert_eq!(reply.status, 200, "transaction {id} was acknowledged");
@@ -120,12 +193,11 @@ async fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
                 other => panic!("transaction {id} ended as {other:?}: {row}"),
             }
             assert!(tokio::time::Instant::now() < until, "transaction {id} does not end: {row}");
-            tokio::task::yield_now().await;
+            pause().await;
         }
         added[*device] += 1;
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    api.kill();
     for (device, cpe) in cpes.iter().enumerate() {
         let grown = cpe.rows(TABLE).len() - rows_before[device];
         assert_eq!(grown, added[device], "device {device} has one row for each transaction");

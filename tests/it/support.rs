@@ -26,6 +26,11 @@ pub(crate) const PASSWORD: &str = "factory-secret";
 /// How long a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Between two looks at what is waited for: whoever is to bring it about needs the processor.
+pub(crate) async fn pause() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
 pub(crate) struct Acs {
     pub(crate) daemon: Daemon,
     api: Api,
@@ -146,8 +151,18 @@ impl Api {
             request = request.header("content-type", "application/json");
         }
         let bytes = body.map(|body| body.to_string()).unwrap_or_default();
-        let response = self.client.request(request.body(Full::from(bytes))?).await?;
-        let (parts, body) = response.into_parts();
+        self.send(request.body(Full::from(bytes))?).await
+    }
+
+    /// Brings a file.
+    pub(crate) async fn bring(&self, path: &str, contents: bytes::Bytes) -> Reply {
+        let uri = format!("http://{}/api/v1{path}", self.address);
+        let request = Request::put(uri).header("authorization", format!("Bearer {ADMIN}"));
+        self.send(request.body(Full::from(contents)).unwrap()).await.unwrap()
+    }
+
+    async fn send(&self, request: Request<Full<bytes::Bytes>>) -> anyhow::Result<Reply> {
+        let (parts, body) = self.client.request(request).await?.into_parts();
         let bytes = body.collect().await?.to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Ok(Reply { status: parts.status.as_u16(), body })
@@ -193,6 +208,7 @@ impl Api {
                 return row;
             }
             assert!(tokio::time::Instant::now() < until, "transaction {id} does not end: {row}");
+            pause().await;
         }
     }
 
@@ -205,7 +221,7 @@ impl Api {
                 return row;
             }
             assert!(tokio::time::Instant::now() < until, "{path} never becomes what is waited for: {row}");
-            tokio::task::yield_now().await;
+            pause().await;
         }
     }
 }

@@ -10,3 +10,4 @@ mod overload;
 mod retry;
 mod tls;
 mod transfers;
+mod upgrades;

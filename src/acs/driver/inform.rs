@@ -331,7 +331,6 @@ impl Inner {
         if news.may_matter() {
             self.services.queue.informed(device.key, &news).await?;
         }
-        self.services.presence.informed.fire(device.key);
         Ok(device)
     }
 
@@ -361,6 +360,8 @@ impl Inner {
         // Reserved before it is announced: an even newer session has to find it.
         self.sessions.reserve(token, post.connection);
         let old = self.services.presence.enter(device.key, token.0);
+        // Not before it counts as here: whoever wants it now would call it once more.
+        self.services.presence.informed.fire(device.key);
         match old.map_or(Predecessor::Gone, |old| self.sessions.supersede(SessionToken(old))) {
             Predecessor::Idle(old) => {
                 tracing::debug!(device.id = %device.key, "a new Inform of device {} ends its open session", device.key);

@@ -167,6 +167,7 @@ impl From<HttpError> for Broken {
 /// `Repr-Digest` (RFC 9530) or an `ETag` that is one.
 pub(super) async fn fetch(config: &CpeConfig, order: &Order) -> Outcome {
     let mut progress = Progress::new(config, order);
+    let resumes_max = config.download_retries.unwrap_or(RESUMES_MAX);
     let mut fruitless = 0;
     let mut busy = 0;
     loop {
@@ -185,9 +186,9 @@ pub(super) async fn fetch(config: &CpeConfig, order: &Order) -> Outcome {
         let mut wait = config.scaled(RESUME_WAIT);
         match broken {
             // What could be reached once may be back soon.
-            Broken::For(CANNOT_CONTACT) if progress.bytes > 0 && fruitless <= RESUMES_MAX => {}
+            Broken::For(CANNOT_CONTACT) if is_patient(config, &progress) && fruitless <= resumes_max => {}
             Broken::For(fault) => return Outcome::Failed(fault),
-            Broken::Connection if fruitless > RESUMES_MAX => return Outcome::Failed(CANNOT_COMPLETE),
+            Broken::Connection if fruitless > resumes_max => return Outcome::Failed(CANNOT_COMPLETE),
             Broken::Connection => {}
             Broken::Busy(_) if busy > BUSY_MAX => return Outcome::Failed(CANNOT_COMPLETE),
             // The server's time, which nothing scales.
@@ -195,6 +196,11 @@ pub(super) async fn fetch(config: &CpeConfig, order: &Order) -> Outcome {
         }
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Whether a server that cannot be reached is tried again.
+const fn is_patient(config: &CpeConfig, progress: &Progress) -> bool {
+    progress.bytes > 0 || config.download_retries.is_some()
 }
 
 /// One connection's share of the download: from where the last one broke off.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use acsd::simulator::{ConnectionRequests, CpeConfig};
 use serde_json::{Value, json};
 
-use crate::crash::{free_address, ready, start};
-use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config};
+use crate::crash::Daemon;
+use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config, pause};
 
 const CPES: usize = 30;
 const KILLS: usize = 4;
@@ -41,12 +41,8 @@ async fn writes(api: &Api) -> BTreeMap<String, Vec<Value>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_of_a_campaign_loses_and_repeats_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
-    let (cwmp, address) = (free_address(), free_address());
-    let mut child = start(folder.path(), cwmp, address);
-    let api = Api::at(address);
-    ready(&api, &mut child).await;
+    let mut api = Daemon::start("").await;
+    let cwmp = api.cwmp;
     let mut cpes = Vec::new();
     for number in 0..CPES {
         cpes.push(spawn_cpe(number, cwmp).await);
@@ -66,10 +62,7 @@ async fn a_kill_in_the_middle_of_a_campaign_loses_and_repeats_nothing() {
     for kill in 1..=KILLS {
         let enough = all * u64::try_from(kill).unwrap() / u64::try_from(KILLS + 2).unwrap();
         let before = api.row_until(&path, |campaign| done(campaign) >= enough).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        child = start(folder.path(), cwmp, address);
-        ready(&api, &mut child).await;
+        api.kill_and_restart().await;
         let after = api.row_until(&path, |campaign| campaign["counts"]["total"] == json!(all)).await;
         assert!(done(&after) >= done(&before), "what was shown is kept: {before} {after}");
     }
@@ -80,7 +73,7 @@ async fn a_kill_in_the_middle_of_a_campaign_loses_and_repeats_nothing() {
             break campaign;
         }
         assert!(tokio::time::Instant::now() < until, "{campaign}");
-        tokio::task::yield_now().await;
+        pause().await;
     };
     assert_eq!((done(&ended), &ended["counts"]["failed"]), (all, &json!(0)), "{ended}");
     let writes = writes(&api).await;
@@ -88,8 +81,7 @@ async fn a_kill_in_the_middle_of_a_campaign_loses_and_repeats_nothing() {
     for (serial, rows) in writes {
         assert_eq!(rows.len(), 1, "{serial} has had one turn: {rows:?}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    api.kill();
     for cpe in cpes {
         assert_eq!(cpe.value(TABLE).as_deref(), Some("campaign"));
         cpe.finish().await;

@@ -4,7 +4,7 @@ use acsd::simulator::{ConnectionRequests, CpeConfig, DataModel, Misbehaviour};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
 
-use crate::crash::{free_address, ready, start};
+use crate::crash::Daemon;
 use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config};
 
 const PING: &str = "Device.IP.Diagnostics.IPPing.";
@@ -337,12 +337,8 @@ async fn one_test_of_a_kind_at_a_time_and_two_kinds_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tests_outlive_acsd() {
     const KILLS: usize = 6;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
-    let (cwmp, address) = (free_address(), free_address());
-    let mut child = start(folder.path(), cwmp, address);
-    let api = Api::at(address);
-    ready(&api, &mut child).await;
+    let mut api = Daemon::start("").await;
+    let cwmp = api.cwmp;
     let mut device = CpeConfig::new(format!("http://{cwmp}/")).serial("DIAG-KILL").credentials(USER, PASSWORD);
     device.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
     // Periodic Informs every second, tests of some 50 ms.
@@ -358,10 +354,7 @@ async fn tests_outlive_acsd() {
         let (_, id) = &ids[ids.len() - 1 - round];
         let has_begun = |row: &Value| row["status"] != "scheduled";
         api.row_until(&format!("/transaction/{}/", id.replace("diag_", "")), has_begun).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        child = start(folder.path(), cwmp, address);
-        ready(&api, &mut child).await;
+        api.kill_and_restart().await;
     }
     for (operation, id) in &ids {
         let row = ended(&api, id).await;
@@ -371,7 +364,6 @@ async fn tests_outlive_acsd() {
             "{operation}: {row}"
         );
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    api.kill();
     cpe.finish().await;
 }

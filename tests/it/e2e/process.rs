@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::crash::free_address;
 use crate::support::{ADMIN, PATIENCE};
 
 fn acsd(folder: &Path, args: &[&str]) -> Output {
@@ -55,8 +56,7 @@ struct Served {
 impl Served {
     /// Starts it and waits until it takes connections of CPEs.
     fn start(folder: &Path, drain_secs: u64) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (cwmp, api) = (free(), free());
+        let (cwmp, api) = (free_address(), free_address());
         let config = format!("[cwmp]\nauth = \"none\"\n[cwmp.limits]\ndrain_timeout_secs = {drain_secs}\n");
         std::fs::write(folder.join("acsd.toml"), config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_acsd"))

@@ -6,7 +6,7 @@ use acsd::simulator::{ConnectionRequests, CpeConfig, CpeVersion, DataModel};
 use acsd::types::event::EventCode;
 use serde_json::{Value, json};
 
-use crate::crash::{free_address, ready, start};
+use crate::crash::Daemon;
 use crate::support::{Acs, Api, Cpe, PASSWORD, USER, config};
 
 const UUID: &str = "11111111-2222-3333-4444-555555555555";
@@ -217,17 +217,13 @@ async fn sessions_that_break_do_not_keep_a_discovery_from_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_of_a_discovery_costs_nothing_that_was_found() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("acsd.toml"), "[api.limits]\nrate_per_second = 0\n").unwrap();
-    let (cwmp, address) = (free_address(), free_address());
-    let mut child = start(folder.path(), cwmp, address);
-    let api = Api::at(address);
-    ready(&api, &mut child).await;
+    let mut api = Daemon::start("").await;
+    let cwmp = api.cwmp;
     let mut slow = CpeConfig::new(format!("http://{cwmp}/")).serial("FIND-KILL").credentials(USER, PASSWORD);
     slow.connection_requests = ConnectionRequests::Own("127.0.0.1:0".parse().unwrap());
     slow.time_scale = 0.01;
     slow.periodic_interval_secs = 100;
-    slow = slow.misbehave("late=10".parse().unwrap());
+    slow = slow.misbehave("late=25".parse().unwrap());
     let cpe = Cpe::spawn(slow).await;
     api.row_until("/event/?kind=first_contact", |page| page["count"] == 1).await;
     let parameters = "/inventory_device_serial/FIND-KILL/parameters/";
@@ -238,10 +234,7 @@ async fn a_kill_in_the_middle_of_a_discovery_costs_nothing_that_was_found() {
     let found = api.row_until(parameters, |page| page["count"].as_u64().unwrap() > before + 40).await;
     let path = format!("/transaction/{}/", reply.body["id"]);
     let running = api.get(&path).await["status"] == "in_progress";
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let mut child = start(folder.path(), cwmp, address);
-    ready(&api, &mut child).await;
+    api.kill_and_restart().await;
     assert!(running, "it was over too soon: {found}");
     let row = api.row_until(&path, |row| row["completed_at"] != Value::Null).await;
     assert_eq!(row["status"], "completed", "{row}");
@@ -251,6 +244,5 @@ async fn a_kill_in_the_middle_of_a_discovery_costs_nothing_that_was_found() {
     assert_eq!(whole["status"], "completed");
     assert_eq!(known(&api, "FIND-KILL").await.0, all, "nothing was missed");
     cpe.finish().await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    api.kill();
 }

@@ -5,8 +5,8 @@ use acsd::types::event::EventCode;
 use serde_json::{Value, json};
 
 use super::firmware::ended;
-use crate::crash::{free_address, ready, start};
-use crate::support::{Acs, Api, Cpe, PASSWORD, PATIENCE, USER, config};
+use crate::crash::Daemon;
+use crate::support::{Acs, Cpe, PASSWORD, PATIENCE, USER, config, pause};
 
 async fn order(acs: &Acs, serial: &str, body: Value) -> Value {
     let reply = acs.call("POST", &format!("/inventory_device_serial/{serial}/files/"), Some(body)).await;
@@ -118,14 +118,8 @@ async fn a_device_is_not_deleted_while_it_makes_a_transfer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_outlive_kills() {
     const CPES: usize = 4;
-    let folder = tempfile::tempdir().unwrap();
-    let habits =
-        "[transactions]\nbackoff_first_secs = 1\n[api.limits]\nrate_per_second = 0\n[files]\nkeep_uploads = 1000\n";
-    std::fs::write(folder.path().join("acsd.toml"), habits).unwrap();
-    let (cwmp, address) = (free_address(), free_address());
-    let mut child = start(folder.path(), cwmp, address);
-    let api = Api::at(address);
-    ready(&api, &mut child).await;
+    let mut api = Daemon::start("[transactions]\nbackoff_first_secs = 1\n[files]\nkeep_uploads = 1000").await;
+    let cwmp = api.cwmp;
     let mut cpes = Vec::new();
     for number in 0..CPES {
         let mut cpe = CpeConfig::new(format!("http://{cwmp}/")).serial(format!("TR-KILL-{number}"));
@@ -146,10 +140,7 @@ async fn transfers_outlive_kills() {
                 other => assert_eq!(other, 404, "{}", reply.body),
             }
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        child = start(folder.path(), cwmp, address);
-        ready(&api, &mut child).await;
+        api.kill_and_restart().await;
     }
     assert!(acknowledged.len() > 10, "there was load: {}", acknowledged.len());
     for id in acknowledged {
@@ -161,13 +152,12 @@ async fn transfers_outlive_kills() {
                 _ => break row,
             }
             assert!(tokio::time::Instant::now() < until, "transaction {id} does not end: {row}");
-            tokio::task::yield_now().await;
+            pause().await;
         };
         assert_eq!(row["status"], "completed", "{row}");
         assert!(row["result"]["stored_file"].is_u64(), "{row}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    api.kill();
     for cpe in cpes {
         cpe.finish().await;
     }

@@ -7,7 +7,7 @@ use acsd::simulator::{ConnectionRequests, CpeConfig};
 use serde_json::{Value, json};
 
 use super::receiver::{Receiver, SECRET, until};
-use crate::crash::{free_address, ready, start};
+use crate::crash::Daemon;
 use crate::support::{Api, Cpe, PASSWORD, USER};
 
 const CPES: usize = 3;
@@ -37,13 +37,8 @@ async fn events(api: &Api) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_loses_no_event_of_what_was_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = "[api.limits]\nrate_per_second = 0\n[webhooks]\nretry_first_ms = 5\nretry_max_secs = 1\n";
-    std::fs::write(folder.path().join("acsd.toml"), file).unwrap();
-    let (cwmp, address) = (free_address(), free_address());
-    let mut child = start(folder.path(), cwmp, address);
-    let api = Api::at(address);
-    ready(&api, &mut child).await;
+    let mut api = Daemon::start("[webhooks]\nretry_first_ms = 5\nretry_max_secs = 1").await;
+    let cwmp = api.cwmp;
     let receiver = Receiver::start(None).await;
     let hook = json!({"url": format!("http://{}/", receiver.address), "secret": SECRET});
     assert_eq!(api.call("POST", "/webhook/", Some(hook)).await.status, 201);
@@ -69,10 +64,7 @@ async fn a_kill_loses_no_event_of_what_was_acknowledged() {
             }
         }
         shown.extend(events(&api).await.into_iter().map(|event| (event["id"].as_u64().unwrap(), event)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        child = start(folder.path(), cwmp, address);
-        ready(&api, &mut child).await;
+        api.kill_and_restart().await;
     }
     let now: BTreeMap<u64, Value> =
         events(&api).await.into_iter().map(|event| (event["id"].as_u64().unwrap(), event)).collect();
@@ -90,8 +82,7 @@ async fn a_kill_loses_no_event_of_what_was_acknowledged() {
     assert!(ended.len() >= KILLS * 6);
     let wanted: BTreeSet<u64> = now.keys().copied().collect();
     until("delivery", || wanted.is_subset(&receiver.ids().into_iter().collect())).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    api.kill();
     for cpe in cpes {
         cpe.finish().await;
     }

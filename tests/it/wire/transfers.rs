@@ -12,14 +12,15 @@ use tokio::net::TcpStream;
 use super::acs::{Acs, cookie, inform, is_accepted};
 use super::harness::Client;
 
-fn call(body: &str) -> String {
+pub(super) fn call(body: &str) -> String {
     format!(
         "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:c=\"urn:dslforum-org:cwmp-1-2\">\
          <s:Header><c:ID s:mustUnderstand=\"1\">7</c:ID></s:Header><s:Body>{body}</s:Body></s:Envelope>"
     )
 }
 
-const TIMES: &str = "<StartTime>2024-01-01T00:00:00Z</StartTime><CompleteTime>2024-01-01T00:01:00Z</CompleteTime>";
+pub(super) const TIMES: &str =
+    "<StartTime>2024-01-01T00:00:00Z</StartTime><CompleteTime>2024-01-01T00:01:00Z</CompleteTime>";
 
 #[tokio::test]
 async fn finished_transfers_are_confirmed_and_told() {
@@ -63,29 +64,33 @@ async fn finished_transfers_are_confirmed_and_told() {
 }
 
 /// What a device says in one session, POST by POST.
-struct Told<'a> {
+pub(super) struct Told<'a> {
     client: Client<TcpStream>,
     headers: String,
     acs: &'a Acs,
 }
 
 impl<'a> Told<'a> {
-    async fn open(acs: &'a Acs, event: &str, id: &str) -> Self {
+    pub(super) async fn open(acs: &'a Acs, event: &str, id: &str) -> Self {
+        Self::open_with(acs, inform("T-9", event, id)).await
+    }
+
+    pub(super) async fn open_with(acs: &'a Acs, inform: String) -> Self {
         let mut client = acs.connect().await;
-        let opened = client.exchange("", inform("T-9", event, id)).await;
+        let opened = client.exchange("", inform).await;
         assert!(is_accepted(&opened), "{opened:?}");
         let headers = format!("Cookie: {}\r\n", cookie(&opened));
         Self { client, headers, acs }
     }
 
-    async fn post(&mut self, body: &str) -> (u16, String) {
+    pub(super) async fn post(&mut self, body: &str) -> (u16, String) {
         let body = if body.is_empty() { String::new() } else { call(body) };
         let reply = self.client.exchange(&self.headers, body).await;
         (reply.status(), String::from_utf8_lossy(&reply.body).into_owned())
     }
 
     /// Refuses whatever is asked until it is this, or the session ends.
-    async fn until(&mut self, method: &str) -> String {
+    pub(super) async fn until(&mut self, method: &str) -> String {
         const NO: &str = "<s:Fault><faultcode>Client</faultcode><faultstring>CWMP fault</faultstring><detail>\
                           <c:Fault><FaultCode>9003</FaultCode><FaultString/></c:Fault></detail></s:Fault>";
         let (_, mut asked) = self.post("").await;
@@ -95,26 +100,26 @@ impl<'a> Told<'a> {
         asked
     }
 
-    async fn transaction(&self, id: TransactionId) -> Transaction {
+    pub(super) async fn transaction(&self, id: TransactionId) -> Transaction {
         self.acs.store.transaction(id).await.unwrap().unwrap()
     }
 }
 
-fn complete(key: &str, fault: u16) -> String {
+pub(super) fn complete(key: &str, fault: u16) -> String {
     format!(
         "<c:TransferComplete><CommandKey>{key}</CommandKey><FaultStruct><FaultCode>{fault}</FaultCode>\
          <FaultString/></FaultStruct>{TIMES}</c:TransferComplete>"
     )
 }
 
-async fn ordered(acs: &Acs, work: Work) -> TransactionId {
+pub(super) async fn ordered(acs: &Acs, work: Work) -> TransactionId {
     let device = acs.store.by_serial("T-9").await.unwrap().unwrap();
     let new =
         NewTransaction { kind: Kind::Transfer, work, requested_by: "op".to_owned(), expires_at: None, campaign: None };
     acs.store.enqueue(device.key, new, Merge::Never, Timestamp::from_secs(1)).await.unwrap().id
 }
 
-fn fetch(url: &str) -> Work {
+pub(super) fn fetch(url: &str) -> Work {
     let file = RemoteFile { url: url.to_owned(), username: String::new(), password: "".into(), size: 5 };
     Work::Download(Box::new(DownloadOrder {
         file: FileRef::Elsewhere(file),
@@ -125,7 +130,7 @@ fn fetch(url: &str) -> Work {
     }))
 }
 
-const STARTED: &str = "<c:DownloadResponse><Status>1</Status><StartTime>0001-01-01T00:00:00Z</StartTime>\
+pub(super) const STARTED: &str = "<c:DownloadResponse><Status>1</Status><StartTime>0001-01-01T00:00:00Z</StartTime>\
                        <CompleteTime>0001-01-01T00:00:00Z</CompleteTime></c:DownloadResponse>";
 
 #[tokio::test]
