@@ -5,6 +5,7 @@
 //! to them. What is in the folder and in no record is thrown away at the start.
 
 mod base;
+mod beginning;
 pub mod config;
 mod content;
 mod draft;
