@@ -6,6 +6,7 @@ mod folder;
 mod limits;
 mod login;
 mod parts;
+mod raw;
 mod upload;
 mod vanished;
 
