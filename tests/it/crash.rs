@@ -32,7 +32,7 @@ pub(crate) fn start(folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Child {
 }
 
 /// acsd as a daemon, run by `runner`.
-fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Command {
+pub(crate) fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Command {
     runner
         .arg(env!("CARGO_BIN_EXE_acsd"))
         .args(["serve", "--config"])

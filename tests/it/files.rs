@@ -3,10 +3,12 @@
 mod crowd;
 mod download;
 mod folder;
+mod kills;
 mod limits;
 mod login;
 mod parts;
 mod raw;
+mod slow;
 mod upload;
 mod vanished;
 

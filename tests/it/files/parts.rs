@@ -1,7 +1,6 @@
 //! Images that arrive in parts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use acsd::files::{FilesConfig, Place, Start};
 use acsd::model::file::{Content, ImageId};
@@ -89,6 +88,7 @@ async fn a_part_that_was_broken_off_or_came_before_a_restart_counts_as_well() {
     bring(&server, id, &data, at, &[7_000]).await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn what_is_here_is_not_read_again_for_each_part() {
     let server = Server::start().await;
@@ -101,10 +101,10 @@ async fn what_is_here_is_not_read_again_for_each_part() {
     println!("{megabytes} MiB in 256 parts: {read} bytes read, {:.2} s", took.as_secs_f64());
     // Other tests may run in this process; to read all of it for each part would be 128 times its size.
     assert!(read < 60 * data.len() as u64, "{read} bytes were read");
-    assert!(took < Duration::from_mins(2));
 }
 
 /// What this process has read, of files above all.
+#[cfg(target_os = "linux")]
 fn read_bytes() -> u64 {
     let counts = std::fs::read_to_string("/proc/self/io").unwrap();
     let line = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
