@@ -5,6 +5,7 @@
 //! to them. What is in the folder and in no record is thrown away at the start.
 
 mod base;
+mod beginning;
 pub mod config;
 mod content;
 mod draft;
@@ -159,20 +160,34 @@ impl Files {
         }
     }
 
-    /// A link to a file, for one device and one transaction.
+    /// A link to a file as it is now, for one device and one transaction.
     #[must_use]
     pub fn link(&self, target: Target, device: DeviceKey, transaction: TransactionId, terms: Terms) -> Link {
         let expires_at = self.clock.now() + self.config.link_life() + terms.delay;
         // Links have whole seconds.
         let expires_at = Timestamp::from_secs(expires_at.as_secs());
-        let claim = Claim { target, device, transaction, login: terms.login, expires_at };
+        let content = self.content_of(target);
+        let claim = Claim { target, content, device, transaction, login: terms.login, expires_at };
         self.links.link(&claim, &self.name_of(target))
     }
 
-    /// What a link says, by the part of it that follows [`PREFIX`]; `None`: it is not ours, or has expired.
+    /// What a link says, by the part of it that follows [`PREFIX`]; `None`: it is not ours, has expired, or the file that it
+    /// was made for is gone or has been replaced.
     #[must_use]
     pub fn claim(&self, token: &str) -> Option<Claim> {
-        self.links.claim(token, self.clock.now())
+        self.links.claim(token, self.clock.now(), |target| self.content_of(target))
+    }
+
+    /// What a target holds now: what its links are bound to.
+    fn content_of(&self, target: Target) -> Option<Sha256Sum> {
+        match target {
+            Target::Image(id) => match self.store.firmware_images().of(id)?.content {
+                Content::Here { sha256, .. } => Some(sha256),
+                Content::Missing => None,
+            },
+            Target::Stored(id) => self.store.stored_files().of(id).map(|file| file.sha256),
+            Target::Upload => None,
+        }
     }
 
     /// User name and password that go with a link.

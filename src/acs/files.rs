@@ -143,9 +143,16 @@ enum Counted {
 #[derive(Debug)]
 enum More {
     Nothing,
-    Challenge(String),
+    Challenge(Challenges),
     Allow(HeaderValue),
     RetryAfter,
+}
+
+/// What a device may log in by, in the order in which they are offered.
+#[derive(Debug)]
+struct Challenges {
+    digest: Option<String>,
+    basic: String,
 }
 
 impl Refused {
@@ -160,9 +167,10 @@ impl Refused {
         headers.insert(CONTENT_TYPE, TEXT);
         match self.more {
             // The connection stays: the next request is the same with a login.
-            More::Challenge(challenge) => {
-                if let Ok(value) = HeaderValue::try_from(challenge) {
-                    headers.insert(WWW_AUTHENTICATE, value);
+            More::Challenge(Challenges { digest, basic }) => {
+                let values = digest.into_iter().chain([basic]).filter_map(|text| HeaderValue::try_from(text).ok());
+                for value in values {
+                    headers.append(WWW_AUTHENTICATE, value);
                 }
                 return response;
             }
@@ -231,14 +239,17 @@ impl Inner {
                 Authorization::Basic(_) => {}
             }
         }
-        let challenge = match claim.login {
-            FileLogin::Basic => basic::challenge(REALM),
-            FileLogin::Digest | FileLogin::None => self.digest.challenge(now, stale),
+        let digest = match claim.login {
+            // Of such types some would choose a digest, and get it wrong.
+            FileLogin::Basic => None,
+            FileLogin::Digest | FileLogin::None => Some(self.digest.challenge(now, stale)),
         };
+        // Those that know nothing else have it as well: the login is worth no more than the link, which they have shown.
+        let challenges = Challenges { digest, basic: basic::challenge(REALM) };
         let outcome =
             if presented.is_some() && stale == Stale::No { Outcome::LoginFailed } else { Outcome::LoginAsked };
         let refused = Refused::new(direction, outcome, StatusCode::UNAUTHORIZED, "log in to go on");
-        Err(Refused { more: More::Challenge(challenge), ..refused })
+        Err(Refused { more: More::Challenge(challenges), ..refused })
     }
 
     async fn send<T: Send, B: Future<Output = T> + Send>(
@@ -249,8 +260,9 @@ impl Inner {
     ) -> Result<(Response<FileBody>, Option<T>), Refused> {
         let direction = Direction::Download;
         let offer = match self.files.offer(claim.target).await {
-            Ok(Some(offer)) => offer,
-            Ok(None) => return Err(unknown(direction)),
+            Ok(Some(offer)) if Some(offer.sha256) == claim.content => offer,
+            // Gone, or replaced since the link was looked at.
+            Ok(_) => return Err(unknown(direction)),
             Err(_logged) => {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 return Err(Refused::new(direction, Outcome::Failed, status, "the file cannot be read"));

@@ -23,7 +23,7 @@ pub struct Offer {
     pub sha256: Sha256Sum,
     /// Bytes.
     pub size: u64,
-    /// When it came.
+    /// When these bytes came.
     pub modified: Timestamp,
     /// A harmless name for it.
     pub name: String,
@@ -72,19 +72,19 @@ impl Files {
     pub async fn offer(&self, target: Target) -> io::Result<Option<Offer>> {
         let found = match target {
             Target::Image(id) => self.store.firmware_images().of(id).and_then(|image| match image.content {
-                Content::Here { sha256, size } => Some((sha256, size, image.created, self.name_of(target))),
+                Content::Here { sha256, size } => Some((sha256, size, self.name_of(target))),
                 Content::Missing => None,
             }),
             Target::Stored(id) => self.store.stored_files().of(id).map(|file| {
                 let name = uploads::file_name(&file.file_type).to_owned();
-                (file.sha256, file.size, file.created, name)
+                (file.sha256, file.size, name)
             }),
             Target::Upload => None,
         };
-        let Some((sha256, size, modified, name)) = found else { return Ok(None) };
+        let Some((sha256, size, name)) = found else { return Ok(None) };
         let folder = Arc::clone(&self.folder);
         let opened = self.folder.blocking(move || folder.open_content(&sha256)).await;
-        let file = opened.map_err(io::Error::other).inspect_err(|error| {
+        let (file, modified) = opened.map_err(io::Error::other).inspect_err(|error| {
             tracing::error!(%error, "the file {} of the store cannot be opened", hex::encode(sha256));
         })?;
         let content = FileContent { file: Arc::new(file), reads: Arc::clone(&self.reads), lane: self.lane().clone() };

@@ -1,21 +1,20 @@
 //! A file as it arrives: hashed and written piece by piece, never held whole.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::folder::{Beginning, Folder, Held, NoRoom, Scratch, Sha256Sum};
+use super::beginning::Beginning;
+use super::folder::{Continued, Folder, Held, NoRoom, Scratch, Sha256Sum};
 use crate::model::file::ImageId;
 
 /// Pieces are gathered up to this before a thread that may block takes them.
 const GATHER_BYTES: usize = 128 << 10;
 /// After so many bytes of an image they are made certain, so that a crash costs no more.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
-/// How much is read at a time of what was written before.
-const READ_BYTES: usize = 256 << 10;
 
 /// Why a file could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +88,7 @@ impl Open {
     fn make_certain(&mut self) -> io::Result<()> {
         if self.scratch.is_resumable() && self.written > self.certain {
             self.file.sync_data()?;
-            self.scratch.checkpoint(self.written)?;
+            self.scratch.checkpoint(self.written, &self.hash)?;
             self.certain = self.written;
         }
         Ok(())
@@ -117,17 +116,7 @@ impl Draft {
     ) -> Result<Self, ReceiveError> {
         let place = Arc::clone(&folder);
         let open = folder.blocking(move || {
-            let (scratch, mut file, length) = place.resume(id, from)?;
-            let mut hash = Sha256::new();
-            let mut buffer = vec![0; READ_BYTES];
-            file.seek(SeekFrom::Start(0))?;
-            loop {
-                let read = file.read(&mut buffer)?;
-                match buffer.get(..read) {
-                    Some(piece) if !piece.is_empty() => hash.update(piece),
-                    Some(_) | None => break,
-                }
-            }
+            let (scratch, Continued { file, length, hash }) = place.resume(id, from)?;
             Ok(Open { file, hash, scratch, written: length, certain: length, _turn: Some(turn) })
         });
         Ok(Self::of(folder, open.await?, limit_bytes))

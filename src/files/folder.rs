@@ -4,32 +4,33 @@
 //! last one to let go removes it. Counting, renaming and removing happen under one lock, so that a file that is brought
 //! anew just when its last record goes is never lost. All of this blocks: it runs where it may.
 //!
-//! Besides files, the folder has what is being written: `.new-…`, thrown away at the next start, and `image-<id>.<length>`,
-//! the beginning of an image, of which `length` bytes are on disk for certain.
+//! Besides files, the folder has what is being written: `.new-…`, thrown away at the next start, and
+//! [beginnings](super::beginning) of images, which are gone on with.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use sha2::Sha256;
 
+use super::beginning::{Beginning, Beginnings, Resumed, named, remove};
 use super::config::FilesConfig;
 use super::draft::ReceiveError;
 use super::lane::Lane;
 use crate::model::file::ImageId;
 use crate::store;
+use crate::types::time::Timestamp;
 
 /// What is being written and will not be gone on with.
 const NEW: &str = ".new-";
-/// The beginning of an image.
-const PARTIAL: &str = "image-";
 /// Owner alone.
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// Name of a file's content.
 pub type Sha256Sum = [u8; 32];
@@ -63,6 +64,7 @@ pub(super) struct Folder {
     total_bytes: AtomicU64,
     next: AtomicU64,
     lane: Lane,
+    beginnings: Beginnings,
     /// Of a store that does not last: gone with it.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -100,6 +102,7 @@ impl Folder {
             total_bytes: AtomicU64::new(total_bytes),
             next: AtomicU64::new(0),
             lane: Lane::default(),
+            beginnings: Beginnings::new(path),
             _temporary: None,
         };
         folder.sweep(wanted)?;
@@ -140,26 +143,17 @@ impl Folder {
     /// Removes what nothing refers to: leftovers of a process that was killed.
     fn sweep(&self, wanted: impl Fn(ImageId) -> bool) -> io::Result<()> {
         let blobs = self.blobs.lock();
-        let mut partials = HashMap::<ImageId, (u64, PathBuf)>::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if let Some((id, length)) = partial_of(&name).filter(|(id, _)| wanted(*id)) {
-                // Two of one image are left when the machine went down between writing one name and forgetting another.
-                match partials.insert(id, (length, entry.path())) {
-                    Some((other, path)) if other > length => {
-                        partials.insert(id, (other, path));
-                        fs::remove_file(entry.path())?;
-                    }
-                    Some((_, path)) => fs::remove_file(path)?,
-                    None => {}
-                }
+            if let Some((id, length)) = named(&name).filter(|(id, _)| wanted(*id)) {
+                self.beginnings.found(id, length)?;
                 continue;
             }
             let is_kept = sum_of(&name).is_some_and(|sum| blobs.contains_key(&sum));
             // What is none of ours stays.
-            let is_ours = name.starts_with(NEW) || partial_of(&name).is_some() || sum_of(&name).is_some();
+            let is_ours = name.starts_with(NEW) || named(&name).is_some() || sum_of(&name).is_some();
             if is_ours && !is_kept {
                 fs::remove_file(entry.path())?;
             }
@@ -172,45 +166,25 @@ impl Folder {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path.join(format!("{NEW}{}-{number}", std::process::id()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
-        Ok((Scratch { folder: Arc::clone(self), path: Some(path), image: None }, file))
+        let kind = Kind::Passing;
+        Ok((Scratch { folder: Arc::clone(self), path: Some(path), kind }, file))
     }
 
     /// The beginning of an image, cut to what is certain; a new one when there is none, or when it is to begin anew.
-    pub(super) fn resume(self: &Arc<Self>, id: ImageId, from: Beginning) -> io::Result<(Scratch, File, u64)> {
-        let (path, length) = match (self.partial(id)?, from) {
-            (Some((length, path)), Beginning::Kept) => (path, length),
-            (Some((_, path)), Beginning::Anew) => {
-                let first = self.path.join(partial_name(id, 0));
-                fs::rename(path, &first)?;
-                (first, 0)
-            }
-            (None, _) => (self.path.join(partial_name(id, 0)), 0),
-        };
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path)?;
-        file.set_len(length)?;
-        Ok((Scratch { folder: Arc::clone(self), path: Some(path), image: Some(id) }, file, length))
+    pub(super) fn resume(self: &Arc<Self>, id: ImageId, from: Beginning) -> io::Result<(Scratch, Continued)> {
+        let Resumed { file, path, length, hash } = self.beginnings.resume(id, from)?;
+        let scratch = Scratch { folder: Arc::clone(self), path: Some(path), kind: Kind::Beginning(id) };
+        Ok((scratch, Continued { file, length, hash }))
     }
 
-    /// The beginning of an image that is here, and its length.
-    pub(super) fn partial(&self, id: ImageId) -> io::Result<Option<(u64, PathBuf)>> {
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if let Some((found, length)) = partial_of(&entry.file_name().to_string_lossy())
-                && found == id
-            {
-                return Ok(Some((length, entry.path())));
-            }
-        }
-        Ok(None)
+    /// How much there is of the beginning of an image, if any.
+    pub(super) fn partial(&self, id: ImageId) -> Option<u64> {
+        self.beginnings.length(id)
     }
 
     /// Forgets the beginning of an image.
     pub(super) fn forget_partial(&self, id: ImageId) -> io::Result<()> {
-        match self.partial(id)? {
-            Some((_, path)) => fs::remove_file(path),
-            None => Ok(()),
-        }
+        self.beginnings.forget(id)
     }
 
     /// Whether there is room for `more` bytes besides `writing`, which are on disk already and counted nowhere.
@@ -244,6 +218,7 @@ impl Folder {
                 return Err(error);
             }
         }
+        scratch.left();
         File::open(&self.path)?.sync_all()?;
         Ok(held)
     }
@@ -258,15 +233,14 @@ impl Folder {
         }
         self.total_bytes.fetch_sub(blob.size, Ordering::Relaxed);
         blobs.remove(sum);
-        match fs::remove_file(self.path_of(sum)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.path_of(sum))
     }
 
-    /// Opens a content.
-    pub(super) fn open_content(&self, sum: &Sha256Sum) -> io::Result<File> {
-        File::open(self.path_of(sum))
+    /// Opens a content, and says when it came. The record may be older: its bytes can have been replaced.
+    pub(super) fn open_content(&self, sum: &Sha256Sum) -> io::Result<(File, Timestamp)> {
+        let file = File::open(self.path_of(sum))?;
+        let secs = file.metadata()?.mtime();
+        Ok((file, Timestamp::from_secs(secs)))
     }
 
     fn path_of(&self, sum: &Sha256Sum) -> PathBuf {
@@ -274,13 +248,15 @@ impl Folder {
     }
 }
 
-/// Where the writing of an image begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beginning {
-    /// Behind what is here.
-    Kept,
-    /// At its first byte.
-    Anew,
+/// What there is of an image that is gone on with.
+#[derive(Debug)]
+pub(super) struct Continued {
+    /// To be written to at its end.
+    pub(super) file: File,
+    /// Bytes.
+    pub(super) length: u64,
+    /// Of these bytes.
+    pub(super) hash: Sha256,
 }
 
 /// A file that is being written: gone when this is dropped, unless it is the beginning of an image.
@@ -289,39 +265,59 @@ pub(super) struct Scratch {
     folder: Arc<Folder>,
     /// Taken when it got another name.
     path: Option<PathBuf>,
-    image: Option<ImageId>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Gone with its name.
+    Passing,
+    /// Kept, to be gone on with.
+    Beginning(ImageId),
+    /// It was one: whole and right by now, or of no use.
+    Ended(ImageId),
 }
 
 impl Scratch {
-    /// Notes that so many bytes of an image are on disk for certain.
-    pub(super) fn checkpoint(&mut self, length: u64) -> io::Result<()> {
-        let (Some(id), Some(path)) = (self.image, &mut self.path) else { return Ok(()) };
-        let next = self.folder.path.join(partial_name(id, length));
-        // A rename that a power cut undoes leaves a shorter length, which is right as well.
-        fs::rename(&*path, &next)?;
-        *path = next;
-        Ok(())
+    /// Notes that so many bytes of an image are on disk for certain, and their sum.
+    pub(super) fn checkpoint(&mut self, length: u64, hash: &Sha256) -> io::Result<()> {
+        let (Kind::Beginning(id), Some(path)) = (self.kind, &mut self.path) else { return Ok(()) };
+        self.folder.beginnings.checkpoint(id, path, length, hash)
     }
 
     /// Whether it may be gone on with later.
     pub(super) const fn is_resumable(&self) -> bool {
-        self.image.is_some()
+        matches!(self.kind, Kind::Beginning(_))
     }
 
     /// From now on it is gone when this is dropped.
     pub(super) fn give_up(&mut self) {
-        self.image = None;
+        if let Kind::Beginning(id) = self.kind {
+            self.kind = Kind::Ended(id);
+        }
+    }
+
+    /// Its file has another name, or none.
+    fn left(&mut self) {
+        if let Kind::Ended(id) | Kind::Beginning(id) = self.kind {
+            self.folder.beginnings.leave(id);
+        }
+        self.kind = Kind::Passing;
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.is_resumable() {
+            return;
+        }
         // To forget a name takes no time worth speaking of.
-        if let (None, Some(path)) = (self.image, self.path.take())
-            && let Err(error) = fs::remove_file(&path)
+        if let Some(path) = self.path.take()
+            && let Err(error) = remove(&path)
         {
             tracing::warn!(%error, "{} could not be removed", path.display());
         }
+        self.left();
     }
 }
 
@@ -370,15 +366,6 @@ fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
-}
-
-fn partial_name(id: ImageId, length: u64) -> String {
-    format!("{PARTIAL}{}.{length}", id.0)
-}
-
-fn partial_of(name: &str) -> Option<(ImageId, u64)> {
-    let (id, length) = name.strip_prefix(PARTIAL)?.split_once('.')?;
-    Some((ImageId(id.parse().ok()?), length.parse().ok()?))
 }
 
 fn sum_of(name: &str) -> Option<Sha256Sum> {
@@ -437,16 +424,17 @@ mod tests {
         }
         let folder = open(place.path(), &[([3; 32], 8), ([3; 32], 8)]);
         assert_eq!(names(place.path()), [kept.as_str(), "a note", "image-1.4"]);
-        let (mut scratch, file, length) = folder.resume(ImageId(1), Beginning::Kept).unwrap();
+        let (mut scratch, Continued { file, length, hash }) = folder.resume(ImageId(1), Beginning::Kept).unwrap();
         assert_eq!((length, file.metadata().unwrap().len()), (4, 4), "what is not certain is written again");
-        scratch.checkpoint(4).unwrap();
+        scratch.checkpoint(4, &hash).unwrap();
         drop(scratch);
-        assert_eq!(folder.partial(ImageId(1)).unwrap().map(|(length, _)| length), Some(4));
-        let (mut scratch, _, length) = folder.resume(ImageId(1), Beginning::Anew).unwrap();
-        assert_eq!(length, 0);
+        assert_eq!(folder.partial(ImageId(1)), Some(4));
+        let (mut scratch, anew) = folder.resume(ImageId(1), Beginning::Anew).unwrap();
+        assert_eq!(anew.length, 0);
         scratch.give_up();
         drop(scratch);
-        assert_eq!(folder.partial(ImageId(1)).unwrap(), None);
+        assert_eq!(folder.partial(ImageId(1)), None);
+        assert_eq!(names(place.path()), [kept.as_str(), "a note"]);
     }
 
     #[test]

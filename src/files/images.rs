@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::beginning::Beginning;
 use super::draft::Turn;
-use super::folder::Beginning;
 use super::{Complete, Draft, Files, ReceiveError};
 use crate::model::file::{Content, FirmwareImage, ImageId};
 use crate::store::StoreError;
@@ -86,7 +86,7 @@ impl Files {
     /// [`ReceiveError::Io`].
     pub async fn partial(&self, id: ImageId) -> Result<u64, ReceiveError> {
         let folder = Arc::clone(&self.folder);
-        self.folder.blocking(move || Ok(folder.partial(id)?.map_or(0, |(length, _)| length))).await
+        self.folder.blocking(move || Ok(folder.partial(id).unwrap_or_default())).await
     }
 
     /// Begins to receive an image. `announced`: how large it will be.

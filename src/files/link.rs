@@ -1,5 +1,8 @@
 //! Links: what they lead to is written in them, under a key that nobody else has. Nothing of them is kept, so that they
 //! outlive a restart; another key file makes all of them worthless.
+//!
+//! The content that a link was made for is signed with it, though not written in it: numbers of images may be given out
+//! again, and the bytes of a record may be replaced. A link then leads nowhere, rather than to something else.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use super::folder::Sha256Sum;
 use crate::model::device_type::FileLogin;
 use crate::model::file::{ImageId, StoredFileId};
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -81,6 +85,8 @@ impl Link {
 pub struct Claim {
     /// What is to be fetched or brought.
     pub target: Target,
+    /// What it holds; `None`: it is a place for what comes. Signed, not written.
+    pub content: Option<Sha256Sum>,
     /// By whom.
     pub device: DeviceKey,
     /// For which transaction.
@@ -123,36 +129,43 @@ impl LinkKey {
     fn token(&self, claim: &Claim) -> String {
         let body = written(claim);
         let mut token = [0; TOKEN_BYTES];
-        let signed = body.iter().chain(self.tag(&body).iter()).copied().collect::<Vec<u8>>();
+        let signed = body.iter().chain(self.tag(&body, claim.content.as_ref()).iter()).copied().collect::<Vec<u8>>();
         for (to, from) in token.iter_mut().zip(signed) {
             *to = from;
         }
         URL_SAFE_NO_PAD.encode(token)
     }
 
-    /// Reads the claim of a token; `None` when it is not ours, or was ours.
-    pub(super) fn claim(&self, token: &str, now: Timestamp) -> Option<Claim> {
+    /// Reads the claim of a token; `None` when it is not ours, was ours, or was made for something else than what, as
+    /// `content_of` says, its target holds now.
+    pub(super) fn claim(
+        &self,
+        token: &str,
+        now: Timestamp,
+        content_of: impl FnOnce(Target) -> Option<Sha256Sum>,
+    ) -> Option<Claim> {
         let mut bytes = [0; TOKEN_BYTES];
         if !matches!(URL_SAFE_NO_PAD.decode_slice(token, &mut bytes), Ok(TOKEN_BYTES)) {
             return None;
         }
         let (body, tag) = bytes.split_first_chunk::<CLAIM_BYTES>()?;
-        let genuine: bool = self.tag(body).as_slice().ct_eq(tag).into();
-        if !genuine {
-            return None;
-        }
-        read(body).filter(|claim| now < claim.expires_at)
+        // Not trusted before the signature has been checked, for which it has to be read.
+        let mut claim = read(body)?;
+        claim.content = content_of(claim.target);
+        let genuine: bool = self.tag(body, claim.content.as_ref()).as_slice().ct_eq(tag).into();
+        (genuine && now < claim.expires_at).then_some(claim)
     }
 
     /// User name and password of a token.
     pub(super) fn login(&self, token: &str) -> (String, Secret) {
-        let mac = hmac(&self.logins, token.as_bytes());
+        let mac = hmac(&self.logins, &[token.as_bytes()]);
         let (name, password) = mac.split_at(6);
         (hex::encode(name), Secret::new(hex::encode(password.get(..16).unwrap_or(password))))
     }
 
-    fn tag(&self, body: &[u8; CLAIM_BYTES]) -> [u8; TAG_BYTES] {
-        let mac = hmac(&self.claims, body);
+    fn tag(&self, body: &[u8; CLAIM_BYTES], content: Option<&Sha256Sum>) -> [u8; TAG_BYTES] {
+        // The claim is always as long: where it ends is where the content begins.
+        let mac = hmac(&self.claims, &[body, content.map_or(&[], <[u8; 32]>::as_slice)]);
         let mut tag = [0; TAG_BYTES];
         for (to, from) in tag.iter_mut().zip(mac) {
             *to = from;
@@ -161,13 +174,17 @@ impl LinkKey {
     }
 }
 
-fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+fn hmac(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
     // As HMAC takes it: filled up with zeros to SHA-256's block (RFC 2104 §2).
     let mut block = [0; 64];
     for (to, from) in block.iter_mut().zip(key) {
         *to = *from;
     }
-    Hmac::<Sha256>::new(&block.into()).chain_update(message).finalize().into_bytes().into()
+    let mut mac = Hmac::<Sha256>::new(&block.into());
+    for part in message {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 fn written(claim: &Claim) -> [u8; CLAIM_BYTES] {
@@ -217,6 +234,7 @@ fn read(body: &[u8; CLAIM_BYTES]) -> Option<Claim> {
     };
     Some(Claim {
         target,
+        content: None,
         login,
         device: DeviceKey(u32::from_be_bytes(*device)),
         transaction: TransactionId(u64::from_be_bytes(*transaction)),
@@ -253,7 +271,21 @@ mod tests {
 
     fn claim(target: Target, login: FileLogin) -> Claim {
         let expires_at = NOW + Duration::from_mins(1);
-        Claim { target, device: DeviceKey(7), transaction: TransactionId(u64::MAX), login, expires_at }
+        Claim {
+            target,
+            content: content(target),
+            device: DeviceKey(7),
+            transaction: TransactionId(u64::MAX),
+            login,
+            expires_at,
+        }
+    }
+
+    const CONTENT: Sha256Sum = [0xab; 32];
+
+    /// As it is looked up again: an upload has none.
+    fn content(target: Target) -> Option<Sha256Sum> {
+        (target != Target::Upload).then_some(CONTENT)
     }
 
     fn token(link: &Link) -> &str {
@@ -267,8 +299,8 @@ mod tests {
             for login in [FileLogin::None, FileLogin::Basic, FileLogin::Digest] {
                 let claim = claim(target, login);
                 let link = key(1).link(&claim, "x.bin");
-                assert_eq!(key(1).claim(token(&link), NOW), Some(claim));
-                assert_eq!(key(1).claim(token(&link), claim.expires_at), None, "it has expired");
+                assert_eq!(key(1).claim(token(&link), NOW, content), Some(claim));
+                assert_eq!(key(1).claim(token(&link), claim.expires_at, content), None, "it has expired");
                 assert_eq!(link.username.is_empty(), login == FileLogin::None);
             }
         }
@@ -278,15 +310,29 @@ mod tests {
     fn nobody_else_can_make_one() {
         let link = key(1).link(&claim(Target::Upload, FileLogin::Digest), "x.bin");
         let good = token(&link).to_owned();
-        assert_eq!(key(2).claim(&good, NOW), None, "another key file");
+        assert_eq!(key(2).claim(&good, NOW, content), None, "another key file");
         for at in 0..good.len() {
             let mut forged = good.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(key(1).claim(std::str::from_utf8(&forged).unwrap(), NOW), None, "{at}");
+            assert_eq!(key(1).claim(std::str::from_utf8(&forged).unwrap(), NOW, content), None, "{at}");
         }
         for nonsense in ["", "x", "../../etc/passwd", &good[1..], &format!("{good}A"), &"A".repeat(48)] {
-            assert_eq!(key(1).claim(nonsense, NOW), None, "{nonsense}");
+            assert_eq!(key(1).claim(nonsense, NOW, content), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_link_is_for_one_content() {
+        let image = claim(Target::Image(ImageId(3)), FileLogin::None);
+        let link = key(1).link(&image, "x.bin");
+        for now in [None, Some([0xac; 32]), Some([0; 32])] {
+            assert_eq!(key(1).claim(token(&link), NOW, |_target| now), None, "{now:?}");
+        }
+        let asked = |target| {
+            assert_eq!(target, image.target);
+            Some(CONTENT)
+        };
+        assert_eq!(key(1).claim(token(&link), NOW, asked), Some(image));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Daemon {
 }
 
 /// acsd as a daemon, run by `runner`.
-fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Command {
+pub(crate) fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) -> Command {
     runner
         .arg(env!("CARGO_BIN_EXE_acsd"))
         .args(["serve", "--config"])
@@ -126,7 +126,7 @@ fn serve(mut runner: Command, folder: &Path, cwmp: SocketAddr, api: SocketAddr) 
     runner
 }
 
-async fn ready(api: &Api, child: &mut Child) {
+pub(crate) async fn ready(api: &Api, child: &mut Child) {
     // Where others use the disk and the processor, too, a start may take a while.
     let until = tokio::time::Instant::now() + 3 * PATIENCE;
     while api.try_call("GET", "/inventory_device_serial/?limit=1", None).await.is_err() {

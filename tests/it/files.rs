@@ -3,9 +3,13 @@
 mod crowd;
 mod download;
 mod folder;
+mod kills;
 mod lane;
 mod limits;
 mod login;
+mod parts;
+mod raw;
+mod slow;
 mod upload;
 mod vanished;
 
@@ -127,6 +131,10 @@ impl Server {
 
     /// An image with these bytes.
     async fn image(&self, name: &str, data: &Bytes) -> ImageId {
+        self.image_with(None, name, data).await
+    }
+
+    async fn image_with(&self, id: Option<ImageId>, name: &str, data: &Bytes) -> ImageId {
         let make = |id| FirmwareImage {
             id: ImageId(id),
             name: name.to_owned(),
@@ -138,15 +146,21 @@ impl Server {
             content: Content::Missing,
             created: Timestamp::from_secs(NOW),
         };
-        let image = self.store.as_store().firmware_images().add(None, Box::new(make)).await.unwrap();
+        let id = id.map(|id| id.0);
+        let image = self.store.as_store().firmware_images().add(id, Box::new(make)).await.unwrap();
+        self.fill(image.id, data).await;
+        image.id
+    }
+
+    /// Brings the bytes of an image.
+    async fn fill(&self, id: ImageId, data: &Bytes) {
         let mut draft = self.files.receive_new_image(None).await.unwrap();
         for piece in data.chunks(50_000) {
             draft.write(data.slice_ref(piece)).await.unwrap();
         }
         let complete = draft.complete().await.unwrap();
         assert_eq!(complete.sha256(), sum(data));
-        self.files.complete_image(image.id, complete).await.unwrap();
-        image.id
+        self.files.complete_image(id, complete).await.unwrap();
     }
 
     async fn remove(&self, id: ImageId) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -68,6 +68,11 @@ impl Inner {
         claim: &Claim,
         begin: impl FnOnce() -> B + Send,
     ) -> Result<Response<FileBody>, Refused> {
+        if !has_length(&head.headers) {
+            // By HTTP's rules there is no body then: a file that a client ends by closing would be taken for an empty one.
+            let words = "say how long the file is: Content-Length, or Transfer-Encoding: chunked";
+            return Err(Refused::new(DIRECTION, Outcome::Malformed, StatusCode::LENGTH_REQUIRED, words));
+        }
         let upload =
             self.files.upload(claim).await.map_err(|error| failed(&error))?.ok_or_else(|| unknown(DIRECTION))?;
         let slot = self.slots.take(claim.device).ok_or_else(|| busy(DIRECTION))?;
@@ -146,6 +151,11 @@ impl Inner {
         form.finish()?;
         if place == Place::Before { Err(Lost::NoFile) } else { Ok(draft) }
     }
+}
+
+/// Whether a request says that it has a body, be it empty (RFC 9112 §6.3).
+fn has_length(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Where in a form we are: its first file is the one.

@@ -170,11 +170,13 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
         }
     }
 
-    /// Writes the head of a 401 with its header spelt as it should be. `None` when the head is not in `buf`.
+    /// Writes the head of a 401 with its headers spelt as they should be. `None` when the head is not in `buf`.
     fn poll_write_challenge(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Option<Poll<io::Result<usize>>> {
-        let at = memchr::memmem::find(buf, CHALLENGE_TITLE_CASE)?;
+        let at = memchr::memmem::rfind(buf, CHALLENGE_TITLE_CASE)?;
         let mut respelt = buf.to_vec();
-        respelt.get_mut(at..at + CHALLENGE.len())?.copy_from_slice(CHALLENGE);
+        for at in memchr::memmem::find_iter(buf, CHALLENGE_TITLE_CASE) {
+            respelt.get_mut(at..at + CHALLENGE.len())?.copy_from_slice(CHALLENGE);
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, &respelt);
         if matches!(written, Poll::Ready(Ok(written)) if written > at) {
             self.pace.challenging.store(false, Ordering::Relaxed);

@@ -49,7 +49,7 @@ async fn hundreds_fetch_at_once_and_all_get_the_same() {
 }
 
 /// Memory of this process, KiB.
-fn resident_kib() -> usize {
+pub(super) fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()

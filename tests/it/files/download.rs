@@ -116,3 +116,29 @@ async fn a_link_ends_with_its_time_and_with_the_key() {
     let later = server.files.link(Target::Image(id), server.device, acsd::types::ident::TransactionId(1), terms);
     assert_eq!(later.expires_at.as_secs(), NOW + (24 + 24 + 5) * 3600);
 }
+
+#[tokio::test]
+async fn a_link_leads_to_what_it_was_made_for_or_nowhere() {
+    let server = Server::start().await;
+    let (first, second) = (bytes(1_000), bytes(2_000));
+    let id = server.image("x", &first).await;
+    let link = server.link(Target::Image(id), FileLogin::None);
+    assert_eq!(server.get(&link.path, "").await.body, first);
+    // Its bytes are replaced.
+    server.fill(id, &second).await;
+    assert_eq!(server.get(&link.path, "").await.status(), 404);
+    let of_second = server.link(Target::Image(id), FileLogin::None);
+    assert_eq!(server.get(&of_second.path, "").await.body, second);
+    // Another image gets its number.
+    server.remove(id).await;
+    assert_eq!(server.get(&of_second.path, "").await.status(), 404);
+    server.image_with(Some(id), "y", &first).await;
+    assert_eq!(server.get(&of_second.path, "").await.status(), 404);
+    // A file of a device that sends another one for the same order.
+    let (transaction, upload) = server.order(FileLogin::None).await;
+    assert_eq!(server.put(&upload.path, b"first").await.status(), 201);
+    let stored = server.link(Target::Stored(server.files.arrived(transaction).unwrap()), FileLogin::None);
+    assert_eq!(server.get(&stored.path, "").await.body, b"first");
+    assert_eq!(server.put(&upload.path, b"second").await.status(), 200);
+    assert_eq!(server.get(&stored.path, "").await.status(), 404);
+}

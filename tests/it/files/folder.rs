@@ -73,7 +73,7 @@ async fn the_same_bytes_are_kept_once_and_as_long_as_anyone_has_them() {
 }
 
 /// An image of which the file is still to come.
-async fn announced(server: &Server, size: Option<u64>, sha256: Option<[u8; 32]>) -> ImageId {
+pub(super) async fn announced(server: &Server, size: Option<u64>, sha256: Option<[u8; 32]>) -> ImageId {
     let make = |id| FirmwareImage {
         id: ImageId(id),
         name: "x".to_owned(),
