@@ -1,7 +1,8 @@
 //! `/inventory_device_serial_diags/`: tests that devices run by themselves (rest-api.md 2.4).
 
 pub(super) mod form;
-mod view;
+mod results;
+pub(super) mod view;
 
 use std::sync::Arc;
 
