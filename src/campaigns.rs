@@ -15,6 +15,7 @@
 
 mod active;
 mod commands;
+mod judge;
 mod order;
 mod roster;
 mod selection;

@@ -1,5 +1,6 @@
 //! `/audit/`: who changed what through the API; and how handlers say so.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -155,8 +156,28 @@ fn blank(value: &mut Value) {
     match value {
         Value::Object(fields) => blank_fields(fields),
         Value::Array(items) => items.iter_mut().for_each(blank),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::String(text) => {
+            if let Some(secret) = login_password(text) {
+                text.replace_range(secret, BLANKED);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Where in a text the password of a URL stands, if it is one and has one (RFC 3986 §3.2.1).
+fn login_password(text: &str) -> Option<Range<usize>> {
+    let start = text.find("://")? + "://".len();
+    let authority = text.get(start..)?.split(['/', '?', '#']).next()?;
+    let login = authority.get(..authority.rfind('@')?)?;
+    let password = start + login.find(':')? + 1..start + login.len();
+    (!password.is_empty()).then_some(password)
+}
+
+/// A URL whose query is blanked: it may be what grants the access, as in signed links.
+fn without_query(url: &str) -> Option<String> {
+    let (place, query) = url.split_once('?')?;
+    (!query.is_empty()).then(|| format!("{place}?{BLANKED}"))
 }
 
 fn blank_fields(fields: &mut Map<String, Value>) {
@@ -169,13 +190,25 @@ fn blank_fields(fields: &mut Map<String, Value>) {
         match value {
             Value::Null => {}
             secret if is_secret => *secret = BLANKED.into(),
-            other => blank(other),
+            other => {
+                blank(other);
+                if let Value::String(url) = other
+                    && is_url_field(name)
+                    && let Some(shown) = without_query(url)
+                {
+                    *url = shown;
+                }
+            }
         }
     }
 }
 
 fn is_secret_field(name: &str) -> bool {
     name == "token" || hides_its_value(name)
+}
+
+fn is_url_field(name: &str) -> bool {
+    name == "url" || name.ends_with("_url")
 }
 
 /// The fields of two objects that are not the same in both.
@@ -302,5 +335,23 @@ mod tests {
         assert_eq!(after["variables"][0]["value"], BLANKED);
         assert_eq!(after["variables"][1]["value"], "y");
         assert_eq!(after["Device.ManagementServer.Password"], BLANKED);
+    }
+
+    #[test]
+    fn what_urls_let_in_with_is_blanked() {
+        let table = [
+            ("url", "http://h/f", "http://h/f"),
+            ("url", "https://h/f?signature=x#y", "https://h/f?***"),
+            ("download_url", "http://u:p@h/f?x", "http://u:***@h/f?***"),
+            ("url", "http://h/f?", "http://h/f?"),
+            ("value", "ftp://u:p:q@[::1]:21/?x=1", "ftp://u:***@[::1]:21/?x=1"),
+            ("value", "http://u:@h/", "http://u:@h/"),
+            ("note", "mail to a:b@c", "mail to a:b@c"),
+            ("value", "http://h/u:p@x", "http://h/u:p@x"),
+        ];
+        for (field, sent, want) in table {
+            let done = Done::ordered(AuditResource::Rpc, &1, &json!({ "operations": [{ field: sent }] }));
+            assert_eq!(done.after, Some(json!({ "operations": [{ field: want }] })), "{field} {sent}");
+        }
     }
 }

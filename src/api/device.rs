@@ -182,8 +182,15 @@ pub(super) async fn remove(
     let device = caller.device(&state, &serial).await?;
     let before = detail(&state, device.clone(), PendingShown::Names).await?;
     state.editor().remove(&device).await?;
-    state.files.forget_device(device.key).await?;
     let done = Done::deleted(AuditResource::Device, &device.profile.serial_number, &before.0);
+    // The device is gone, whatever becomes of what it has sent: of that the next start removes what stays here.
+    let done = match state.files.forget_device(device.key).await {
+        Ok(()) => done,
+        Err(error) => {
+            tracing::error!(device.id = %device.key, %error, "files of device {} stay until the next start", device.key);
+            done.with("files", "left to the next start".into())
+        }
+    };
     state.audit(&caller, done.of_device(&device)).await?;
     tracing::info!(device.id = %device.key, "{} removed device {}", caller.name(), device.key);
     Ok(StatusCode::NO_CONTENT)
@@ -225,6 +232,20 @@ async fn change_device(
 
 async fn detail(state: &ApiState, device: Device, shown: PendingShown) -> Result<Json<DeviceDetail>, ApiError> {
     DeviceDetail::of(device, shown, &*state.store).await.map(Json)
+}
+
+/// The serial number and what follows it in a path, both decoded. What cannot be decoded is a serial number that no device has.
+pub(super) struct SerialAndId(pub(super) String, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SerialAndId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(Path((serial, id))) => Ok(Self(serial, id)),
+            Err(_not_utf8) => Err(ApiError::no_such_device()),
+        }
+    }
 }
 
 /// The serial number of a path, decoded. What cannot be one is one that no device has.

@@ -4,6 +4,7 @@
 //! changes them.
 
 mod form;
+mod health;
 mod view;
 
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! `/inventory_device_serial_diags/`: tests that devices run by themselves (rest-api.md 2.4).
 
 pub(super) mod form;
-mod view;
+mod results;
+pub(super) mod view;
 
 use std::sync::Arc;
 
@@ -21,10 +22,8 @@ use super::ledger::{Entry, Ledger};
 use super::openapi::{Detail, Reading, Writing};
 use super::query::Query;
 use super::words::StatusWord;
-use crate::devices::edit::EditError;
 use crate::model::audit::AuditResource;
-use crate::model::transaction::{Kind, NewTransaction, Work};
-use crate::store::Merge;
+use crate::model::transaction::{Kind, Work};
 
 /// What stands before the number of a test.
 const PREFIX: &str = "diag_";
@@ -47,14 +46,7 @@ pub(super) async fn schedule(
 ) -> Result<(StatusCode, Json<DiagnosticAccepted>), ApiError> {
     let Ordered { serial, order } = form::read(body)?;
     let device = caller.device(&state, &serial).await?;
-    let new = NewTransaction {
-        kind: Kind::Diag,
-        work: Work::Diagnose(Box::new(order.clone())),
-        requested_by: caller.name().to_owned(),
-        expires_at: state.work_expires_at(),
-        campaign: None,
-    };
-    let transaction = state.queue.schedule(&device, new, Merge::Never).await.map_err(EditError::from)?;
+    let transaction = state.schedule(&caller, &device, Kind::Diag, Work::Diagnose(Box::new(order.clone()))).await?;
     let accepted = DiagnosticAccepted::of(serial, &order, &transaction);
     let done = Done::ordered(AuditResource::Diagnostic, &transaction.id, accepted.request());
     state.audit(&caller, done.of_device(&device)).await?;

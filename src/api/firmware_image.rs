@@ -32,7 +32,7 @@ use crate::store::catalogue::AddError;
 use crate::types::time::Timestamp;
 
 use self::form::Wish;
-use self::upload::{Filled, Uploaded};
+use self::upload::{Filled, Part, Uploaded};
 
 /// A firmware image, or another file that devices fetch.
 #[derive(Debug, Serialize, ToSchema)]
@@ -369,9 +369,14 @@ pub(super) async fn bring(
     let _permit = state.transfer()?;
     let (head, body) = request.into_parts();
     match upload::receive(&state, &before, &head.headers, body).await? {
-        Uploaded::Part(here) => {
+        Uploaded::Part(part) => {
+            tell_begun(&state, &caller, &before, part).await?;
             let response = (StatusCode::ACCEPTED, Json(ImageView::of(&before))).into_response();
-            Ok(with_offset(response, here))
+            Ok(with_offset(response, part.here))
+        }
+        Uploaded::Cut(part, refused) => {
+            tell_begun(&state, &caller, &before, part).await?;
+            Err(refused)
         }
         Uploaded::Elsewhere(here) => {
             let refused = ApiError::conflict(format!("The upload has to go on at byte {here}."));
@@ -385,6 +390,18 @@ pub(super) async fn bring(
             Ok(Json(is).into_response())
         }
     }
+}
+
+/// The first part of a file leaves an entry in the audit trail, and the last one; those in between do not.
+async fn tell_begun(state: &ApiState, caller: &Caller, image: &FirmwareImage, part: Part) -> Result<(), ApiError> {
+    if !part.begins || part.here == 0 {
+        return Ok(());
+    }
+    let view = ImageView::of(image);
+    let done = Done::updated(AuditResource::FirmwareImage, &image.id.0, &view, &view);
+    state.audit(caller, done.with("file", json!("upload begun"))).await?;
+    tracing::info!("{} has begun to bring the file of firmware image {}", caller.name(), image.id.0);
+    Ok(())
 }
 
 /// A file that is here is replaced only while nothing refers to the image.

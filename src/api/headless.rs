@@ -22,11 +22,9 @@ use super::ledger::{Entry, Ledger};
 use super::openapi::{Detail, Reading, Writing};
 use super::query::Query;
 use super::words::StatusWord;
-use crate::devices::edit::EditError;
 use crate::model::audit::AuditResource;
 use crate::model::device::Device;
-use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
-use crate::store::Merge;
+use crate::model::transaction::{Kind, Work};
 
 /// Schedules an operation.
 #[utoipa::path(post, path = "/api/v1/inventory_device_serial_headless_operation/", tag = "headless operations",
@@ -47,29 +45,11 @@ pub(super) async fn schedule(
     let device = caller.device(&state, &serial).await?;
     check_known_types(&state, &device, &work).await?;
     let operation = work.operation();
-    let transaction = schedule_work(&state, &device, work, &caller).await?;
+    let transaction = state.schedule(&caller, &device, Kind::Headless, work).await?;
     let what = json!({ "operation": operation, "variables": sent });
     let done = Done::ordered(AuditResource::Headless, &transaction.id, &what);
     state.audit(&caller, done.of_device(&device)).await?;
     Ok((StatusCode::CREATED, Json(HeadlessAccepted::of(serial, sent, &transaction))))
-}
-
-/// Schedules headless work for a device, its secrets sealed; never merged with work that waits.
-pub(super) async fn schedule_work(
-    state: &ApiState,
-    device: &Device,
-    mut work: Work,
-    caller: &Caller,
-) -> Result<Transaction, ApiError> {
-    work.seal(|secret| state.sealer.seal(secret))?;
-    let new = NewTransaction {
-        kind: Kind::Headless,
-        work,
-        requested_by: caller.name().to_owned(),
-        expires_at: state.work_expires_at(),
-        campaign: None,
-    };
-    Ok(state.queue.schedule(device, new, Merge::Never).await.map_err(EditError::from)?)
 }
 
 async fn check_known_types(state: &ApiState, device: &Device, work: &Work) -> Result<(), ApiError> {

@@ -20,6 +20,7 @@ use super::query::Query;
 use crate::health::{HISTORY_POINTS_MAX, judge};
 use crate::model::series::Point;
 use crate::store::series::Span;
+use crate::types::path::ParameterPath;
 
 /// A value, and when it was learned.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,15 +58,16 @@ pub(super) async fn list(
     Serial(serial): Serial,
     mut query: Query,
 ) -> Result<Response, ApiError> {
-    let path = query.text("path").map(str::to_owned);
-    if path.is_none() {
+    let is_given = query.text("path").is_some();
+    let path = query.choice("path", |text| ParameterPath::try_from(text).map_err(|reason| reason.to_string()));
+    if !is_given {
         query.error("path", "This parameter is required.");
     }
     let span = Span { from: query.time("from"), to: query.time("to") };
     let limit = query.number("limit").filter(|limit| *limit > 0);
     query.finish()?;
     let device = caller.device(&state, &serial).await?;
-    let points = state.store.points(device.key, &path.unwrap_or_default(), span).await?;
+    let points = state.store.points(device.key, path.as_ref().map_or("", ParameterPath::as_str), span).await?;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(HISTORY_POINTS_MAX);
     let newest = points.get(points.len().saturating_sub(limit)..).unwrap_or_default();
     let mut response = Json(newest.iter().map(PointView::of).collect::<Vec<_>>()).into_response();

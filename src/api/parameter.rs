@@ -16,7 +16,6 @@ use super::body::{Fields, JsonObject, sentence};
 use super::device::Serial;
 use super::error::{ApiError, FieldErrors};
 use super::headless::form::{check_characters, check_given, check_mask, kind_word};
-use super::headless::schedule_work;
 use super::openapi::{Detail, PageParameters, Reading, Writing};
 use super::paging::{Envelope, PageRule};
 use super::query::Query;
@@ -25,7 +24,7 @@ use super::transaction::TransactionView;
 use super::words::KindOfValue;
 use crate::model::audit::AuditResource;
 use crate::model::device::{Device, Parameter};
-use crate::model::transaction::{Assignment, Work};
+use crate::model::transaction::{Assignment, Kind, Work};
 use crate::store::ParameterQuery;
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
 use crate::types::value::XsdType;
@@ -239,7 +238,7 @@ async fn accept(
     sent: serde_json::Value,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let what = json!({ "operation": work.operation(), "parameters": sent });
-    let transaction = schedule_work(state, &device, work, caller).await?;
+    let transaction = state.schedule(caller, &device, Kind::Headless, work).await?;
     let done = Done::ordered(AuditResource::Headless, &transaction.id, &what);
     state.audit(caller, done.of_device(&device)).await?;
     let view = TransactionView::of(&device, transaction);

@@ -6,10 +6,11 @@ pub(super) mod view;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use self::form::Order;
@@ -18,7 +19,7 @@ use super::ApiState;
 use super::access::{Caller, Operator};
 use super::audit::Done;
 use super::body::JsonObject;
-use super::device::Serial;
+use super::device::{Serial, SerialAndId};
 use super::error::{ApiError, FieldErrors};
 use super::headless::form::check_against;
 use super::openapi::{Detail, PageParameters, Reading, Writing};
@@ -26,12 +27,11 @@ use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::transaction::{TransactionView, read_status};
 use super::words::StatusWord;
-use crate::devices::edit::EditError;
 use crate::model::audit::AuditResource;
 use crate::model::call::{Call, TransferRef};
 use crate::model::device::Device;
-use crate::model::transaction::{Kind, NewTransaction, Transaction, Work};
-use crate::store::{Merge, TransactionFilter};
+use crate::model::transaction::{Kind, Transaction, Work};
+use crate::store::TransactionFilter;
 use crate::types::ident::TransactionId;
 
 /// Which methods a device has.
@@ -66,11 +66,22 @@ pub(super) async fn order(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let sent = Value::Object(body.clone());
+    let sent = told(body.clone());
     let Order { work } = form::read(body, device.state.data_model)?;
     check(&state, &device, &work).await?;
     let transaction = schedule(&state, &caller, &device, work, &sent).await?;
     Ok((StatusCode::ACCEPTED, Json(TransactionView::of(&device, transaction))))
+}
+
+/// What the audit trail tells of a call: what was sent, but of vouchers, which are rights, only what identifies them.
+fn told(mut sent: Map<String, Value>) -> Value {
+    if let Some(Value::Array(vouchers)) = sent.get_mut("vouchers") {
+        for voucher in vouchers {
+            let text = voucher.as_str().unwrap_or_default();
+            *voucher = json!({ "chars": text.len(), "sha256": hex::encode(Sha256::digest(text)) });
+        }
+    }
+    Value::Object(sent)
 }
 
 /// What only the record of the device tells to be wrong.
@@ -108,18 +119,10 @@ pub(super) async fn schedule(
     state: &ApiState,
     caller: &Caller,
     device: &Device,
-    mut work: Work,
+    work: Work,
     sent: &Value,
 ) -> Result<Transaction, ApiError> {
-    work.seal(|secret| state.sealer.seal(secret))?;
-    let new = NewTransaction {
-        kind: Kind::Rpc,
-        work,
-        requested_by: caller.name().to_owned(),
-        expires_at: state.work_expires_at(),
-        campaign: None,
-    };
-    let transaction = state.queue.schedule(device, new, Merge::Never).await.map_err(EditError::from)?;
+    let transaction = state.schedule(caller, device, Kind::Rpc, work).await?;
     let done = Done::ordered(AuditResource::Rpc, &transaction.id, sent);
     state.audit(caller, done.of_device(device)).await?;
     let (operation, key) = (transaction.work.operation(), device.key);
@@ -172,10 +175,8 @@ pub(super) async fn list(
 pub(super) async fn show(
     caller: Caller,
     State(state): State<Arc<ApiState>>,
-    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+    SerialAndId(serial, id): SerialAndId,
 ) -> Result<Json<RpcView>, ApiError> {
-    // What cannot be decoded is a serial number that no device has.
-    let Ok(Path((serial, id))) = path else { return Err(ApiError::no_such_device()) };
     let device = caller.device(&state, &serial).await?;
     let no_such_call = || ApiError::not_found("There is no call of this device with this id.");
     let id = id.parse().map(TransactionId).map_err(|_not_a_number| no_such_call())?;

@@ -1,22 +1,27 @@
 //! The listener of the facade: plain or TLS, bounded, and stopped without breaking off what runs.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -131,17 +136,18 @@ impl Connection {
 
     async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, scheme: Scheme) {
         let Self { peer, router, limits, stop } = self;
-        let service = router.map_request(move |request: hyper::Request<Incoming>| {
+        let under_way = UnderWay::default();
+        let service = service_fn(|request: hyper::Request<Incoming>| {
             let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(scheme);
             request.extensions_mut().insert(ConnectInfo(peer));
-            request
+            under_way.answer(router.clone(), request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_time)
             .max_buf_size(limits.header_bytes.max(8192))
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -153,5 +159,41 @@ impl Connection {
         if let Err(error) = ended {
             tracing::debug!("an API connection from {peer} broke off: {}", chain(&error));
         }
+        under_way.finish().await;
+    }
+}
+
+/// Writes of one connection. They are brought to their end, which is the audit trail, though the client is gone.
+#[derive(Default)]
+struct UnderWay(Mutex<JoinSet<()>>);
+
+impl UnderWay {
+    /// Has a request answered. When the answer is not waited for any more, a read ends there, a write goes on.
+    fn answer(
+        &self,
+        router: Router,
+        request: Request,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+        let only_reads = request.method().is_safe();
+        let answering = router.oneshot(request);
+        if only_reads {
+            return Either::Left(answering);
+        }
+        let (tell, told) = oneshot::channel();
+        let mut writes = self.0.lock();
+        while writes.try_join_next().is_some() {}
+        writes.spawn(async move {
+            // Whoever is gone misses the answer, nothing else.
+            let _gone = tell.send(answering.await);
+        });
+        Either::Right(async move {
+            // Without an answer: the process is stopping.
+            told.await.unwrap_or_else(|_broken_off| Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()))
+        })
+    }
+
+    async fn finish(self) {
+        let mut writes = self.0.into_inner();
+        while writes.join_next().await.is_some() {}
     }
 }

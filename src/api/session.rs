@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::ApiState;
 use super::access::{Caller, Operator};
 use super::audit::Done;
-use super::device::Serial;
+use super::device::{Serial, SerialAndId};
 use super::error::ApiError;
 use super::openapi::{Detail, PageParameters, Reading};
 use super::paging::{Envelope, PageRule};
@@ -161,10 +161,8 @@ pub(super) async fn list(
 pub(super) async fn show(
     caller: Caller,
     State(state): State<Arc<ApiState>>,
-    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+    SerialAndId(serial, id): SerialAndId,
 ) -> Result<Json<SessionView>, ApiError> {
-    // What cannot be decoded is a serial number that no device has.
-    let Ok(Path((serial, id))) = path else { return Err(ApiError::no_such_device()) };
     let device = caller.device(&state, &serial).await?;
     let no_such_session = || ApiError::not_found("There is no recorded session with this id.");
     let id = id.parse().map(TraceId).map_err(|_not_a_number| no_such_session())?;

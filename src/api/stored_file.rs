@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::ApiState;
 use super::access::{Caller, Operator};
 use super::audit::Done;
 use super::catalogue::{number, page_of};
-use super::device::Serial;
+use super::device::{Serial, SerialAndId};
 use super::error::ApiError;
 use super::fetch;
 use super::openapi::{Detail, PageParameters, Reading};
@@ -97,7 +96,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     caller: Caller,
     State(state): State<Arc<ApiState>>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: SerialAndId,
 ) -> Result<Json<StoredFileView>, ApiError> {
     let (_, file) = find(&state, &caller, path).await?;
     Ok(Json(StoredFileView::of(&file)))
@@ -118,7 +117,7 @@ pub(super) async fn show(
 pub(super) async fn download(
     caller: Caller,
     State(state): State<Arc<ApiState>>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: SerialAndId,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -140,7 +139,7 @@ pub(super) async fn download(
 pub(super) async fn remove(
     caller: Operator,
     State(state): State<Arc<ApiState>>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: SerialAndId,
 ) -> Result<StatusCode, ApiError> {
     let (device, file) = find(&state, &caller, path).await?;
     if state.files.is_awaited(&file).await? {
@@ -159,10 +158,8 @@ pub(super) async fn remove(
 async fn find(
     state: &ApiState,
     caller: &Caller,
-    path: Result<Path<(String, String)>, PathRejection>,
+    SerialAndId(serial, id): SerialAndId,
 ) -> Result<(Device, Arc<StoredFile>), ApiError> {
-    // What cannot be decoded is a serial number that no device has.
-    let Ok(Path((serial, id))) = path else { return Err(ApiError::no_such_device()) };
     let device = caller.device(state, &serial).await?;
     let file = number(&id).and_then(|id| state.store.stored_files().of(StoredFileId(id)));
     let file = file.filter(|file| file.device == device.key).ok_or_else(no_such_file)?;

@@ -19,9 +19,10 @@ use super::paging::{Envelope, PageRule};
 use super::query::Query;
 use super::transfer::view::TransferView;
 use super::words::{KindWord, StatusWord};
+use crate::devices::edit::EditError;
 use crate::model::device::{Device, State as DeviceState};
-use crate::model::transaction::{Slot, Transaction, TransactionFault, TransactionStatus};
-use crate::store::{CancelError, TransactionFilter};
+use crate::model::transaction::{Kind, NewTransaction, Slot, Transaction, TransactionFault, TransactionStatus, Work};
+use crate::store::{CancelError, Merge, TransactionFilter};
 use crate::types::ident::{DeviceKey, TransactionId};
 
 /// A transaction.
@@ -185,6 +186,28 @@ pub(super) async fn cancel(
         Err(CancelError::Unknown) => Err(no_such_transaction()),
         Err(CancelError::Started) => Err(ApiError::conflict("The transaction has started or ended.")),
         Err(CancelError::Store(source)) => Err(source.into()),
+    }
+}
+
+impl ApiState {
+    /// Puts work that a caller orders into a device's queue, its secrets sealed; never merged with work that waits. The entry in
+    /// the audit trail is the caller's.
+    pub(super) async fn schedule(
+        &self,
+        caller: &Caller,
+        device: &Device,
+        kind: Kind,
+        mut work: Work,
+    ) -> Result<Transaction, ApiError> {
+        work.seal(|secret| self.sealer.seal(secret))?;
+        let new = NewTransaction {
+            kind,
+            work,
+            requested_by: caller.name().to_owned(),
+            expires_at: self.work_expires_at(),
+            campaign: None,
+        };
+        Ok(self.queue.schedule(device, new, Merge::Never).await.map_err(EditError::from)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `POST /inventory_device_serial/{serial_number}/files/`: a device is to send a file, or to fetch one.
 
-mod form;
+pub(super) mod form;
 pub(super) mod view;
 
 use std::sync::Arc;
@@ -18,10 +18,8 @@ use super::device::Serial;
 use super::error::ApiError;
 use super::openapi::{Detail, Reading, Writing};
 use super::transaction::TransactionView;
-use crate::devices::edit::EditError;
 use crate::model::audit::AuditResource;
-use crate::model::transaction::{Kind, NewTransaction};
-use crate::store::Merge;
+use crate::model::transaction::Kind;
 
 /// Has the device send a file, or fetch one. Which it is says the one of `upload`, `download` and `download_url` that is
 /// given.
@@ -41,16 +39,8 @@ pub(super) async fn order(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<TransactionView>), ApiError> {
     let device = caller.device(&state, &serial).await?;
-    let Order { mut work, what } = form::read(body, &device, &caller, &state).await?;
-    work.seal(|secret| state.sealer.seal(secret))?;
-    let new = NewTransaction {
-        kind: Kind::Transfer,
-        work,
-        requested_by: caller.name().to_owned(),
-        expires_at: state.work_expires_at(),
-        campaign: None,
-    };
-    let transaction = state.queue.schedule(&device, new, Merge::Never).await.map_err(EditError::from)?;
+    let Order { work, what } = form::read(body, &device, &caller, &state).await?;
+    let transaction = state.schedule(&caller, &device, Kind::Transfer, work).await?;
     let done = Done::ordered(AuditResource::File, &transaction.id, &what);
     state.audit(&caller, done.of_device(&device)).await?;
     Ok((StatusCode::ACCEPTED, Json(TransactionView::of(&device, transaction))))

@@ -157,7 +157,8 @@ impl Sealer {
     }
 }
 
-fn hmac_sha256(key: &[u8; KEY_BYTES], message: &[u8]) -> [u8; KEY_BYTES] {
+/// HMAC-SHA256 (RFC 2104) under a key of its whole length, such as [`Sealer::derive`] makes.
+pub(crate) fn hmac_sha256(key: &[u8; KEY_BYTES], message: &[u8]) -> [u8; KEY_BYTES] {
     // As HMAC takes it: filled up with zeros to SHA-256's block (RFC 2104 §2).
     let mut block = [0; 64];
     for (to, from) in block.iter_mut().zip(key) {

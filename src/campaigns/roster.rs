@@ -1,9 +1,17 @@
 //! Where the devices of a campaign stand, in memory: 4 bytes for a device's key and 1 for its place.
+//!
+//! Of each block of devices it is known how many are in which place, so that who is looked for among a million is found by
+//! reading one block: the loop and the API share this under a lock that is held for microseconds.
+
+use std::ops::Range;
 
 use crate::model::campaign::member::{Counts, MemberStatus, Standing};
 use crate::model::campaign::{Campaign, Rollout, Tally};
 use crate::store::{Page, Store, StoreError};
 use crate::types::ident::DeviceKey;
+
+/// Devices of a block.
+const BLOCK: usize = 4_096;
 
 /// Where a device stands, as the loop sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +35,17 @@ pub(super) enum Place {
 }
 
 impl Place {
+    const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Again,
+        Self::Starting,
+        Self::Running,
+        Self::Aside,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Skipped,
+    ];
+
     pub(super) const fn status(self) -> MemberStatus {
         match self {
             Self::Pending | Self::Again => MemberStatus::Pending,
@@ -56,11 +75,43 @@ impl From<Standing> for Place {
     }
 }
 
+/// How many devices of a block are in which place.
+#[derive(Debug, Clone, Copy, Default)]
+struct Block([u16; Place::ALL.len()]);
+
+impl Block {
+    /// The devices of one in which nobody has had a turn.
+    fn pending(devices: usize) -> Self {
+        let mut block = Self::default();
+        *block.of(Place::Pending) = u16::try_from(devices).unwrap_or(u16::MAX);
+        block
+    }
+
+    fn of(&mut self, place: Place) -> &mut u16 {
+        let Self([pending, again, starting, running, aside, succeeded, failed, skipped]) = self;
+        match place {
+            Place::Pending => pending,
+            Place::Again => again,
+            Place::Starting => starting,
+            Place::Running => running,
+            Place::Aside => aside,
+            Place::Succeeded => succeeded,
+            Place::Failed => failed,
+            Place::Skipped => skipped,
+        }
+    }
+
+    fn among(mut self, is_wanted: impl Fn(Place) -> bool) -> usize {
+        Place::ALL.into_iter().filter(|place| is_wanted(*place)).map(|place| usize::from(*self.of(place))).sum()
+    }
+}
+
 /// All devices of a campaign, in the order of their turns.
 #[derive(Debug)]
 pub(super) struct Roster {
     keys: Box<[DeviceKey]>,
     places: Box<[Place]>,
+    blocks: Box<[Block]>,
     counts: Counts,
     /// Devices that take a slot.
     slots: usize,
@@ -68,9 +119,6 @@ pub(super) struct Roster {
     ends: Vec<usize>,
     /// Of each step, devices that are not finished.
     open: Vec<usize>,
-    /// No device before these is in that place.
-    first_pending: usize,
-    first_again: usize,
 }
 
 impl Roster {
@@ -82,13 +130,12 @@ impl Roster {
         let open = starts.zip(&ends).map(|(start, end)| end.saturating_sub(start)).collect();
         Self {
             places: vec![Place::Pending; keys.len()].into(),
+            blocks: keys.chunks(BLOCK).map(|block| Block::pending(block.len())).collect(),
             keys: keys.into(),
             counts: Counts { total, pending: total, ..Counts::default() },
             slots: 0,
             ends,
             open,
-            first_pending: 0,
-            first_again: 0,
         }
     }
 
@@ -133,6 +180,10 @@ impl Roster {
         let step = self.step_at(at);
         let Some(slot) = self.places.get_mut(at) else { return };
         let before = std::mem::replace(slot, place);
+        if let Some(block) = self.blocks.get_mut(at / BLOCK) {
+            *block.of(before) -= 1;
+            *block.of(place) += 1;
+        }
         self.counts.take(before.status());
         self.counts.add(place.status());
         self.slots -= usize::from(before.takes_a_slot());
@@ -140,11 +191,6 @@ impl Roster {
         if let Some(open) = self.open.get_mut(step) {
             *open -= usize::from(!before.status().is_final());
             *open += usize::from(!place.status().is_final());
-        }
-        match place {
-            Place::Pending => self.first_pending = self.first_pending.min(at),
-            Place::Again => self.first_again = self.first_again.min(at),
-            _ => {}
         }
     }
 
@@ -170,41 +216,50 @@ impl Roster {
     }
 
     /// The next devices to have their turn in this step or one before it, at most `max`: those that had none first.
-    pub(super) fn next(&mut self, step: usize, max: usize) -> Vec<usize> {
-        if max == 0 {
-            return Vec::new();
-        }
+    pub(super) fn next(&self, step: usize, max: usize) -> Vec<usize> {
         let end = self.ends.get(step).copied().unwrap_or(self.keys.len());
-        let mut found = self.seek(Place::Pending, self.first_pending, end, max);
-        self.first_pending = found.first().copied().unwrap_or_else(|| self.first_pending.max(end));
-        if found.len() < max {
-            let again = self.seek(Place::Again, self.first_again, end, max - found.len());
-            self.first_again = again.first().copied().unwrap_or_else(|| self.first_again.max(end));
-            found.extend(again);
-        }
-        found
-    }
-
-    fn seek(&self, place: Place, from: usize, end: usize, max: usize) -> Vec<usize> {
-        let places = self.places.get(from..end).unwrap_or_default().iter().enumerate();
-        places.filter(|(_, one)| **one == place).map(|(at, _)| from + at).take(max).collect()
+        let pending = self.positions(0..end, |place| place == Place::Pending);
+        let again = self.positions(0..end, |place| place == Place::Again);
+        pending.chain(again).take(max).collect()
     }
 
     /// Devices in one of these places from `from` on, at most `max`.
     pub(super) fn among(&self, places: &[Place], from: usize, max: usize) -> Vec<usize> {
-        let rest = self.places.get(from..).unwrap_or_default().iter().enumerate();
-        rest.filter(|(_, one)| places.contains(one)).map(|(at, _)| from + at).take(max).collect()
+        self.positions(from..self.keys.len(), |place| places.contains(&place)).take(max).collect()
+    }
+
+    /// Where in a part of the list devices in wanted places are.
+    fn positions<'r>(
+        &'r self,
+        part: Range<usize>,
+        is_wanted: impl Fn(Place) -> bool + Copy + 'r,
+    ) -> impl Iterator<Item = usize> + 'r {
+        let blocks = self.blocks.iter().enumerate().map(|(at, block)| (at * BLOCK, block));
+        let touched = blocks.skip(part.start / BLOCK).take_while(move |(start, _)| *start < part.end);
+        touched.filter(move |(_, block)| block.among(is_wanted) > 0).flat_map(move |(start, _)| {
+            let here = start.max(part.start)..(start + BLOCK).min(part.end);
+            let places = here.clone().zip(self.places.get(here).unwrap_or_default());
+            places.filter(move |(_, place)| is_wanted(**place)).map(|(at, _)| at)
+        })
     }
 
     /// One page with the step of each, and how many match in all.
     pub(super) fn page(&self, status: Option<MemberStatus>, page: Page) -> (Vec<(DeviceKey, u32)>, u64) {
+        let is_wanted = move |place: Place| status.is_none_or(|one| one == place.status());
         let mut counts = self.counts;
         let count = u64::from(status.map_or(counts.total, |status| *counts.of(status)));
-        let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
+        let mut ahead = usize::try_from(page.offset).unwrap_or(usize::MAX);
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let matching =
-            self.places.iter().enumerate().filter(|(_, place)| status.is_none_or(|one| one == place.status()));
-        let found = matching.skip(offset).take(limit).filter_map(|(at, _)| {
+        let mut from = 0;
+        for block in &self.blocks {
+            let here = block.among(is_wanted);
+            if here > ahead {
+                break;
+            }
+            ahead -= here;
+            from += BLOCK;
+        }
+        let found = self.positions(from..self.keys.len(), is_wanted).skip(ahead).take(limit).filter_map(|at| {
             let step = u32::try_from(self.step_at(at)).unwrap_or(u32::MAX);
             Some((self.key(at)?, step))
         });
@@ -250,6 +305,39 @@ mod tests {
     fn place() -> impl Strategy<Value = Place> {
         use Place::{Again, Aside, Failed, Pending, Running, Skipped, Starting, Succeeded};
         prop::sample::select(vec![Pending, Again, Starting, Running, Aside, Succeeded, Failed, Skipped])
+    }
+
+    #[test]
+    fn blocks_show_what_a_walk_over_all_shows() {
+        let total = 3 * BLOCK + 17;
+        let mut roster = roster(u32::try_from(total).expect("few"), 0, &[100]);
+        let mut plain = vec![Place::Pending; total];
+        // Runs longer than a block, and single ones at the edges of blocks.
+        for (part, place) in [
+            (0..BLOCK + 3, Place::Succeeded),
+            (2 * BLOCK - 1..2 * BLOCK, Place::Failed),
+            (2 * BLOCK..3 * BLOCK, Place::Succeeded),
+            (2 * BLOCK + 5..2 * BLOCK + 6, Place::Failed),
+            (total - 1..total, Place::Failed),
+        ] {
+            for at in part {
+                roster.put(at, place);
+                plain[at] = place;
+            }
+        }
+        for status in MemberStatus::ALL {
+            let all: Vec<usize> = (0..total).filter(|at| plain[*at].status() == status).collect();
+            for offset in [0, 1, 2, BLOCK - 1, BLOCK, BLOCK + 2, BLOCK + 3, 2 * BLOCK, total, usize::MAX] {
+                let page = Page { offset: u64::try_from(offset).expect("wide"), limit: 3 };
+                let (found, count) = roster.page(Some(status), page);
+                let want: Vec<_> = all.iter().skip(offset).take(3).filter_map(|at| roster.key(*at)).collect();
+                assert_eq!(found.iter().map(|(key, _)| *key).collect::<Vec<_>>(), want, "{status:?} from {offset}");
+                assert_eq!(count, u64::try_from(all.len()).expect("wide"), "{status:?}");
+            }
+        }
+        assert_eq!(roster.among(&[Place::Failed], 0, 9), [2 * BLOCK - 1, 2 * BLOCK + 5, total - 1]);
+        assert_eq!(roster.among(&[Place::Failed], 2 * BLOCK + 6, 9), [total - 1]);
+        assert_eq!(roster.next(0, 2), [BLOCK + 3, BLOCK + 4]);
     }
 
     proptest! {

@@ -30,39 +30,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     for (key, words) in config.files.problems() {
         problem(&format!("files.{key}"), words);
     }
-    let positive = [
-        ("cwmp.max_sessions", cwmp.max_sessions),
-        ("cwmp.max_exchanges", cwmp.max_exchanges),
-        ("cwmp.max_parameters", cwmp.max_parameters),
-        ("cwmp.max_xml_depth", cwmp.max_xml_depth),
-        ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
-        ("api.limits.import_line_bytes", config.api.limits.import_line_bytes),
-        ("connection_request.concurrency", config.connection_request.concurrency),
-        ("transactions.batch", config.transactions.batch),
-        ("events.retention_days", usize::try_from(config.events.retention_days).unwrap_or(usize::MAX)),
-        ("events.max", usize::try_from(config.events.max).unwrap_or(usize::MAX)),
-        ("events.audit_retention_days", usize::try_from(config.events.audit_retention_days).unwrap_or(usize::MAX)),
-        ("events.audit_max", usize::try_from(config.events.audit_max).unwrap_or(usize::MAX)),
-        ("health.entries_per_device", config.health.entries_per_device),
-        ("health.entry_retention_days", usize::try_from(config.health.entry_retention_days).unwrap_or(usize::MAX)),
-        ("health.checks_per_second", config.health.checks_per_second),
-        ("health.checks_at_once", config.health.checks_at_once),
-        ("health.history_retention_days", usize::try_from(config.health.history_retention_days).unwrap_or(usize::MAX)),
-        ("health.history_spacing_secs", usize::try_from(config.health.history_spacing_secs).unwrap_or(usize::MAX)),
-        ("webhooks.timeout_secs", usize::try_from(config.webhooks.timeout_secs).unwrap_or(usize::MAX)),
-        ("webhooks.lanes", config.webhooks.lanes),
-        ("webhooks.retry_first_ms", usize::try_from(config.webhooks.retry_first_ms).unwrap_or(usize::MAX)),
-        ("webhooks.retry_max_secs", usize::try_from(config.webhooks.retry_max_secs).unwrap_or(usize::MAX)),
-        ("webhooks.give_up_after_hours", usize::try_from(config.webhooks.give_up_after_hours).unwrap_or(usize::MAX)),
-        ("campaigns.concurrency", usize::try_from(config.campaigns.concurrency).unwrap_or(usize::MAX)),
-        ("campaigns.slot_timeout_secs", usize::try_from(config.campaigns.slot_timeout_secs).unwrap_or(usize::MAX)),
-        ("campaigns.device_timeout_secs", usize::try_from(config.campaigns.device_timeout_secs).unwrap_or(usize::MAX)),
-        ("traces.message_max_bytes", config.traces.message_max_bytes),
-        ("traces.session_max_bytes", config.traces.session_max_bytes),
-        ("sled.history_max", config.sled.history_max),
-        ("sled.queue_max", config.sled.queue_max),
-    ];
-    for (place, value) in positive {
+    for (place, value) in counts(config) {
         if value == 0 {
             problem(place, "must be at least 1".to_owned());
         }
@@ -76,12 +44,11 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     if !(4..=HISTORY_POINTS_MAX).contains(&config.health.history_points) {
         problem("health.history_points", format!("must be from 4 to {HISTORY_POINTS_MAX}"));
     }
-    if cwmp.fallback_interval_secs == 0 {
-        problem("cwmp.fallback_interval_secs", "must be at least 1".to_owned());
-    }
-    if config.transactions.attempts == 0 {
-        problem("transactions.attempts", "must be at least 1".to_owned());
-    }
+    check_texts(config, &mut problem);
+}
+
+/// What is a text to be read, or names files that have to be there.
+fn check_texts(config: &Config, problem: &mut impl FnMut(&str, String)) {
     if let Some(token) = &config.api.admin_token
         && token.expose().chars().count() < 16
     {
@@ -108,6 +75,50 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     {
         problem("tls", crate::telemetry::chain(&error));
     }
+}
+
+/// What has to be at least 1.
+fn counts(config: &Config) -> [(&'static str, usize); 32] {
+    let cwmp = &config.cwmp;
+    [
+        ("cwmp.max_sessions", cwmp.max_sessions),
+        ("cwmp.max_exchanges", cwmp.max_exchanges),
+        ("cwmp.max_parameters", cwmp.max_parameters),
+        ("cwmp.max_xml_depth", cwmp.max_xml_depth),
+        ("cwmp.fallback_interval_secs", wide(cwmp.fallback_interval_secs)),
+        ("api.limits.body_limit_bytes", config.api.limits.body_limit_bytes),
+        ("api.limits.import_line_bytes", config.api.limits.import_line_bytes),
+        ("connection_request.concurrency", config.connection_request.concurrency),
+        ("transactions.attempts", wide(config.transactions.attempts)),
+        ("transactions.batch", config.transactions.batch),
+        ("events.retention_days", wide(config.events.retention_days)),
+        ("events.max", wide(config.events.max)),
+        ("events.audit_retention_days", wide(config.events.audit_retention_days)),
+        ("events.audit_max", wide(config.events.audit_max)),
+        ("health.entries_per_device", config.health.entries_per_device),
+        ("health.entry_retention_days", wide(config.health.entry_retention_days)),
+        ("health.checks_per_second", config.health.checks_per_second),
+        ("health.checks_at_once", config.health.checks_at_once),
+        ("health.history_retention_days", wide(config.health.history_retention_days)),
+        ("health.history_spacing_secs", wide(config.health.history_spacing_secs)),
+        ("webhooks.timeout_secs", wide(config.webhooks.timeout_secs)),
+        ("webhooks.lanes", config.webhooks.lanes),
+        ("webhooks.retry_first_ms", wide(config.webhooks.retry_first_ms)),
+        ("webhooks.retry_max_secs", wide(config.webhooks.retry_max_secs)),
+        ("webhooks.give_up_after_hours", wide(config.webhooks.give_up_after_hours)),
+        ("campaigns.concurrency", wide(config.campaigns.concurrency)),
+        ("campaigns.slot_timeout_secs", wide(config.campaigns.slot_timeout_secs)),
+        ("campaigns.device_timeout_secs", wide(config.campaigns.device_timeout_secs)),
+        ("traces.message_max_bytes", config.traces.message_max_bytes),
+        ("traces.session_max_bytes", config.traces.session_max_bytes),
+        ("sled.history_max", config.sled.history_max),
+        ("sled.queue_max", config.sled.queue_max),
+    ]
+}
+
+/// Whatever does not fit is not 0.
+fn wide(value: impl TryInto<usize>) -> usize {
+    value.try_into().unwrap_or(usize::MAX)
 }
 
 /// Things that work but that an operator should know.

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::folder::Sha256Sum;
+use crate::auth::seal::hmac_sha256;
 use crate::model::device_type::FileLogin;
 use crate::model::file::{ImageId, StoredFileId};
 use crate::types::ident::{DeviceKey, TransactionId};
@@ -158,33 +157,22 @@ impl LinkKey {
 
     /// User name and password of a token.
     pub(super) fn login(&self, token: &str) -> (String, Secret) {
-        let mac = hmac(&self.logins, &[token.as_bytes()]);
+        let mac = hmac_sha256(&self.logins, token.as_bytes());
         let (name, password) = mac.split_at(6);
         (hex::encode(name), Secret::new(hex::encode(password.get(..16).unwrap_or(password))))
     }
 
     fn tag(&self, body: &[u8; CLAIM_BYTES], content: Option<&Sha256Sum>) -> [u8; TAG_BYTES] {
         // The claim is always as long: where it ends is where the content begins.
-        let mac = hmac(&self.claims, &[body, content.map_or(&[], <[u8; 32]>::as_slice)]);
+        let mut message = body.to_vec();
+        message.extend_from_slice(content.map_or(&[], <[u8; 32]>::as_slice));
+        let mac = hmac_sha256(&self.claims, &message);
         let mut tag = [0; TAG_BYTES];
         for (to, from) in tag.iter_mut().zip(mac) {
             *to = from;
         }
         tag
     }
-}
-
-fn hmac(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
-    // As HMAC takes it: filled up with zeros to SHA-256's block (RFC 2104 §2).
-    let mut block = [0; 64];
-    for (to, from) in block.iter_mut().zip(key) {
-        *to = *from;
-    }
-    let mut mac = Hmac::<Sha256>::new(&block.into());
-    for part in message {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 fn written(claim: &Claim) -> [u8; CLAIM_BYTES] {

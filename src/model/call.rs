@@ -51,8 +51,8 @@ pub enum Call {
     },
     /// Vouchers for options.
     SetVouchers {
-        /// Base64 each.
-        vouchers: Vec<String>,
+        /// Base64 each. Sealed: they are rights to options.
+        vouchers: Vec<MaybeSealed>,
     },
     /// Options that the device has.
     GetOptions {

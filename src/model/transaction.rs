@@ -165,6 +165,7 @@ impl Work {
                 Call::ChangeDuState { operations } => {
                     operations.iter_mut().try_for_each(|operation| operation.password.seal(&seal))
                 }
+                Call::SetVouchers { vouchers } => vouchers.iter_mut().try_for_each(|voucher| voucher.seal(&seal)),
                 _ => Ok(()),
             },
             Self::Get { .. }
@@ -209,13 +210,19 @@ impl Work {
                     clear.passwords.push(opened(&file.password, open, || "password".to_owned())?);
                 }
             }
-            Self::Call(call) => {
-                if let Call::ChangeDuState { operations } = &**call {
+            Self::Call(call) => match &**call {
+                Call::ChangeDuState { operations } => {
                     for operation in operations {
                         clear.passwords.push(opened(&operation.password, open, || "password".to_owned())?);
                     }
                 }
-            }
+                Call::SetVouchers { vouchers } => {
+                    for voucher in vouchers {
+                        clear.vouchers.push(opened(voucher, open, || "voucher".to_owned())?);
+                    }
+                }
+                _ => {}
+            },
             Self::Get { .. }
             | Self::DeleteObject { .. }
             | Self::Reboot
@@ -242,6 +249,8 @@ pub struct OpenWork {
     pub objects: Vec<NewObject<String>>,
     /// Of a [`Work::Download`] from elsewhere; of a `ChangeDUState`, one for each operation. Empty: none is needed.
     pub passwords: Vec<String>,
+    /// Of a `SetVouchers`.
+    pub vouchers: Vec<String>,
 }
 
 /// One parameter to write.

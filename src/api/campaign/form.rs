@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::operation::{self, DiagnosticSchema};
 use crate::api::ApiState;
 use crate::api::access::Caller;
-use crate::api::body::{Fields, sentence};
+use crate::api::body::{Fields, LINE_MAX_CHARS, sentence};
 use crate::api::catalogue::{Write, read_wished};
 use crate::api::device::form::no_such;
 use crate::api::error::{ApiError, FieldErrors};
@@ -344,7 +344,14 @@ fn read_selection(
     let is_active = fields.nullable("is_active", Fields::boolean);
     let tags = fields.nullable("tag", |fields, name| fields.lines(name, TAGS_MAX));
     let search = fields.nullable("search", |fields, name| {
-        fields.parsed(name, |text| text.parse::<SearchWords>().map(|_words| text.to_owned()))
+        let text = fields.text(name, LINE_MAX_CHARS)?;
+        match text.parse::<SearchWords>() {
+            Ok(_words) => Some(text),
+            Err(wrong) => {
+                fields.error(name, sentence(&wrong));
+                None
+            }
+        }
     });
     let software_version = fields.nullable("software_version", Fields::filled_line);
     let manufacturer = fields.nullable("manufacturer", Fields::filled_line);

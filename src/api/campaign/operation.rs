@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::view::UploadSizeView;
 use crate::api::ApiState;
 use crate::api::body::Fields;
 use crate::api::catalogue::Write;
 use crate::api::device::form::no_such;
 use crate::api::diagnostic::form::read_order;
+use crate::api::diagnostic::view::UploadSizeView;
 use crate::api::error::{ApiError, FieldErrors};
 use crate::api::headless::form::read_assignments;
 use crate::api::words::not_a_choice;

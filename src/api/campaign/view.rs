@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::diagnostic::view::UploadSizeView;
 use crate::api::headless::form::type_word;
 use crate::api::wanted::MASK;
 use crate::api::words::{CampaignStateWord, TypeWord};
@@ -10,7 +11,7 @@ use crate::model::campaign::member::Counts;
 use crate::model::campaign::window::{DAYS, Window, print_hour};
 use crate::model::campaign::{Campaign, CampaignOperation, CampaignState, Selection};
 use crate::model::device::Status;
-use crate::model::diagnostic::{DiagnosticOrder, UploadSize};
+use crate::model::diagnostic::DiagnosticOrder;
 use crate::model::transaction::Assignment;
 
 /// A campaign.
@@ -92,17 +93,6 @@ pub(in crate::api) struct DiagnosticView {
     timeout: Option<u32>,
     max_hops: Option<u32>,
     interface: Option<String>,
-}
-
-/// MB of 1,048,576 bytes, as they were given.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-#[schema(as = CampaignUploadSize, example = "10")]
-pub(in crate::api) enum UploadSizeView {
-    /// As a text.
-    Text(String),
-    /// As a number.
-    Number(u32),
 }
 
 /// Which devices take part; null: it does not matter.
@@ -197,14 +187,10 @@ impl From<&Assignment> for AssignmentView {
 
 impl From<&DiagnosticOrder> for DiagnosticView {
     fn from(order: &DiagnosticOrder) -> Self {
-        let upload_size = order.upload_size.clone().map(|size| match size {
-            UploadSize::Text(text) => UploadSizeView::Text(text),
-            UploadSize::Number(number) => UploadSizeView::Number(number),
-        });
         Self {
             operation: order.kind.as_str(),
             target: order.target.clone(),
-            upload_size,
+            upload_size: order.upload_size.as_ref().map(Into::into),
             count: order.count,
             size: order.size,
             timeout: order.timeout_secs,

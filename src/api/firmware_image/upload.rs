@@ -72,10 +72,21 @@ impl Arrival {
 pub(super) enum Uploaded {
     /// The image is whole.
     Whole(Arc<FirmwareImage>),
-    /// So many bytes of it are here.
-    Part(u64),
+    /// A part of it is here.
+    Part(Part),
+    /// What came of it before it broke off is here.
+    Cut(Part, ApiError),
     /// Nothing was taken: it has to go on at this byte.
     Elsewhere(u64),
+}
+
+/// How far an upload has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Bytes that are here.
+    pub(super) here: u64,
+    /// Whether it has begun with this request.
+    pub(super) begins: bool,
 }
 
 /// Which bytes of an image a request brings.
@@ -129,15 +140,15 @@ pub(super) async fn receive(
         Err(ImageError::Offset { expected }) => return Ok(Uploaded::Elsewhere(expected)),
         Err(error) => return Err(refused(error)),
     };
-    let begun = draft.length();
+    let (begun, begins) = (draft.length(), piece.start == Start::Anew);
     let mut arrival = Arrival::of(body, state);
     loop {
         match arrival.next().await {
             Ok(Some(bytes)) => draft.write(bytes).await.map_err(|error| refused(error.into()))?,
             Ok(None) => break,
             Err(cut) => {
-                draft.suspend().await.map_err(|error| refused(error.into()))?;
-                return Err(cut.into());
+                let here = draft.suspend().await.map_err(|error| refused(error.into()))?;
+                return Ok(Uploaded::Cut(Part { here, begins }, cut.into()));
             }
         }
         if piece.length.is_some_and(|length| draft.length() - begun > length) {
@@ -148,7 +159,8 @@ pub(super) async fn receive(
     let is_short = piece.length.is_some_and(|length| draft.length() - begun < length);
     if is_short || !piece.is_last {
         let here = draft.suspend().await.map_err(|error| refused(error.into()))?;
-        return if is_short { Err(Cut::BrokenOff.into()) } else { Ok(Uploaded::Part(here)) };
+        let part = Part { here, begins };
+        return Ok(if is_short { Uploaded::Cut(part, Cut::BrokenOff.into()) } else { Uploaded::Part(part) });
     }
     let complete = draft.complete().await.map_err(|error| refused(error.into()))?;
     // To arrive took its time: meanwhile devices may have been told to run what is here.

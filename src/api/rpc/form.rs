@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::api::body::{Fields, sentence};
 use crate::api::error::FieldErrors;
 use crate::api::headless::form::{TYPE_NAMES, check_characters, check_hint, check_mask, parse_type};
+use crate::api::transfer::form::check_url;
 use crate::api::words::{RpcWord, TypeWord, not_a_choice};
 use crate::model::call::{AttributeChange, Call, DuAction, DuChange, TransferRef};
 use crate::model::device::DataModel;
@@ -146,7 +147,7 @@ struct OperationSchema {
     /// 8-4-4-4-12 hexadecimal digits; `uninstall` needs it.
     #[schema(nullable = false)]
     uuid: Option<String>,
-    /// Where the unit is; `install` needs it.
+    /// Where the unit is: `http` or `https`, without a login in it; `install` needs it.
     #[schema(max_length = 1024, nullable = false)]
     url: Option<String>,
     /// `update`, `uninstall`: only this version.
@@ -352,7 +353,10 @@ fn read_operation(mut one: Fields) -> Result<DuChange, FieldErrors> {
     });
     let action = one.require("action", action);
     let uuid = one.parsed("uuid", |text| if is_uuid(text) { Ok(text.to_owned()) } else { Err(NO_UUID) });
-    let url = line(&mut one, "url", URL_MAX_CHARS);
+    let url = one.parsed("url", |text| match text {
+        "" => Ok(String::new()),
+        text => check_url(text, URL_MAX_CHARS).map(|()| text.to_owned()),
+    });
     let version = line(&mut one, "version", KEY_MAX_CHARS);
     let username = line(&mut one, "username", TEXT_MAX_CHARS);
     let password = line(&mut one, "password", TEXT_MAX_CHARS);
@@ -392,7 +396,7 @@ fn refuse(one: &mut Fields, action: &str, given: &[(&str, bool)]) {
     }
 }
 
-fn read_vouchers(fields: &mut Fields) -> Option<Vec<String>> {
+fn read_vouchers(fields: &mut Fields) -> Option<Vec<MaybeSealed>> {
     let given = fields.any("vouchers");
     let Value::Array(items) = fields.require("vouchers", given)? else {
         fields.error("vouchers", "Expected a list of strings.");
@@ -403,10 +407,10 @@ fn read_vouchers(fields: &mut Fields) -> Option<Vec<String>> {
         return None;
     }
     let voucher = |item: Value| match item {
-        Value::String(text) if text.len() <= VOUCHER_MAX_BYTES && STANDARD.decode(&text).is_ok() => Some(text),
+        Value::String(text) if text.len() <= VOUCHER_MAX_BYTES && STANDARD.decode(&text).is_ok() => Some(text.into()),
         _ => None,
     };
-    let vouchers: Option<Vec<String>> = items.into_iter().map(voucher).collect();
+    let vouchers: Option<Vec<MaybeSealed>> = items.into_iter().map(voucher).collect();
     if vouchers.is_none() {
         fields.error("vouchers", format!("Every element must be base64 of at most {VOUCHER_MAX_BYTES} bytes."));
     }

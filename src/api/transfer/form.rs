@@ -194,7 +194,7 @@ fn read_download(mut fields: Fields, file: Option<&StoredFile>) -> Result<Order,
 }
 
 fn read_remote(mut fields: Fields) -> Result<Order, ApiError> {
-    let url = fields.parsed("download_url", |text| check_url(text).map(|()| text.to_owned()));
+    let url = fields.parsed("download_url", |text| check_url(text, TEXT_MAX_CHARS).map(|()| text.to_owned()));
     let file_type = read_file_type(&mut fields);
     let file_type = fields.require("file_type", file_type);
     let username = fields.text("username", TEXT_MAX_CHARS).unwrap_or_default();
@@ -314,10 +314,12 @@ fn counterpart(uploaded: &str) -> Option<&'static str> {
     uploaded.contains("Vendor Configuration File").then_some("3 Vendor Configuration File")
 }
 
-fn check_url(text: &str) -> Result<(), String> {
+/// Whether devices can be told to fetch something from there: at most `max_chars` characters, `http` or `https`, and no login
+/// in it, which would be kept and shown with it.
+pub(in crate::api) fn check_url(text: &str, max_chars: usize) -> Result<(), String> {
     let chars = text.chars().count();
-    if chars > TEXT_MAX_CHARS {
-        return Err(format!("devices take {TEXT_MAX_CHARS} characters at most, this has {chars}"));
+    if chars > max_chars {
+        return Err(format!("devices take {max_chars} characters at most, this has {chars}"));
     }
     let url: Uri = text.parse().map_err(|_malformed| "enter a valid URL".to_owned())?;
     if !matches!(url.scheme_str(), Some("http" | "https")) {
@@ -356,11 +358,11 @@ mod tests {
     #[test]
     fn urls_are_http_without_a_login() {
         for text in ["http://h/f", "https://[2001:db8::1]:8/f?x=1"] {
-            assert_eq!(check_url(text), Ok(()), "{text}");
+            assert_eq!(check_url(text, TEXT_MAX_CHARS), Ok(()), "{text}");
         }
         let long = format!("http://h/{}", "f".repeat(256));
         for text in ["ftp://h/f", "http://u:p@h/f", "/f", "http:///f", "h f", &long] {
-            assert!(check_url(text).is_err(), "{text}");
+            assert!(check_url(text, TEXT_MAX_CHARS).is_err(), "{text}");
         }
     }
 }

@@ -19,7 +19,7 @@ const FREE_TEXT: [&str; 5] = ["FaultString", "faultstring", "faultcode", "Comman
 /// The message with its secrets replaced by [`BLANKED`]; borrowed when it has none.
 ///
 /// Secrets are the `Value` of everything whose `Name` [hides its value](hides_its_value), and the content of every element
-/// whose own name does: `Password` of `Download` and its kin; and the password in a URL (`http://name:password@host/`) that
+/// whose own name does: `Password` of `Download` and its kin; vouchers; and the password in a URL (`http://name:password@host/`) that
 /// is a `Value` or the content of an element whose name ends in `URL`. Empty ones stay empty. What is blanked decodes to the
 /// same message but for the secrets.
 ///
@@ -95,6 +95,13 @@ impl<'a> Search<'a, '_> {
                 self.secrets.extend(self.login(&value));
                 parent.values.push(value);
             }
+            // Of a `SetVouchers`, whatever the items are called.
+            "VoucherList" => {
+                while self.xml.child()?.is_some() {
+                    let voucher = self.content()?;
+                    self.secrets.push(voucher);
+                }
+            }
             name if hides_its_value(name) => {
                 let secret = self.content()?;
                 self.secrets.push(secret);
@@ -154,6 +161,11 @@ mod tests {
     fn secrets_are_blanked_and_nothing_else() {
         let table = [
             ("no secret", "<a><Name>D.Enable</Name><Value>1</Value></a>", None),
+            (
+                "vouchers",
+                "<VoucherList><base64>QUFB</base64><base64/></VoucherList>",
+                Some("<VoucherList><base64>****</base64><base64/></VoucherList>"),
+            ),
             (
                 "by the parameter's name",
                 "<s><Name>D.ManagementServer.Password</Name><Value xsi:type=\"xsd:string\">geheim</Value></s>",

@@ -1,5 +1,7 @@
 //! Maintenance windows: hours of some weekdays in a time zone.
 
+use std::time::Duration;
+
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan as _};
@@ -14,7 +16,8 @@ pub const DAY_MINUTES: u16 = 24 * 60;
 ///
 /// A window belongs to the day on which it opens; one that closes at or before the hour of its opening closes on the next day.
 /// Hours that the clocks skip or show twice are read as RFC 5545 §3.3.5 has it: of two, the first; one that is skipped, by
-/// the offset before the change. So each opening is one stretch of time, and the clocks' change makes it no second one.
+/// the offset before the change. So each opening is one stretch of time, and the clocks' change makes it no second one. One of
+/// which the change leaves nothing (02:00 to 03:00, and the clocks go from 02:00 to 03:00) keeps its length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// On which weekdays it opens, Monday first.
@@ -96,9 +99,15 @@ impl Window {
                 }
                 let closing = if self.to <= self.from { date.tomorrow().ok()? } else { date };
                 let (opens, closes) = (instant_of(&zone, date, self.from)?, instant_of(&zone, closing, self.to)?);
-                (opens < closes).then_some((opens, closes))
+                Some((opens, if opens < closes { closes } else { opens + self.length() }))
             })
             .collect()
+    }
+
+    /// By clocks that do not change.
+    fn length(&self) -> Duration {
+        let to = if self.to <= self.from { self.to + DAY_MINUTES } else { self.to };
+        Duration::from_mins(to.saturating_sub(self.from).into())
     }
 }
 
@@ -166,6 +175,26 @@ mod tests {
             // It closes at the first 02:30 and does not open again at the second.
             (("sun", "01:00", "02:30", b), "2026-10-25T00:29:59Z", Some("2026-10-25T00:30:00Z")),
             (("sun", "01:00", "02:30", b), "2026-10-25T01:15:00Z", None),
+            // From one hour to the same: a whole day, of 23, 24 or 25 hours.
+            (("wed", "02:00", "02:00", b), "2026-01-14T00:59:59Z", None),
+            (("wed", "02:00", "02:00", b), "2026-01-14T01:00:00Z", Some("2026-01-15T01:00:00Z")),
+            (("wed", "00:00", "00:00", b), "2026-01-14T12:00:00Z", Some("2026-01-14T23:00:00Z")),
+            (("sat", "12:00", "12:00", b), "2026-03-28T11:00:00Z", Some("2026-03-29T10:00:00Z")),
+            (("sat", "12:00", "12:00", b), "2026-10-24T10:00:00Z", Some("2026-10-25T11:00:00Z")),
+            // Over midnight into the change: closed by the offset before it; at the first of two.
+            (("sat", "22:00", "02:30", b), "2026-03-29T01:29:59Z", Some("2026-03-29T01:30:00Z")),
+            (("sat", "22:00", "02:30", b), "2026-03-29T01:30:00Z", None),
+            (("sat", "22:00", "02:30", b), "2026-10-25T00:29:59Z", Some("2026-10-25T00:30:00Z")),
+            (("sat", "22:00", "02:30", b), "2026-10-25T01:00:00Z", None),
+            // The change leaves nothing of it: it keeps its length.
+            (("sun", "02:00", "03:00", b), "2026-03-29T00:59:59Z", None),
+            (("sun", "02:00", "03:00", b), "2026-03-29T01:00:00Z", Some("2026-03-29T02:00:00Z")),
+            (("sun", "02:30", "03:15", b), "2026-03-29T01:30:00Z", Some("2026-03-29T02:15:00Z")),
+            // Twice the same hour: once.
+            (("sun", "02:00", "03:00", b), "2026-10-25T00:00:00Z", Some("2026-10-25T02:00:00Z")),
+            // In Cairo midnight is skipped.
+            (("fri", "00:00", "05:00", "Africa/Cairo"), "2026-04-23T22:00:00Z", Some("2026-04-24T02:00:00Z")),
+            (("thu", "22:00", "24:00", "Africa/Cairo"), "2026-04-23T21:59:59Z", Some("2026-04-23T22:00:00Z")),
             (("sat", "22:00", "06:00", b), "2026-10-25T04:30:00Z", Some("2026-10-25T05:00:00Z")),
             (("sun", "01:30", "03:30", "America/New_York"), "2026-03-08T06:45:00Z", Some("2026-03-08T07:30:00Z")),
             (("wed", "02:00", "03:00", "Asia/Kolkata"), "2026-01-13T20:30:00Z", Some("2026-01-13T21:30:00Z")),
@@ -188,6 +217,9 @@ mod tests {
             (("all", "02:00", "05:00", b), "2026-03-28T05:00:00Z", "2026-03-29T01:00:00Z"),
             (("all", "02:00", "05:00", b), "2026-03-29T05:00:00Z", "2026-03-30T00:00:00Z"),
             (("all", "02:00", "05:00", b), "2026-10-24T05:00:00Z", "2026-10-25T00:00:00Z"),
+            (("sun", "02:00", "03:00", b), "2026-03-22T02:00:00Z", "2026-03-29T01:00:00Z"),
+            (("sat", "22:00", "02:30", b), "2026-03-29T01:30:00Z", "2026-04-04T20:00:00Z"),
+            (("wed", "00:00", "00:00", b), "2026-01-14T12:00:00Z", "2026-01-20T23:00:00Z"),
         ];
         for ((days, from, to, zone), now, want) in table {
             let next = window(days, from, to, zone).opens_after(at(now));

@@ -146,8 +146,8 @@ impl Single {
             Call::ChangeDuState { operations } => {
                 Request::ChangeDuState(units::request(operations, &desk.clear.passwords, command_key()))
             }
-            Call::SetVouchers { vouchers } => {
-                let vouchers = vouchers.iter().cloned().map(Cow::Owned).collect();
+            Call::SetVouchers { .. } => {
+                let vouchers = desk.clear.vouchers.iter().cloned().map(Cow::Owned).collect();
                 Request::SetVouchers(SetVouchers { vouchers })
             }
             Call::GetOptions { name } => Request::GetOptions(GetOptions { option_name: Cow::Owned(name.clone()) }),

@@ -103,7 +103,10 @@ async fn a_definition_is_read_whole_and_shown_as_it_was_sent() {
 async fn everything_that_is_wrong_is_named_at_once() {
     let api = Api::start().await;
     let body = json!({
-        "name": "", "operation": "fly", "selection": {"type": 99, "status": "sideways", "odd": 1, "serial_numbers": []},
+        "name": "", "operation": "fly",
+        "selection": {
+            "type": 99, "status": "sideways", "odd": 1, "serial_numbers": [], "search": "x".repeat(257),
+        },
         "canary": -1, "steps": [50, 10], "step_pause": "x", "concurrency": 0, "stop_after_failures": 0,
         "window": {"days": ["moonday"], "from": "25:00", "to": "24:30", "time_zone": "Europe/Atlantis"},
         "stop_failure_share": 101, "retries": 99, "device_timeout": 0, "odd": true,
@@ -125,7 +128,7 @@ async fn everything_that_is_wrong_is_named_at_once() {
     ];
     let reply = api.call("POST", CAMPAIGNS, body).await;
     for (field, names) in [
-        ("selection", vec!["odd", "serial_numbers", "status", "type"]),
+        ("selection", vec!["odd", "search", "serial_numbers", "status", "type"]),
         ("window", vec!["days", "from", "time_zone", "to"]),
     ] {
         let mut found: Vec<&str> = reply.json[field].as_object().expect(field).keys().map(String::as_str).collect();

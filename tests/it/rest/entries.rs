@@ -314,6 +314,9 @@ async fn history_asks_for_a_path() {
     let path = format!("{DEVICES}S-1/history/");
     api.get(&path).await.refused_fields(&["path"], "required");
     api.get(&format!("{path}?path=D.A&from=never&limit=x")).await.refused_fields(&["from", "limit"], "wrong forms");
+    for wrong in ["Device.WiFi.", "a%20b", ".A"] {
+        api.get(&format!("{path}?path={wrong}")).await.refused_fields(&["path"], wrong);
+    }
     assert_eq!(api.get(&format!("{path}?path=Device.Nothing")).await.expect(200, "unknown"), json!([]));
     api.get(&format!("{DEVICES}S-2/history/?path=D.A")).await.refused(404, "no such device");
     let key = api.store.by_serial("S-1").await.expect("the store").expect("the device").key;

@@ -196,6 +196,31 @@ async fn a_file_comes_in_parts_and_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn the_first_part_and_the_whole_are_in_the_audit_trail() {
+    let api = Api::start().await;
+    let data = bytes(90_000);
+    let made = api.make(IMAGES, json!({"name": "P", "size": 90_000})).await;
+    let id = &made["id"];
+    let entries = async || {
+        let trail = api.call_as(ADMIN, "GET", "/api/v1/audit/?resource=firmware_image", Value::Null).await;
+        let trail = trail.expect(200, "the trail")["results"].clone();
+        let told = trail.as_array().expect("a list").iter().filter(|entry| entry["action"] == "update");
+        told.map(|entry| entry["after"]["file"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let bring = async |from: usize, to: usize| {
+        let range = format!("bytes {from}-{}/90000", to - 1);
+        api.bring(id, &[("content-range", &range)], Body::from(data.slice(from..to))).await.status
+    };
+    assert_eq!(bring(0, 30_000).await, 202);
+    assert_eq!(entries().await, ["upload begun"]);
+    assert_eq!(bring(30_000, 60_000).await, 202);
+    assert_eq!(bring(40_000, 90_000).await, 409, "not where it ends");
+    assert_eq!(entries().await, ["upload begun"], "not one for each part");
+    assert_eq!(bring(60_000, 90_000).await, 200);
+    assert_eq!(entries().await, ["uploaded", "upload begun"]);
+}
+
+#[tokio::test]
 async fn what_is_not_as_announced_is_refused_and_not_kept() {
     let api = Api::start().await;
     let table =

@@ -7,7 +7,7 @@ use acsd::api::serve::{ServeLimits, TlsSource, serve};
 use acsd::cli::client::ApiClient;
 use acsd::types::secret::Secret;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{delete, get};
 use http::Method;
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -72,6 +72,56 @@ async fn open_requests_finish_when_stopping() {
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an end").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
     tokio::time::timeout(PATIENCE, serving).await.expect("stopped").expect("no panic").expect("no error");
+}
+
+#[tokio::test]
+async fn writes_are_brought_to_their_end_though_the_client_is_gone() {
+    let (entered, go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = {
+        let (entered, go, done) = (entered.clone(), go.clone(), done.clone());
+        async move || {
+            entered.notify_one();
+            go.notified().await;
+            done.notify_one();
+        }
+    };
+    // A read ends with its client.
+    let (read, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let reader = {
+        let (read, ended) = (read.clone(), ended.clone());
+        async move || {
+            let _at_the_end = Told(ended);
+            read.notify_one();
+            std::future::pending::<()>().await;
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    let app = Router::new().route("/", delete(handler).get(reader));
+    let serving = tokio::spawn(serve(listener, app, None, ServeLimits::default(), stop.clone()));
+    let mut reading = TcpStream::connect(address).await.expect("connected");
+    reading.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    tokio::time::timeout(PATIENCE, read.notified()).await.expect("it runs");
+    let mut writing = TcpStream::connect(address).await.expect("connected");
+    writing.write_all(b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    tokio::time::timeout(PATIENCE, entered.notified()).await.expect("it runs");
+    drop((reading, writing));
+    // By then the end of the other connection, which came later, is known as well.
+    tokio::time::timeout(PATIENCE, ended.notified()).await.expect("a read ends");
+    stop.cancel();
+    go.notify_one();
+    tokio::time::timeout(PATIENCE, done.notified()).await.expect("a write does not");
+    tokio::time::timeout(PATIENCE, serving).await.expect("stopped").expect("no panic").expect("no error");
+}
+
+/// Tells when it is dropped.
+struct Told(Arc<Notify>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use acsd::types::time::{Clock as _, Timestamp};
 use acsd::types::value::XsdType;
 use clap::Parser;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::support::{ADMIN, Api, OPERATOR, QUEUE_MAX, VIEWER, device, operations};
 
@@ -75,8 +76,6 @@ async fn every_method_becomes_its_work() {
     let transfer = TransferRef::Key("k".to_owned());
     let body = json!({"method": "CancelTransfer", "command_key": "k"});
     assert_eq!(call(&api, body).await, Call::CancelTransfer { transfer });
-    let body = json!({"method": "SetVouchers", "vouchers": ["AAAA"]});
-    assert_eq!(call(&api, body).await, Call::SetVouchers { vouchers: vec!["AAAA".to_owned()] });
     assert_eq!(call(&api, json!({"method": "GetOptions"})).await, Call::GetOptions { name: String::new() });
     assert_eq!(ordered(&api, json!({"method": "Reboot"})).await, Work::Reboot);
     assert_eq!(ordered(&api, json!({"method": "FactoryReset"})).await, Work::FactoryReset);
@@ -104,6 +103,44 @@ async fn secrets_of_units_are_sealed_and_blanked() {
     let trail = api.store.audit(&filter, Page { offset: 0, limit: 9 }).await.expect("the trail");
     let told = format!("{:?}", trail.items);
     assert!(told.contains("http://h/a") && !told.contains("hush-hush"), "{told}");
+}
+
+#[tokio::test]
+async fn vouchers_are_sealed_and_told_of_by_their_sums() {
+    let api = start().await;
+    let voucher = "c2VjcmV0IHZvdWNoZXI=";
+    let Call::SetVouchers { vouchers } = call(&api, json!({"method": "SetVouchers", "vouchers": [voucher]})).await
+    else {
+        panic!("another call")
+    };
+    assert_eq!((vouchers.len(), vouchers[0].plain()), (1, None), "sealed");
+    let filter = AuditFilter { resource: Some(AuditResource::Rpc), ..AuditFilter::default() };
+    let trail = api.store.audit(&filter, Page { offset: 0, limit: 9 }).await.expect("the trail");
+    let after = trail.items[0].entry.after.as_deref().expect("what was sent");
+    let after: Value = serde_json::from_str(after).expect("JSON");
+    let sum = hex::encode(Sha256::digest(voucher));
+    assert_eq!(after, json!({"method": "SetVouchers", "vouchers": [{"chars": 20, "sha256": sum}]}));
+}
+
+#[tokio::test]
+async fn units_come_from_where_no_login_is_in_the_url() {
+    let api = start().await;
+    let order = async |url: &str| {
+        let body =
+            json!({"method": "ChangeDUState", "operations": [{"action": "install", "url": url}, {"action": "update"}]});
+        api.call("POST", &rpc("S"), body).await
+    };
+    for url in
+        ["http://u:p@h/a", "https://u@h/a", "ftp://h/a", "/a", "http://", &format!("http://h/{}", "a".repeat(1024))]
+    {
+        let errors = order(url).await.expect(400, url);
+        assert!(errors["operations"][0]["url"][0].as_str().is_some_and(|words| !words.is_empty()), "{url}: {errors}");
+    }
+    order(&format!("https://h:8443/{}?sum=s3cret", "a".repeat(500))).await.expect(202, "longer than of a download");
+    let filter = AuditFilter { resource: Some(AuditResource::Rpc), ..AuditFilter::default() };
+    let trail = api.store.audit(&filter, Page { offset: 0, limit: 9 }).await.expect("the trail");
+    let told = format!("{:?}", trail.items);
+    assert!(told.contains("https://h:8443/aaa") && !told.contains("s3cret"), "a link may be signed: {told}");
 }
 
 #[tokio::test]

@@ -160,6 +160,15 @@ impl Api {
     }
 
     pub(super) async fn over(store: Arc<dyn Store>, config: ApiConfig) -> Self {
+        Self::with_records_of_files(store.clone(), store, config).await
+    }
+
+    /// With the records of files in a store of their own, which may fail by itself.
+    pub(super) async fn with_records_of_files(
+        records: Arc<dyn Store>,
+        store: Arc<dyn Store>,
+        config: ApiConfig,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let presence = Arc::new(Presence::default());
         let sealer = Arc::new(Sealer::from_key(&[7; 32]));
@@ -167,7 +176,7 @@ impl Api {
             Waker::new(store.clone(), clock.clone(), presence.clone(), sealer.clone(), WakeConfig::default());
         // Nothing is called: these devices have no address.
         drop(calls);
-        let files = Files::temporary(store.clone(), clock.clone(), &sealer).expect("a folder");
+        let files = Files::temporary(records, clock.clone(), &sealer).expect("a folder");
         let files = Arc::new(files);
         let queue = Arc::new(Queue::new(store.clone(), clock.clone(), presence.clone(), waker.clone(), files.clone()));
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());

@@ -1,8 +1,16 @@
 //! `POST …/files/`: what a device can be told to send and to fetch.
 
-use acsd::model::transaction::Work;
-use acsd::model::transfer::FileRef;
+use std::sync::Arc;
+
+use acsd::api::ApiConfig;
+use acsd::clock::SystemClock;
+use acsd::files::{Target, Terms};
+use acsd::model::transaction::{Kind, NewTransaction, Work};
+use acsd::model::transfer::{FileRef, UploadOrder};
+use acsd::store::memory::{MemoryConfig, MemoryStore};
+use acsd::store::{Merge, Store};
 use acsd::types::ident::TransactionId;
+use acsd::types::time::Clock as _;
 use serde_json::{Value, json};
 
 use super::support::{ADMIN, Api, STRANGER, VIEWER, device};
@@ -93,4 +101,39 @@ async fn wrong_orders_name_their_fields() {
     }
     api.call("PATCH", &device("S"), json!({"is_active": false})).await.expect(200, "inactive");
     api.call_owned("POST", files("S"), json!({"upload": "log"})).await.refused(422, "inactive");
+}
+
+#[tokio::test]
+async fn a_device_whose_files_cannot_be_removed_is_gone_all_the_same() {
+    let memory = || -> Arc<dyn Store> { Arc::new(MemoryStore::new(MemoryConfig::default())) };
+    let (records, store) = (memory(), memory());
+    // The same device in both.
+    let other = Api::over(records.clone(), ApiConfig::default()).await;
+    other.create(json!({"serial_number": "S"})).await;
+    let api = Api::with_records_of_files(records.clone(), store, ApiConfig::default()).await;
+    api.create(json!({"serial_number": "S"})).await;
+    let key = api.store.by_serial("S").await.expect("the store").expect("there").key;
+    let order = UploadOrder { file_type: "4 Vendor Log File 1".into(), alternatives: Vec::new(), delay_secs: 0 };
+    let new = NewTransaction {
+        kind: Kind::Transfer,
+        work: Work::Upload(Box::new(order)),
+        requested_by: "test".into(),
+        expires_at: None,
+        campaign: None,
+    };
+    let ordered = records.enqueue(key, new, Merge::Never, SystemClock.now()).await.expect("ordered");
+    let link = api.files.link(Target::Upload, key, ordered.id, Terms::default());
+    let claim = api.files.claim(link.path.split('/').nth(2).expect("a token")).expect("ours");
+    let upload = api.files.upload(&claim).await.expect("the store").expect("it was ordered");
+    let mut draft = api.files.receive(&upload, None).await.expect("room");
+    draft.write("log".into()).await.expect("written");
+    api.files.keep(&upload, draft.complete().await.expect("complete")).await.expect("kept");
+
+    records.close().await.expect("closed");
+    let removed = api.call("DELETE", &device("S"), Value::Null).await;
+    assert_eq!(removed.status, 204, "{}", removed.text);
+    api.get(&device("S")).await.refused(404, "it is gone");
+    let trail = api.call_as(ADMIN, "GET", "/api/v1/audit/?serial_number=S", Value::Null).await.expect(200, "the trail");
+    let entry = &trail["results"][0];
+    assert_eq!((&entry["action"], &entry["after"]["files"]), (&json!("delete"), &json!("left to the next start")));
 }

@@ -57,6 +57,7 @@ fn concealed(mut body: Body<'_>) -> Body<'_> {
                 }
             }
         }
+        Body::Request(Request::SetVouchers(set)) => set.vouchers.iter_mut().for_each(hide),
         Body::Request(Request::RequestDownload(wanted)) => {
             for (name, value) in &mut wanted.arguments {
                 if hides_its_value(name) {

@@ -362,7 +362,7 @@ fn whether_a_transfer_was_cancelled_is_looked_for_in_the_queue() {
 #[test]
 fn vouchers_of_unknown_outcome_are_not_sent_again() {
     for twist in [Twist::AnswerLost, Twist::KilledAfter, Twist::Silent] {
-        let mut world = world(device().at(1, twist), Call::SetVouchers { vouchers: vec!["AAAA".to_owned()] });
+        let mut world = world(device().at(1, twist), Call::SetVouchers { vouchers: vec!["AAAA".into()] });
         world.run();
         assert!(world.fault().message.contains("unknown"));
         let sent = world.device.methods().iter().filter(|name| **name == "SetVouchers").count();
