@@ -12,5 +12,6 @@ mod rows;
 mod set;
 mod transfer;
 mod transfers;
+mod vanishing;
 mod wanted;
 mod world;

@@ -113,6 +113,11 @@ impl World {
         if !std::mem::take(&mut self.transaction.progress.resumed) {
             self.transaction.attempts += 1;
         }
+        self.carry();
+    }
+
+    /// The rest of a session, once the transaction is claimed.
+    pub(super) fn carry(&mut self) {
         let (wanted, limits, known) = (self.wanted.clone(), self.limits.clone(), self.known.clone());
         let (methods, device_type) = (self.methods.clone(), self.device_type.clone());
         let software_version = self.software_version.clone();
