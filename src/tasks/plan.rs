@@ -11,6 +11,7 @@ mod diagnose;
 mod discover;
 mod faults;
 mod get;
+mod methods;
 pub mod news;
 mod restart;
 mod rows;

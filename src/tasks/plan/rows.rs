@@ -163,9 +163,10 @@ impl Add {
         match (new.as_slice(), lost) {
             // The rows as they are now: a number may be used again.
             ([], Lost::Earlier) => self.add(desk, item, after),
+            // It may come yet: the next session compares once more with the rows as they were.
             ([], Lost::Unanswered) => {
-                desk.transaction.progress.in_flight = None;
-                self.refused(desk, cx, Trouble::NoAnswer("the device did not answer AddObject, and added no row"))
+                let words = "the device did not answer AddObject, and added no row";
+                self.keep_in_flight(desk, cx, Trouble::NoAnswer(words))
             }
             ([], Lost::Unnumbered) => {
                 let words = "the device answered AddObject without an instance number, and added no row";
