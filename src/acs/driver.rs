@@ -39,6 +39,7 @@ use crate::tasks::queue::Queue;
 use crate::telemetry::names;
 use crate::types::time::{Clock, Timestamp};
 
+use super::discoveries::Discoveries;
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
 use super::gate::{Failed, Gate, Passage};
 use super::recorder::{Recorder, TraceConfig};
@@ -117,12 +118,14 @@ struct Inner {
     meters: Meters,
     refusals: Refusals,
     recorder: Recorder,
+    discoveries: Discoveries,
 }
 
 impl Driver {
     /// A driver over its services, made after the metrics recorder is installed.
     #[must_use]
     pub fn new(services: Services, gate: Gate, config: DriverConfig) -> Self {
+        let discoveries = config.plan.discoveries;
         let inner = Inner {
             recorder: Recorder::new(config.traces.clone(), config.decode),
             services,
@@ -134,6 +137,7 @@ impl Driver {
             salt: AtomicU32::new(fastrand::u32(..)),
             meters: Meters::new(),
             refusals: Refusals::default(),
+            discoveries: Discoveries::new(discoveries),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -39,6 +39,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
         ("api.limits.import_line_bytes", config.api.limits.import_line_bytes),
         ("connection_request.concurrency", config.connection_request.concurrency),
         ("transactions.batch", config.transactions.batch),
+        ("transactions.discoveries_max", config.transactions.discoveries_max),
         ("events.retention_days", usize::try_from(config.events.retention_days).unwrap_or(usize::MAX)),
         ("events.max", usize::try_from(config.events.max).unwrap_or(usize::MAX)),
         ("events.audit_retention_days", usize::try_from(config.events.audit_retention_days).unwrap_or(usize::MAX)),

@@ -415,6 +415,8 @@ pub enum WaitReason {
     ForeignTest,
     /// Nothing but its turn in the next session: it has had enough of this one.
     NextSession,
+    /// The end of one of the discoveries of other devices: no more of them may run at once.
+    DiscoveryTurn,
 }
 
 /// One row of the ledger.
@@ -530,6 +532,14 @@ impl Transaction {
         self.progress.resumed = true;
     }
 
+    /// Hands back what was claimed and cannot begin: it waits until then, as unstarted as it was.
+    pub fn put_off(&mut self, reason: WaitReason, until: Timestamp) {
+        if self.progress.stage.is_none() && self.attempts <= 1 {
+            (self.status, self.started_at) = (TransactionStatus::Scheduled, None);
+        }
+        self.phase = Phase::Waiting { reason, until };
+    }
+
     /// The older one among a device's live transactions that has to end before this one may begin.
     #[must_use]
     pub fn held_by<'t>(&self, live: &'t [Self]) -> Option<&'t Self> {
@@ -560,6 +570,7 @@ impl WaitReason {
             Self::DuStateChange => "the deployment units to be changed",
             Self::ForeignTest => "a test to finish that somebody else has started on the device",
             Self::NextSession => "the device's next session, to go on",
+            Self::DiscoveryTurn => "its turn: as many discoveries as may run at once are underway",
         }
     }
 }

@@ -383,6 +383,7 @@ impl Inner {
             cookie_seen: false,
             running: None,
             known: HashMap::new(),
+            walk: None,
             wanted: None,
             device_type: type_of(&*self.services.store, &device.profile),
             wanted_login: None,
