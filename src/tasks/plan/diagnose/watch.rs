@@ -170,7 +170,8 @@ impl Test {
                 test.requested_at = Some(at);
                 (test.seen_running, test.reported) = (state == TestState::Running, false);
             }
-            return self.wait(desk, cx);
+            // It may have run for too long by now.
+            return self.resumed(desk, cx, site, at, word);
         }
         if arrived && !earlier && state.is_final() {
             desk.transaction.progress.in_flight = None;
@@ -184,6 +185,7 @@ impl Test {
             return faults::react_unresolved(desk.transaction, cx, Trouble::NoAnswer(words));
         }
         desk.transaction.progress.in_flight = None;
+        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
         self.site = None;
         self.look_further(desk, cx)
     }
@@ -202,7 +204,8 @@ impl Test {
         let at = progress(desk.transaction).and_then(|test| test.requested_at).unwrap_or(cx.now);
         let (look, give_up) = (at + self.timing.look, at + self.timing.give_up);
         let until = if cx.now < look { look } else { (cx.now + LOOK_EVERY).min(give_up).max(cx.now) };
-        desk.transaction.progress.deadline = Some(at + self.timing.lost);
+        // A device that is called then has its time to come, however late it was today.
+        desk.transaction.progress.deadline = Some((at + self.timing.lost).max(until + self.timing.away));
         Step::Wait { reason: WaitReason::Diagnostics, until }
     }
 

@@ -729,7 +729,7 @@ fn twist() -> impl Strategy<Value = Twist> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(3000), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever happens in whatever order: an upgrade ends, what is said to be done is done, and no device is told twice
     /// while it is at it (the device itself sees to that).
@@ -737,11 +737,14 @@ proptest! {
     fn every_upgrade_ends_truthfully(
         script in prop::collection::hash_map(0_usize..12, twist(), 0..5),
         happenings in prop::collection::vec(happening(), 0..12),
-        tells in prop::sample::select(vec![Tells::All, Tells::Some]),
+        tells in prop::sample::select(vec![Tells::All, Tells::Some, Tells::Nothing, Tells::NoMethods]),
+        in_a_window in any::<bool>(),
     ) {
         let mut device = Device { script, ..Device::default() };
         device.transfers.tells = tells;
-        let mut world = world(device, firmware());
+        let work = if in_a_window { super::unanswered::scheduled() } else { firmware() };
+        let mut world = world(device, work);
+        world.methods = None;
         let mut happenings = happenings.into_iter();
         let mut said = None;
         let mut steps = 0;

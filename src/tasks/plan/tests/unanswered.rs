@@ -13,7 +13,7 @@ use super::transfer::{BOOT, OVER, arrive, boots, configuration, firmware, progre
 use super::transfers::{Tells, complete};
 use super::world::{World, object};
 
-fn scheduled() -> Work {
+pub(super) fn scheduled() -> Work {
     let Work::Download(order) = firmware() else { panic!("no download") };
     let window = TimeWindow {
         start_secs: 0,
