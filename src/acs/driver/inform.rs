@@ -262,18 +262,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Device, OnboardError> {
         let onboarding = &self.services.onboarding;
-        let device = match known {
-            Some(device) => {
-                if device.binding == Binding::CreatedAhead {
-                    onboarding.bind(&device, identity, now).await?;
-                }
-                device
-            }
-            None => {
-                let matched = classify::at_first_sight(&*self.services.store, identity, &inform.parameters);
-                Caller::from(onboarding.register(identity, matched, now).await?)
-            }
-        };
+        let device = self.on_record(known, inform, identity, now).await?;
         match principal {
             Principal::Taken => onboarding.complete_hand_over(device.key, Handed::Taken).await?,
             Principal::Next => onboarding.complete_hand_over(device.key, Handed::Next).await?,
@@ -304,12 +293,52 @@ impl Inner {
         if learned.came_up || learned.interval_changed {
             self.services.expiry.arm(device.key, now, state.periodic_interval_secs);
         }
-        let mut device = Device { key: device.key, profile: device.profile, state };
+        let device = Device { key: device.key, profile: device.profile, state };
+        let device = self.provide(device, &learned, principal, identity, now).await?;
+        let device = self.keep_configured(device, &learned, now).await?;
+        // Last, so that whoever sees a factory reset completed finds the work that puts the device right again.
+        let news = News { at: now, events: &inform.events, software_version: &device.state.software_version };
+        if news.may_matter() {
+            self.services.queue.informed(device.key, &news).await?;
+        }
+        self.services.presence.informed.fire(device.key);
+        Ok(device)
+    }
+
+    /// The caller's record: bound to its identity, or made, where there was none.
+    async fn on_record(
+        &self,
+        known: Option<Caller>,
+        inform: &Inform<'_>,
+        identity: &DeviceIdentity,
+        now: Timestamp,
+    ) -> Result<Caller, OnboardError> {
+        let onboarding = &self.services.onboarding;
+        let Some(device) = known else {
+            let matched = classify::at_first_sight(&*self.services.store, identity, &inform.parameters);
+            return Ok(Caller::from(onboarding.register(identity, matched, now).await?));
+        };
+        if device.binding == Binding::CreatedAhead {
+            onboarding.bind(&device, identity, now).await?;
+        }
+        Ok(device)
+    }
+
+    /// Forgets what another software need not have, and gives the device its logins where it has lost them or never had any.
+    async fn provide(
+        &self,
+        mut device: Device,
+        learned: &Lessons,
+        principal: Principal,
+        identity: &DeviceIdentity,
+        now: Timestamp,
+    ) -> Result<Device, OnboardError> {
         if (learned.bootstrapped || learned.software_was.is_some()) && device.profile.methods.take().is_some() {
             // Another software may have others.
             let forget = Box::new(|profile: &mut Profile| profile.methods = None);
             self.services.store.edit_profile(device.key, forget).await?;
         }
+        let onboarding = &self.services.onboarding;
         if learned.first_contact
             || learned.bootstrapped
             || onboarding.owes_provisioning(device.key, &device.profile).await?
@@ -325,13 +354,6 @@ impl Inner {
                 device = fresh;
             }
         }
-        let device = self.keep_configured(device, &learned, now).await?;
-        // Last, so that whoever sees a factory reset completed finds the work that puts the device right again.
-        let news = News { at: now, events: &inform.events, software_version: &device.state.software_version };
-        if news.may_matter() {
-            self.services.queue.informed(device.key, &news).await?;
-        }
-        self.services.presence.informed.fire(device.key);
         Ok(device)
     }
 
