@@ -4,6 +4,7 @@
 //! [`SessionTable`]; a transaction that is being carried out rests with it.
 
 mod inform;
+mod learn;
 mod meters;
 mod prepare;
 mod record;

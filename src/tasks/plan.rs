@@ -114,7 +114,7 @@ pub struct Context<'c> {
     pub jitter: u32,
     /// What is known of the parameters that the work names.
     pub known: &'c HashMap<Box<str>, Parameter>,
-    /// Of a `Work::Discover`: the names known beforehand, from where it has [walked](walked) to on.
+    /// Of a `Work::Discover`: the names known beforehand, from where it has [`walked`] to on.
     pub names: &'c KnownNames,
     /// The values of a `Work::Configure`.
     pub wanted: Option<&'c Wanted>,

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_large_tree_takes_little_more_than_its_characters() {
         let names: Vec<String> =
-            (0..20_000).map(|n| format!("Device.WiFi.AccessPoint.{:05}.AssociatedDevice.Stats.Bytes", n)).collect();
+            (0..20_000).map(|n| format!("Device.WiFi.AccessPoint.{n:05}.AssociatedDevice.Stats.Bytes")).collect();
         let characters: usize = names.iter().map(String::len).sum();
         let known = KnownNames::of(names.iter().map(String::as_str));
         assert!(known.bytes() <= characters + 20_000 * 4, "{}", known.bytes());

@@ -42,8 +42,7 @@ fn a_rare_order_is_given_only_to_a_device_that_has_it() {
         assert!(able.methods.as_ref().is_some_and(|methods| &*methods.software_version == "1.0"));
         assert!(reason(&able).is_some());
 
-        let mut weak = Device::default();
-        weak.lacks = [name].into();
+        let weak = Device { lacks: [name].into(), ..Device::default() };
         let mut unable = unasked(weak, work.clone());
         unable.run();
         assert_eq!(unable.fault().message, format!("the device does not have {name}"));
