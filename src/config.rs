@@ -214,6 +214,8 @@ pub struct Transactions {
     pub batch: usize,
     /// Most names that the discovery of a device's data model takes in.
     pub discovered_names_max: u32,
+    /// Most discoveries at the same time, those of all devices counted.
+    pub discoveries_max: usize,
 }
 
 impl Default for Transactions {
@@ -230,6 +232,7 @@ impl Default for Transactions {
             expire_after_hours: 7 * 24,
             batch: plan.batch,
             discovered_names_max: plan.discovered_names,
+            discoveries_max: plan.discoveries,
         }
     }
 }
@@ -353,6 +356,7 @@ impl Config {
             restart: Duration::from_secs(self.transactions.restart_timeout_secs),
             transfer: Duration::from_secs(self.transactions.transfer_timeout_secs),
             discovered_names: self.transactions.discovered_names_max,
+            discoveries: self.transactions.discoveries_max,
             test_margin: Duration::from_secs(self.transactions.test_margin_secs),
             test_patience: Duration::from_secs(self.transactions.test_patience_secs),
         }

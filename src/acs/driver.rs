@@ -4,6 +4,7 @@
 //! [`SessionTable`]; a transaction that is being carried out rests with it.
 
 mod inform;
+mod learn;
 mod meters;
 mod prepare;
 mod record;
@@ -39,6 +40,7 @@ use crate::tasks::queue::Queue;
 use crate::telemetry::names;
 use crate::types::time::{Clock, Timestamp};
 
+use super::discoveries::Discoveries;
 use super::exchange::{Answer, Connection, ConnectionId, Exchange, Post, SessionToken};
 use super::gate::{Failed, Gate, Passage};
 use super::recorder::{Recorder, TraceConfig};
@@ -117,12 +119,14 @@ struct Inner {
     meters: Meters,
     refusals: Refusals,
     recorder: Recorder,
+    discoveries: Discoveries,
 }
 
 impl Driver {
     /// A driver over its services, made after the metrics recorder is installed.
     #[must_use]
     pub fn new(services: Services, gate: Gate, config: DriverConfig) -> Self {
+        let discoveries = config.plan.discoveries;
         let inner = Inner {
             recorder: Recorder::new(config.traces.clone(), config.decode),
             services,
@@ -134,6 +138,7 @@ impl Driver {
             salt: AtomicU32::new(fastrand::u32(..)),
             meters: Meters::new(),
             refusals: Refusals::default(),
+            discoveries: Discoveries::new(discoveries),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -20,6 +20,7 @@ use crate::tasks::plan::{Running, Wanted};
 use crate::types::ident::{DeviceIdentity, DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
+use super::discoveries::Walk;
 use super::exchange::{ConnectionId, SessionToken, Transport};
 use super::gate::Principal;
 use super::recorder::Recording;
@@ -46,6 +47,8 @@ pub struct Live {
     pub running: Option<Running>,
     /// What is known of the parameters that it names.
     pub known: HashMap<Box<str>, Parameter>,
+    /// Of a discovery.
+    pub walk: Option<Walk>,
     /// The values that it configures.
     pub wanted: Option<Wanted>,
     /// Of its device, when the session began.

@@ -78,7 +78,7 @@ fn check_texts(config: &Config, problem: &mut impl FnMut(&str, String)) {
 }
 
 /// What has to be at least 1.
-fn counts(config: &Config) -> [(&'static str, usize); 32] {
+fn counts(config: &Config) -> [(&'static str, usize); 33] {
     let cwmp = &config.cwmp;
     [
         ("cwmp.max_sessions", cwmp.max_sessions),
@@ -91,6 +91,7 @@ fn counts(config: &Config) -> [(&'static str, usize); 32] {
         ("connection_request.concurrency", config.connection_request.concurrency),
         ("transactions.attempts", wide(config.transactions.attempts)),
         ("transactions.batch", config.transactions.batch),
+        ("transactions.discoveries_max", config.transactions.discoveries_max),
         ("events.retention_days", wide(config.events.retention_days)),
         ("events.max", wide(config.events.max)),
         ("events.audit_retention_days", wide(config.events.audit_retention_days)),

@@ -2,8 +2,9 @@
 //!
 //! What there is to know is read in at most two rounds ([`reads`]); after each, [`resolve`] says whether it suffices.
 //!
-//! - TR-181, `wan`: the interface of the default route; else one whose lower layers end in a PPP, DSL, cellular or optical
-//!   interface or in an Ethernet interface with `Upstream`. `lan`: one whose lower layers end in a bridge, else in an
+//! - TR-181, `wan`: the interface of the default route of IPv4, else of that of IPv6; else one whose lower layers end in a
+//!   PPP, DSL, cellular or optical interface or in an Ethernet interface with `Upstream`; at last, one that has been given an
+//!   address from outside (`AddressingType` IPCP or DHCP). `lan`: one whose lower layers end in a bridge, else in an
 //!   Ethernet interface without `Upstream`, else in a Wi-Fi network.
 //! - TR-098, `wan`: `Layer3Forwarding.DefaultConnectionService`; else the connection that is `Connected`, a routed one first.
 //!   `lan`: the first IP interface of the first `LANDevice`.
@@ -78,10 +79,11 @@ pub const fn reads(model: DataModel, wish: &Wish, round: usize) -> &'static [&'s
     }
 }
 
-/// The path of the interface, without its final dot; `None`: what is known does not tell.
+/// The path of the interface, without its final dot; `None`: what is known after this round (0: the first) does not tell.
 #[must_use]
-pub fn resolve(model: DataModel, wish: &Wish, values: &BTreeMap<&str, &str>) -> Option<String> {
+pub fn resolve(model: DataModel, wish: &Wish, values: &BTreeMap<&str, &str>, round: usize) -> Option<String> {
     let tree = Tree { values };
+    let is_last = round + 1 >= ROUNDS;
     match (model, wish) {
         (_, Wish::Path(path)) => Some(path.clone()),
         (DataModel::InternetGatewayDevice, Wish::Wan) => tree.default_connection().or_else(|| tree.connected()),
@@ -95,12 +97,32 @@ pub fn resolve(model: DataModel, wish: &Wish, values: &BTreeMap<&str, &str>) -> 
             .map(|object| bare(&object).to_owned()),
         (DataModel::Device | DataModel::Unknown, Wish::Named(name)) => tree.called(name),
         (DataModel::Device | DataModel::Unknown, Wish::Wan) => {
-            tree.called("wan").or_else(|| tree.default_route()).or_else(|| tree.towards(End::Uplink))
+            let found = tree.called("wan").or_else(|| tree.default_route()).or_else(|| tree.towards(End::Uplink));
+            found.or_else(|| is_last.then(|| tree.addressed()).flatten())
         }
         (DataModel::Device | DataModel::Unknown, Wish::Lan) => {
             let ends = [End::Bridge, End::Port, End::Radio];
             tree.called("lan").or_else(|| ends.into_iter().find_map(|end| tree.towards(end)))
         }
+    }
+}
+
+/// Why there is no such interface, once all rounds are read; a clause that follows its name.
+#[must_use]
+pub const fn reason(model: DataModel, wish: &Wish) -> &'static str {
+    match (model, wish) {
+        (DataModel::InternetGatewayDevice, Wish::Wan) => {
+            "cannot be told: the device names no default connection, and none of its WAN connections is connected"
+        }
+        (DataModel::InternetGatewayDevice, Wish::Lan) => "cannot be told: the device has no LAN with an IP interface",
+        (DataModel::Device | DataModel::Unknown, Wish::Wan) => {
+            "cannot be told: the device has no default route, of IPv4 or IPv6, that names an IP interface, and none of its IP \
+             interfaces leads to an upstream one or was given an address from outside"
+        }
+        (DataModel::Device | DataModel::Unknown, Wish::Lan) => {
+            "cannot be told: no IP interface of the device leads to a bridge, an Ethernet interface at home or a Wi-Fi network"
+        }
+        (_, Wish::Path(_) | Wish::Named(_)) => "was not found on the device",
     }
 }
 
@@ -159,18 +181,41 @@ impl<'t> Tree<'t> {
         by("Alias").or_else(|| by("Name")).map(|object| bare(object).to_owned())
     }
 
-    /// The interface of the default route.
+    /// The interface of the default route: of IPv4, else of IPv6.
     fn default_route(&self) -> Option<String> {
         let routes = self.objects(ROUTERS, 3);
-        let mut defaults = routes.iter().filter(|route| {
-            let is_default = matches!(self.value(route, "DestIPAddress"), "" | "0.0.0.0");
-            let is_off = crate::types::value::parse_boolean(self.value(route, "Enable")) == Some(false);
-            route.contains(".IPv4Forwarding.")
-                && is_default
-                && !is_off
-                && self.value(route, "Interface").starts_with(IP)
-        });
-        defaults.next().map(|route| bare(self.value(route, "Interface")).to_owned())
+        let by = |table: &str, destination: &str, everywhere: &[&str]| {
+            let is_default = |route: &&String| {
+                let is_off = crate::types::value::parse_boolean(self.value(route, "Enable")) == Some(false);
+                route.contains(table)
+                    && everywhere.contains(&self.value(route, destination))
+                    && !is_off
+                    && self.value(route, "Interface").starts_with(IP)
+            };
+            routes.iter().find(is_default).map(|route| bare(self.value(route, "Interface")).to_owned())
+        };
+        by(".IPv4Forwarding.", "DestIPAddress", &["", "0.0.0.0"])
+            .or_else(|| by(".IPv6Forwarding.", "DestIPPrefix", &["", "::/0"]))
+    }
+
+    /// The interface that was given its address by a PPP peer, else by a DHCP server; one that is up goes before the others.
+    fn addressed(&self) -> Option<String> {
+        let interfaces = self.objects(IP, 1);
+        let mut fitting: Vec<(bool, bool, &String)> = Vec::new();
+        for interface in interfaces.iter().filter(|object| !self.is_loopback(object)) {
+            let addresses = self.objects(&format!("{interface}IPv4Address."), 1);
+            let by = |how| addresses.iter().any(|address| self.is(address, "AddressingType", how));
+            let (by_peer, by_server) = (by("IPCP"), by("DHCP"));
+            if by_peer || by_server {
+                fitting.push((!by_peer, !self.is(interface, "Status", "Up"), interface));
+            }
+        }
+        // The first of those that are equal.
+        fitting.into_iter().min_by_key(|(server, down, _)| (*server, *down)).map(|(.., object)| bare(object).to_owned())
+    }
+
+    fn is_loopback(&self, interface: &str) -> bool {
+        self.is_true(interface, "Loopback") || self.is(interface, "Name", "lo")
     }
 
     /// The first interface that ends there; one that is up goes before the others.
@@ -178,8 +223,7 @@ impl<'t> Tree<'t> {
         let default = self.default_route();
         let interfaces = self.objects(IP, 1);
         let fits = |object: &&String| {
-            !self.is_true(object, "Loopback")
-                && !self.is(object, "Name", "lo")
+            !self.is_loopback(object)
                 && (end == End::Uplink || default.as_deref() != Some(bare(object)))
                 && self.end_of(object) == Some(end)
         };
@@ -239,149 +283,4 @@ fn bare(path: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(model: DataModel, wish: &str, values: &[(&str, &str)]) -> Option<String> {
-        resolve(model, &Wish::read(wish), &values.iter().copied().collect())
-    }
-
-    const TR_181: [(&str, &str); 14] = [
-        ("Device.IP.Interface.1.Name", "lo"),
-        ("Device.IP.Interface.1.Loopback", "true"),
-        ("Device.IP.Interface.2.Name", "br-lan"),
-        ("Device.IP.Interface.2.Alias", "home"),
-        ("Device.IP.Interface.2.LowerLayers", "Device.Ethernet.Link.1."),
-        ("Device.IP.Interface.10.Name", "eth1"),
-        ("Device.IP.Interface.10.Alias", "cpe-10"),
-        ("Device.IP.Interface.10.LowerLayers", "Device.Ethernet.VLANTermination.1"),
-        ("Device.IP.Interface.10.Status", "Up"),
-        ("Device.Ethernet.Link.1.LowerLayers", "Device.Bridging.Bridge.1.Port.1."),
-        ("Device.Ethernet.Link.2.LowerLayers", "Device.Ethernet.Interface.5"),
-        ("Device.Ethernet.VLANTermination.1.LowerLayers", "Device.Ethernet.Link.2."),
-        ("Device.Ethernet.Interface.5.Upstream", "1"),
-        ("Device.Ethernet.Interface.5.Name", "wan"),
-    ];
-
-    #[test]
-    fn sides_of_tr_181_are_found_by_the_layers_below() {
-        let table = [
-            ("wan", Some("Device.IP.Interface.10")),
-            ("LAN", Some("Device.IP.Interface.2")),
-            ("home", Some("Device.IP.Interface.2")),
-            ("ETH1", Some("Device.IP.Interface.10")),
-            ("cpe-10", Some("Device.IP.Interface.10")),
-            ("nowhere", None),
-            ("Device.IP.Interface.7.", Some("Device.IP.Interface.7")),
-        ];
-        for (wish, want) in table {
-            assert_eq!(found(DataModel::Device, wish, &TR_181).as_deref(), want, "{wish}");
-        }
-    }
-
-    #[test]
-    fn the_default_route_leads_to_the_wan() {
-        let route = "Device.Routing.Router.1.IPv4Forwarding.";
-        let routes = [
-            (format!("{route}1.DestIPAddress"), "10.0.0.0"),
-            (format!("{route}1.Interface"), "Device.IP.Interface.2"),
-            (format!("{route}2.DestIPAddress"), "0.0.0.0"),
-            (format!("{route}2.Interface"), "Device.IP.Interface.3."),
-            (format!("{route}2.Enable"), "0"),
-            (format!("{route}3.DestIPAddress"), ""),
-            (format!("{route}3.Interface"), "Device.IP.Interface.4."),
-        ];
-        let values: Vec<(&str, &str)> = routes.iter().map(|(path, value)| (path.as_str(), *value)).collect();
-        assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some("Device.IP.Interface.4"));
-        // An interface that bears the name goes before.
-        let named = [&values[..], &[("Device.IP.Interface.9.Alias", "wan")]].concat();
-        assert_eq!(found(DataModel::Device, "wan", &named).as_deref(), Some("Device.IP.Interface.9"));
-    }
-
-    #[test]
-    fn connections_of_tr_098_are_found_by_their_state() {
-        let model = DataModel::InternetGatewayDevice;
-        let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.";
-        let values = [
-            (format!("{device}1.WANIPConnection.1.ConnectionStatus"), "Connected"),
-            (format!("{device}1.WANIPConnection.1.ConnectionType"), "IP_Bridged"),
-            (format!("{device}1.WANIPConnection.1.Name"), "iptv"),
-            (format!("{device}2.WANPPPConnection.1.ConnectionStatus"), "Connected"),
-            (format!("{device}2.WANPPPConnection.1.ConnectionType"), "IP_Routed"),
-            (format!("{device}2.WANPPPConnection.1.Name"), "INTERNET"),
-        ];
-        let mut values: Vec<(&str, &str)> = values.iter().map(|(path, value)| (path.as_str(), *value)).collect();
-        let ppp = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.2.WANPPPConnection.1";
-        assert_eq!(found(model, "wan", &values).as_deref(), Some(ppp));
-        assert_eq!(found(model, "internet", &values).as_deref(), Some(ppp));
-        values.push((DEFAULT_CONNECTION, "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.WANIPConnection.1."));
-        let default = found(model, "wan", &values);
-        assert!(default.is_some_and(|path| path.ends_with("WANIPConnection.1")));
-        let lan = [("InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1.Enable", "1")];
-        let want = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1";
-        assert_eq!(found(model, "lan", &lan).as_deref(), Some(want));
-        assert_eq!(found(model, "lan", &[]), None);
-    }
-
-    #[test]
-    fn objects_of_the_same_number_in_different_tables_are_told_apart() {
-        // Every dual-stack router has a default route 1 of both versions of IP.
-        let router = "Device.Routing.Router.1.";
-        let routes = [
-            (format!("{router}IPv4Forwarding.1.DestIPAddress"), ""),
-            (format!("{router}IPv4Forwarding.1.Interface"), "Device.IP.Interface.4"),
-            (format!("{router}IPv6Forwarding.1.DestIPPrefix"), "::/0"),
-            (format!("{router}IPv6Forwarding.1.Interface"), "Device.IP.Interface.5"),
-        ];
-        let values: Vec<(&str, &str)> = routes.iter().map(|(path, value)| (path.as_str(), *value)).collect();
-        assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some("Device.IP.Interface.4"));
-
-        let model = DataModel::InternetGatewayDevice;
-        let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.";
-        let connections = [
-            (format!("{device}WANIPConnection.1.ConnectionStatus"), "Connected"),
-            (format!("{device}WANIPConnection.1.Name"), "voip"),
-            (format!("{device}WANPPPConnection.1.ConnectionStatus"), "Disconnected"),
-            (format!("{device}WANPPPConnection.1.Name"), "internet"),
-            (format!("{device}X_Link.1.Enable"), "1"),
-        ];
-        let values: Vec<(&str, &str)> = connections.iter().map(|(path, value)| (path.as_str(), *value)).collect();
-        let ip = format!("{device}WANIPConnection.1");
-        assert_eq!(found(model, "wan", &values), Some(ip.clone()));
-        assert_eq!(found(model, "voip", &values), Some(ip));
-        assert_eq!(found(model, "internet", &values), Some(format!("{device}WANPPPConnection.1")));
-    }
-
-    /// What is found when no more is read than has to be.
-    fn found_in_rounds(model: DataModel, wish: &str, values: &[(&str, &str)]) -> Option<String> {
-        let wish = Wish::read(wish);
-        let mut read = BTreeMap::new();
-        (0..ROUNDS).find_map(|round| {
-            let is_read = |path: &str| reads(model, &wish, round).iter().any(|asked| path.starts_with(asked));
-            read.extend(values.iter().copied().filter(|(path, _)| is_read(path)));
-            resolve(model, &wish, &read)
-        })
-    }
-
-    #[test]
-    fn the_bridge_is_the_lan_not_the_guests_network() {
-        let values = [
-            ("Device.IP.Interface.1.LowerLayers", "Device.WiFi.SSID.2"),
-            ("Device.IP.Interface.1.Status", "Up"),
-            ("Device.IP.Interface.2.LowerLayers", "Device.Ethernet.Link.1"),
-            ("Device.Ethernet.Link.1.LowerLayers", "Device.Bridging.Bridge.1.Port.1"),
-        ];
-        let found = |values| found_in_rounds(DataModel::Device, "lan", values);
-        assert_eq!(found(&values).as_deref(), Some("Device.IP.Interface.2"));
-        // An access point may have no other.
-        assert_eq!(found(&values[..2]).as_deref(), Some("Device.IP.Interface.1"));
-        assert_eq!(found_in_rounds(DataModel::Device, "wan", &TR_181).as_deref(), Some("Device.IP.Interface.10"));
-    }
-
-    #[test]
-    fn a_stack_that_runs_in_a_circle_ends() {
-        let values =
-            [("Device.IP.Interface.1.LowerLayers", "Device.IP.Interface.1"), ("Device.IP.Interface.1.Name", "x")];
-        assert_eq!(found(DataModel::Device, "wan", &values), None);
-    }
-}
+mod tests;

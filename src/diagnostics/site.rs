@@ -45,6 +45,13 @@ impl Site {
         self.scan.as_ref().map_or("Requested", |scan| scan.start.as_str())
     }
 
+    /// The word that says that there are results.
+    #[must_use]
+    pub fn complete(&self) -> &str {
+        let done = self.scan.as_ref().and_then(|scan| scan.done.first());
+        done.map_or("Complete", |done| done.as_str())
+    }
+
     /// Whether the data model has a word to call the test off with: TR-181 alone, from 2.13 on.
     #[must_use]
     pub fn may_be_canceled(&self) -> bool {

@@ -7,14 +7,17 @@ use crate::model::device_type::NeighborScan;
 pub enum TestState {
     /// `None`: no test was run, or what came of it is gone (a reboot, or an input was written since).
     Idle,
-    /// `Requested`: it is to run, or runs. A word that nobody knows counts as this: the deadline ends it.
+    /// `Requested`: it is to run, or runs.
     Running,
-    /// `Complete`, or `Completed` as TR-098 and TR-181 up to 2.12 have it for some tests.
+    /// `Complete`, or `Completed` as TR-098 and TR-181 up to 2.12 have it for some tests. No other word: these alone say that
+    /// there are results.
     Complete,
     /// `Canceled`.
     Canceled,
     /// `Error`, `Error_CannotResolveHostName`, ...: any word that begins so.
     Failed,
+    /// A word that no data model has (`InProgress`, `Finished`): the test may run, or have ended in whatever way.
+    Unknown,
 }
 
 impl TestState {
@@ -38,10 +41,12 @@ impl TestState {
             Self::Complete
         } else if is("Canceled") || is("Cancelled") {
             Self::Canceled
+        } else if is("Requested") {
+            Self::Running
         } else if word.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("Error")) {
             Self::Failed
         } else {
-            Self::Running
+            Self::Unknown
         }
     }
 
@@ -50,7 +55,7 @@ impl TestState {
     pub const fn is_final(self) -> bool {
         match self {
             Self::Complete | Self::Failed => true,
-            Self::Idle | Self::Running | Self::Canceled => false,
+            Self::Idle | Self::Running | Self::Canceled | Self::Unknown => false,
         }
     }
 }
@@ -66,14 +71,16 @@ mod tests {
             ("None", TestState::Idle),
             ("", TestState::Idle),
             (" requested ", TestState::Running),
-            ("InProgress", TestState::Running),
+            ("InProgress", TestState::Unknown),
+            ("Finished", TestState::Unknown),
+            ("Complete.", TestState::Unknown),
             ("Complete", TestState::Complete),
             ("COMPLETED", TestState::Complete),
             ("Canceled", TestState::Canceled),
             ("cancelled", TestState::Canceled),
             ("Error", TestState::Failed),
             ("error_MaxHopCountExceeded", TestState::Failed),
-            ("Err\u{f6}r", TestState::Running),
+            ("Err\u{f6}r", TestState::Unknown),
         ];
         for (word, want) in table {
             assert_eq!(TestState::read(word, None), want, "{word:?}");

@@ -21,18 +21,21 @@ pub struct Timing {
     pub give_up: Duration,
     /// A device that has not been heard of will not be.
     pub lost: Duration,
+    /// How long a device may stay away that was here just now, and has more to tell.
+    pub away: Duration,
 }
 
 impl Timing {
     /// Of a test with these inputs. `margin` is what a device that has not reported gets on top of the expected duration
     /// before it is asked; `patience` what a test that still runs gets on top of the longest one. A device that is then
-    /// called has half of that to come.
+    /// called has half of that to come, and so has one that broke off while its results were read: `margin` at least.
     #[must_use]
     pub fn of(order: &DiagnosticOrder, margin: Duration, patience: Duration) -> Self {
         let (expected, longest) = durations(order);
         let (expected, longest) = (expected.min(LONGEST), longest.min(LONGEST));
         let give_up = longest + patience;
-        Self { look: expected + margin, give_up, lost: give_up + patience / 2 }
+        let (lost, away) = (give_up + patience / 2, margin.max(patience / 2));
+        Self { look: expected + margin, give_up, lost, away }
     }
 }
 
@@ -82,8 +85,9 @@ mod tests {
             interface: None,
         };
         let secs = |kind, count, timeout| {
-            let Timing { look, give_up, lost } =
+            let Timing { look, give_up, lost, away } =
                 Timing::of(&order(kind, count, timeout), Duration::from_mins(1), Duration::from_mins(5));
+            assert_eq!(away.as_secs(), 150);
             [look.as_secs(), give_up.as_secs(), lost.as_secs()]
         };
         // 10 × (2 + 1)

@@ -86,24 +86,6 @@ impl Call {
         self.rpc().name()
     }
 
-    /// Whether every CPE has to have the method (TR-069 Table 21), so that it need not be asked first.
-    #[must_use]
-    pub const fn is_mandatory(&self) -> bool {
-        match self {
-            Self::GetRpcMethods
-            | Self::GetParameterNames { .. }
-            | Self::GetParameterAttributes { .. }
-            | Self::SetParameterAttributes { .. } => true,
-            Self::ScheduleInform { .. }
-            | Self::GetQueuedTransfers
-            | Self::GetAllQueuedTransfers
-            | Self::CancelTransfer { .. }
-            | Self::ChangeDuState { .. }
-            | Self::SetVouchers { .. }
-            | Self::GetOptions { .. } => false,
-        }
-    }
-
     /// Whether it leaves the device as it is.
     #[must_use]
     pub const fn only_reads(&self) -> bool {
@@ -121,6 +103,25 @@ impl Call {
             | Self::SetVouchers { .. } => false,
         }
     }
+}
+
+/// Whether every CPE has to serve the method, so that it need not be asked first (TR-069, table of RPC methods). `Download` has
+/// to be there wherever files are transferred at all.
+#[must_use]
+pub const fn is_mandatory(method: Method) -> bool {
+    matches!(
+        method,
+        Method::GetRpcMethods
+            | Method::SetParameterValues
+            | Method::GetParameterValues
+            | Method::GetParameterNames
+            | Method::SetParameterAttributes
+            | Method::GetParameterAttributes
+            | Method::AddObject
+            | Method::DeleteObject
+            | Method::Reboot
+            | Method::Download
+    )
 }
 
 /// A transfer on a device.

@@ -61,6 +61,8 @@ pub struct TestProgress {
     pub stale: Option<Box<str>>,
     /// Since when a test that somebody else has started is in the way.
     pub busy_since: Option<Timestamp>,
+    /// The word with which the device has ended it: what is missing is its results.
+    pub ended: Option<Box<str>>,
 }
 
 /// How far a discovery has come. Objects are walked in the order of their paths, so that one path says which are done.

@@ -11,6 +11,7 @@ mod diagnose;
 mod discover;
 mod faults;
 mod get;
+mod methods;
 pub mod news;
 mod restart;
 mod rows;
@@ -36,6 +37,8 @@ use crate::model::wanted::{ConfigurationMark, Effective, Unopenable};
 use crate::types::path::ParameterPath;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
+
+pub use discover::{KnownNames, walked};
 
 /// The parameters that a setting concerns, in a tree with this root.
 #[must_use]
@@ -111,6 +114,8 @@ pub struct Context<'c> {
     pub jitter: u32,
     /// What is known of the parameters that the work names.
     pub known: &'c HashMap<Box<str>, Parameter>,
+    /// Of a `Work::Discover`: the names known beforehand, from where it has [`walked`] to on.
+    pub names: &'c KnownNames,
     /// The values of a `Work::Configure`.
     pub wanted: Option<&'c Wanted>,
     /// Which methods the device has, if it was asked.
@@ -207,6 +212,8 @@ pub struct PlanLimits {
     pub transfer: Duration,
     /// Most names that a discovery takes in.
     pub discovered_names: u32,
+    /// Most discoveries at the same time, those of all devices counted: each has the names at hand that are known of its device.
+    pub discoveries: usize,
     /// What a test gets on top of its expected duration before a device that has not reported is asked.
     pub test_margin: Duration,
     /// What a test gets on top of its longest duration before it is given up.
@@ -223,6 +230,7 @@ impl Default for PlanLimits {
             restart: Duration::from_mins(15),
             transfer: Duration::from_hours(1),
             discovered_names: 250_000,
+            discoveries: 16,
             test_margin: Duration::from_mins(1),
             test_patience: Duration::from_mins(5),
         }

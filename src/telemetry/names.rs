@@ -27,6 +27,8 @@ pub const FAULTS: &str = "acsd_cpe_faults_total";
 pub const REFUSED: &str = "acsd_cwmp_refused_total";
 /// Informs that the store was too busy for and that CPEs were told to send again (fault 8005).
 pub const INFORM_RETRIES: &str = "acsd_inform_retries_total";
+/// Discoveries that had to wait because as many ran as may.
+pub const DISCOVERIES_PUT_OFF: &str = "acsd_discoveries_put_off_total";
 /// What CPEs sent that was no CWMP, by `kind`.
 pub const MALFORMED: &str = "acsd_cwmp_malformed_total";
 /// Devices registered under another serial because theirs was taken.
@@ -73,7 +75,7 @@ pub const STORE_LIVE_BYTES: &str = "acsd_store_live_bytes";
 pub const SESSION_SECONDS: &str = "acsd_session_seconds";
 
 /// Counters and what they say.
-pub const COUNTERS: [(&str, &str); 23] = [
+pub const COUNTERS: [(&str, &str); 24] = [
     (FILE_TRANSFERS, "File transfers of CPEs that ended, by direction and result"),
     (FILE_BYTES, "Bytes of files sent to and received from CPEs, by direction"),
     (API_REQUESTS, "Requests to the REST API by method, route and status"),
@@ -83,6 +85,7 @@ pub const COUNTERS: [(&str, &str); 23] = [
     (CPE_CALLS, "RPCs that CPEs called besides Inform, by RPC and result"),
     (FAULTS, "Faults answered by CPEs, by code"),
     (REFUSED, "Requests of CPEs refused early, by reason"),
+    (DISCOVERIES_PUT_OFF, "Discoveries that had to wait because as many ran as may"),
     (INFORM_RETRIES, "Informs answered with fault 8005 because the store was busy"),
     (MALFORMED, "POSTs of CPEs that were no CWMP, by kind"),
     (IDENTITY_CONFLICTS, "Devices registered under another serial because theirs was taken"),

@@ -3,6 +3,7 @@
 mod acs;
 mod connreq;
 mod crowd;
+mod discoveries;
 mod endpoint;
 mod harness;
 mod limits;

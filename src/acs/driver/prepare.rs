@@ -8,11 +8,11 @@ use crate::auth::seal::SealError;
 use crate::cwmp::emission::EmissionFlags;
 use crate::devices::keeper::upkeep::Sources;
 use crate::diagnostics;
-use crate::model::device::{Device, Parameter, Setting};
+use crate::model::device::{Device, Setting};
 use crate::model::transaction::{OpenWork, Transaction, TransactionFault, Work};
 use crate::model::wanted::{Basis, Unopenable, WantedConfiguration};
 use crate::store::{Page, ParameterQuery, StoreError};
-use crate::tasks::plan::{self, Attributes, Context, Wanted};
+use crate::tasks::plan::{self, Attributes, Context, KnownNames, Wanted};
 use crate::types::path::ObjectPath;
 use crate::types::secret::{Sealed, Secret};
 use crate::types::time::Timestamp;
@@ -84,7 +84,10 @@ impl Inner {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
                 store.known(live.device, &paths).await?
             }
-            Work::Discover { below } => self.known_below(live, below.as_ref()).await?,
+            Work::Discover { below } => {
+                self.load_names(live, below.as_ref(), plan::walked(transaction)).await?;
+                Vec::new()
+            }
             Work::Get { .. }
             | Work::AddObject { .. }
             | Work::DeleteObject { .. }
@@ -101,12 +104,16 @@ impl Inner {
         Ok(clear)
     }
 
-    /// What is known of a subtree, or of all: what a discovery does not find there any more is forgotten.
-    async fn known_below(&self, live: &Live, below: Option<&ObjectPath>) -> Result<Vec<Option<Parameter>>, StoreError> {
+    /// The names that are known of a subtree, or of all, behind those that were walked before: what a discovery does not find
+    /// there any more is forgotten.
+    async fn load_names(&self, live: &mut Live, below: Option<&ObjectPath>, walked: &str) -> Result<(), StoreError> {
+        let Some(walk) = &mut live.walk else { return Ok(()) };
         let query = ParameterQuery { prefix: below.map_or("", ObjectPath::as_str), search: "" };
         let all = Page { offset: 0, limit: u32::MAX };
         let known = self.services.store.parameters(live.device, query, all).await?;
-        Ok(known.items.into_iter().map(|parameter| Some(Parameter { value: None, ..parameter })).collect())
+        let paths = known.items.iter().map(|parameter| &*parameter.path);
+        walk.names = KnownNames::of(paths.filter(|path| *path > walked));
+        Ok(())
     }
 
     fn unseal(&self, sealed: &Sealed) -> Result<Secret, SealError> {
@@ -188,6 +195,9 @@ const fn attributes(flags: EmissionFlags) -> Attributes {
     if flags.no_attributes { Attributes::Never } else { Attributes::Allowed }
 }
 
+/// Of what is no discovery.
+static NO_NAMES: KnownNames = KnownNames::none();
+
 /// What a procedure may know while it runs.
 pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timestamp) -> Context<'c> {
     Context {
@@ -197,6 +207,7 @@ pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timesta
         boolean_form: live.flags.boolean_form,
         jitter: jitter(),
         known: &live.known,
+        names: live.walk.as_ref().map_or(&NO_NAMES, |walk| &walk.names),
         wanted: live.wanted.as_ref(),
         methods: live.snapshot.profile.methods.as_ref(),
         attributes: attributes(live.flags),

@@ -1,5 +1,7 @@
 //! The ACS's turn: transactions become calls, answers become results.
 
+use std::time::Duration;
+
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
@@ -8,7 +10,7 @@ use crate::events;
 use crate::health::Learned;
 use crate::model::call::{Call, RpcMethods};
 use crate::model::device::{DataModel, Login, Profile, Setting, State};
-use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, Work};
+use crate::model::transaction::{Phase, Transaction, TransactionStatus, VariableResult, WaitReason, Work};
 use crate::model::wanted::ConfigurationMark;
 use crate::store::StoreError;
 use crate::tasks::plan::{self, Running, Save, Step, Wanted};
@@ -23,6 +25,8 @@ use super::prepare::context;
 
 /// Most faults of one session that the event log is told.
 const FAULTS_TOLD_MAX: u8 = 8;
+/// How long a discovery waits at least that has found no place; at most twice as long, so that they do not come all at once.
+const DISCOVERY_TURN: Duration = Duration::from_secs(30);
 
 impl Inner {
     /// The CPE has nothing more to say: the next call, or the end.
@@ -87,6 +91,14 @@ impl Inner {
                 }
             };
             live.tried.push(transaction.id);
+            live.walk = None;
+            if matches!(transaction.work, Work::Discover { .. }) {
+                live.walk = self.discoveries.enter();
+                if live.walk.is_none() {
+                    self.put_off(transaction, now).await;
+                    continue;
+                }
+            }
             let clear = match self.prepare(live, &transaction).await {
                 Ok(clear) => clear,
                 Err(error) => {
@@ -108,6 +120,16 @@ impl Inner {
         }
     }
 
+    /// As many discoveries run as may: this one waits for its turn.
+    async fn put_off(&self, mut transaction: Transaction, now: Timestamp) {
+        metrics::counter!(names::DISCOVERIES_PUT_OFF).increment(1);
+        let spread = DISCOVERY_TURN.mul_f64(f64::from(jitter()) / 1000.0);
+        transaction.put_off(WaitReason::DiscoveryTurn, now + DISCOVERY_TURN + spread);
+        if let Err(error) = self.services.store.save(&transaction).await {
+            tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
+        }
+    }
+
     /// Carries out a step. `None`: the transaction has left the session, and the next one may come.
     async fn carry_out(&self, live: &mut Live, step: Step) -> Option<Answer> {
         let now = self.now();
@@ -115,6 +137,7 @@ impl Inner {
             Step::Call { request, save } => Some(self.send(live, request, save).await),
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
+                live.walk = None;
                 note_methods(live, &running);
                 self.keep_history(live, &running, now);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;
@@ -125,6 +148,7 @@ impl Inner {
             }
             Step::End(_) => {
                 let mut running = live.running.take()?;
+                live.walk = None;
                 note_methods(live, &running);
                 self.keep_history(live, &running, now);
                 self.keep_learned(&mut running, live.device, noted_interval(live), now).await;

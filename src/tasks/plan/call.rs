@@ -16,7 +16,7 @@ use crate::cwmp::fault::{CpeFaultCode, Remedy};
 use crate::cwmp::message::acs::{CancelTransfer, GetOptions, GetParameterNames, ScheduleInform, SetVouchers};
 use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
-use crate::model::call::{Call, RpcMethods, TransferRef};
+use crate::model::call::{Call, TransferRef};
 use crate::model::procedure::{CallProgress, InFlight, Stage as Saved};
 use crate::model::transaction::{Phase, Transaction, WaitReason, Work};
 use crate::types::event::EventCode;
@@ -25,11 +25,10 @@ use crate::types::time::Timestamp;
 
 use self::attributes::{Getter, Setter};
 use super::faults::{self, Trouble};
+use super::methods::{self, Standing};
 use super::news::{News, Reaction};
 use super::{Attributes, Context, Desk, Ending, Save, Step};
 
-/// From this attempt on the device is not asked for its methods any more: so far the session broke off each time.
-const ASK_UNTIL_ATTEMPT: u32 = 2;
 /// How much too early a scheduled Inform may come by the device's clock, in percent.
 const EARLY_PERCENT: u32 = 20;
 
@@ -71,14 +70,11 @@ impl Single {
         if let Some(InFlight::Call { at: sent }) = desk.transaction.progress.in_flight {
             return self.look_into(desk, cx, &call, sent);
         }
-        match known_methods(desk, cx) {
+        match methods::standing(desk, cx, call.rpc()) {
             _ if call == Call::GetRpcMethods => self.send(desk, cx, &call),
-            Some(methods) => {
-                let has = methods.has(call.rpc());
-                self.send_if(desk, cx, &call, has)
-            }
-            None if call.is_mandatory() || desk.transaction.attempts > ASK_UNTIL_ATTEMPT => self.send(desk, cx, &call),
-            None => {
+            Standing::Has => self.send(desk, cx, &call),
+            Standing::Lacks => faults::fail(methods::lacks(call.rpc())),
+            Standing::Unasked => {
                 self.stage = Stage::Methods;
                 Step::Call { request: Request::GetRpcMethods, save: Save::NotNeeded }
             }
@@ -91,33 +87,15 @@ impl Single {
         };
         match std::mem::take(&mut self.stage) {
             Stage::Start => faults::fail(faults::own("an answer came that nobody asked for")),
-            Stage::Methods => {
-                let Answer::Response(Response::GetRpcMethods(list)) = answer else {
-                    // One that does not know its own methods is asked all the same.
-                    return self.send(desk, cx, &call);
-                };
-                let names = list.methods.iter().map(AsRef::as_ref);
-                match RpcMethods::read(names, cx.software_version, cx.now) {
-                    Some(methods) => {
-                        let has = methods.has(call.rpc());
-                        *desk.methods = Some(methods);
-                        self.send_if(desk, cx, &call, has)
-                    }
-                    None => self.send(desk, cx, &call),
-                }
-            }
+            Stage::Methods => match methods::take_in(desk, cx, answer) {
+                Some(methods) if !methods.has(call.rpc()) => faults::fail(methods::lacks(call.rpc())),
+                Some(_) | None => self.send(desk, cx, &call),
+            },
             Stage::Called => self.answered(desk, cx, &call, answer),
             Stage::Queue => self.queue_read(desk, cx, &call, answer),
             Stage::Get(getter) => self.got(desk, cx, getter, answer),
             Stage::Set(setter) => self.set(desk, cx, setter, answer),
         }
-    }
-
-    fn send_if(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, call: &Call, has: bool) -> Step {
-        if has {
-            return self.send(desk, cx, call);
-        }
-        faults::fail(faults::own(format!("the device does not have {}", call.method())))
     }
 
     /// Sends the call itself.
@@ -335,15 +313,9 @@ fn ordered(transaction: &Transaction) -> Option<Call> {
     }
 }
 
-/// Which methods the device has, if that is known of what it runs now.
-fn known_methods<'m>(desk: &'m Desk<'_>, cx: &'m Context<'_>) -> Option<&'m RpcMethods> {
-    let remembered = || cx.methods.filter(|methods| *methods.software_version == *cx.software_version);
-    desk.methods.as_ref().or_else(remembered)
-}
-
 /// The call that brings the device's queue of transfers; `None`: it is not known to have one.
 fn read_queue(desk: &Desk<'_>, cx: &Context<'_>) -> Option<Request<'static>> {
-    let methods = known_methods(desk, cx)?;
+    let methods = methods::known(desk, cx)?;
     if methods.has(Method::GetAllQueuedTransfers) {
         Some(Request::GetAllQueuedTransfers)
     } else {

@@ -15,6 +15,7 @@ mod interface;
 mod start;
 mod watch;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use crate::cwmp::session::Answer;
@@ -74,8 +75,8 @@ enum Stage {
     Check { reader: Reader, why: watch::Check },
     /// The results are read.
     Collect { reader: Reader, word: String },
-    /// It is called off.
-    Cancel,
+    /// It is called off, and fails with this.
+    Cancel { verdict: String },
 }
 
 /// Values and types by path.
@@ -129,22 +130,40 @@ impl Diagnose {
             }
             (_, Some(_) | None) => {
                 test.site = None;
-                test.look_further(desk, cx)
+                // Should it vanish before it is told anything, others get their turn.
+                let fresh = desk.transaction.progress.deadline.replace(cx.now + test.timing.lost).is_none();
+                match test.look_further(desk, cx) {
+                    Step::Call { request, .. } if fresh => Step::Call { request, save: Save::Before },
+                    step => step,
+                }
             }
         };
+        let step = test.patiently(desk, step);
         self.test = Some(test);
         step
     }
 
     pub(super) fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
         match self.test.as_mut() {
-            Some(test) => test.answer(desk, cx, answer),
+            Some(test) => {
+                let step = test.answer(desk, cx, answer);
+                test.patiently(desk, step)
+            }
             None => faults::fail(faults::own("an answer came that nobody asked for")),
         }
     }
 }
 
 impl Test {
+    /// A device that was told to come back later is not given up before it could.
+    fn patiently(&self, desk: &mut Desk<'_>, step: Step) -> Step {
+        if let Step::Release { not_before: Some(at) } = step {
+            let deadline = &mut desk.transaction.progress.deadline;
+            *deadline = (*deadline).max(Some(at + self.timing.away));
+        }
+        step
+    }
+
     fn answer(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, answer: &Answer<'_>) -> Step {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => faults::fail(faults::own("an answer came that nobody asked for")),
@@ -181,7 +200,7 @@ impl Test {
                 },
             },
             Stage::Collect { reader, word } => self.collecting(desk, cx, reader, word, answer),
-            Stage::Cancel => self.timed_out(),
+            Stage::Cancel { verdict } => faults::fail(faults::own(verdict)),
         }
     }
 
@@ -208,6 +227,27 @@ fn progress_mut(transaction: &mut Transaction) -> Option<&mut TestProgress> {
         Kept::Test(test) => Some(test),
         Kept::Transfer(_) | Kept::Discovery(_) | Kept::Call(_) => None,
     }
+}
+
+/// What is said when the device has not come back in time.
+pub(super) fn overdue(transaction: &Transaction) -> Cow<'static, str> {
+    let begun = matches!(transaction.progress.in_flight, Some(InFlight::StartTest { .. }));
+    let lost = match progress(transaction) {
+        Some(TestProgress { ended: Some(word), .. }) => {
+            let words =
+                format!("the test has ended on the device with {word}, but its results could not be read in time");
+            return words.into();
+        }
+        Some(TestProgress { requested_at: Some(_), .. }) => {
+            "the device did not come back in time to tell what became of the test"
+        }
+        Some(_) | None if begun => "the device did not come back in time to tell whether it has started the test",
+        Some(TestProgress { busy_since: Some(_), .. }) => {
+            "the device did not come back in time: a test that somebody else has started was in the way"
+        }
+        Some(_) | None => "the device did not come back in time to be told to run the test",
+    };
+    lost.into()
 }
 
 /// The device has Informed. `8 DIAGNOSTICS COMPLETE` does not say which test is done, and a test that was lost in a restart

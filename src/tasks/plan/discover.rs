@@ -7,10 +7,10 @@
 //! One path says how far the walk has come, however wide the tree: whoever takes it up again lists the objects above that
 //! path once more and goes on behind it.
 
+mod known;
 mod listing;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::GetParameterNames;
@@ -22,6 +22,7 @@ use crate::model::procedure::{DiscoveryProgress, Stage as Saved};
 use crate::model::transaction::{Transaction, VariableResult, WaitReason, Work};
 use crate::types::value::XsdType;
 
+pub use self::known::KnownNames;
 use self::listing::Listing;
 use super::faults::{self, Trouble};
 use super::{Context, Desk, Ending, Save, Step};
@@ -50,8 +51,6 @@ pub(super) struct Discover {
     current: Option<(Box<str>, Reach)>,
     /// Where the walk begins.
     root: Box<str>,
-    /// Names known beforehand.
-    known: BTreeSet<Box<str>>,
     progress: DiscoveryProgress,
     calls: u32,
     calls_since_save: u32,
@@ -72,7 +71,6 @@ impl Discover {
             return faults::fail(faults::own("the transaction is no discovery"));
         };
         self.root = below.as_ref().map_or(cx.data_model.root(), |below| below.as_str()).into();
-        self.known = cx.known.keys().cloned().collect();
         self.progress = saved(desk.transaction);
         let progress = &mut self.progress;
         if !progress.asking.is_empty() {
@@ -106,7 +104,7 @@ impl Discover {
                 );
             }
         }
-        let whole = self.take_in(&object, reach, &listing, desk);
+        let whole = self.take_in(&object, reach, &listing, desk, cx);
         if self.progress.found > cx.limits.discovered_names {
             let most = cx.limits.discovered_names;
             return self.end(desk, Some(format!("the device has more than {most} names; the first ones are kept")));
@@ -130,7 +128,7 @@ impl Discover {
                 self.save(desk);
                 return Step::Wait { reason: WaitReason::NextSession, until: cx.now };
             }
-            let reach = if lost > 0 { Reach::Level } else { self.reach_of(&object) };
+            let reach = if lost > 0 { Reach::Level } else { self.reach_of(&object, cx) };
             return self.ask(object, reach, desk, save);
         }
         self.end(desk, None)
@@ -148,31 +146,35 @@ impl Discover {
     }
 
     /// How the object is asked when nothing speaks against it.
-    fn reach_of(&self, object: &str) -> Reach {
+    fn reach_of(&self, object: &str, cx: &Context<'_>) -> Reach {
+        // The walk has been below it: it was asked level by level, and what is known of it is not all at hand any more.
+        if self.progress.after.starts_with(object) {
+            return Reach::Level;
+        }
         let depth = depth(object);
-        let known = self.below(object).take(SUBTREE_NAMES_MAX + 1).count();
+        let known = cx.names.below(object).take(SUBTREE_NAMES_MAX + 1).count();
         let is_moderate = known <= SUBTREE_NAMES_MAX && (known > 0 || depth >= SUBTREE_DEPTH);
         if depth > 1 && *object != *self.root && is_moderate { Reach::Subtree } else { Reach::Level }
     }
 
-    /// The known names below an object.
-    fn below<'s>(&'s self, object: &'s str) -> impl Iterator<Item = &'s Box<str>> {
-        let from = self.known.range::<str, _>((std::ops::Bound::Excluded(object), std::ops::Bound::Unbounded));
-        from.take_while(move |name| name.starts_with(object))
-    }
-
     /// Takes in an answer; whether it brought all that is below.
-    fn take_in(&mut self, object: &str, reach: Reach, listing: &Listing, desk: &mut Desk<'_>) -> bool {
+    fn take_in(
+        &mut self,
+        object: &str,
+        reach: Reach,
+        listing: &Listing,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+    ) -> bool {
         let is_new = *object > *self.progress.after;
         listing.learn(desk.learned);
         if is_new {
             self.progress.found = self.progress.found.saturating_add(listing.count());
         }
         let whole = (reach == Reach::Subtree && !listing.is_one_level()) || listing.is_deep();
-        let gone: Vec<Box<str>> = self.below(object).filter(|name| !listing.has(name, whole)).cloned().collect();
-        for name in gone {
+        for name in cx.names.below(object).filter(|name| !listing.has(name, whole)) {
             // What lies below one that is gone goes with it.
-            let gone = listing.unlisted(&name, whole);
+            let gone = listing.unlisted(name, whole);
             if desk.learned.forget.last().is_none_or(|last| **last != *gone) {
                 desk.learned.forget.push(gone.into());
             }
@@ -275,6 +277,15 @@ impl Discover {
         let note = (*skipped > 0)
             .then(|| format!("left out {skipped} objects that the device does not list; the first: {first_skipped}"));
         Step::End(Ending::Completed { note })
+    }
+}
+
+/// The last object that a discovery has listed, in its present state: what comes before it need not be at hand any more.
+#[must_use]
+pub fn walked(transaction: &Transaction) -> &str {
+    match transaction.progress.stage.as_deref() {
+        Some(Saved::Discovery(progress)) => &progress.after,
+        _ => "",
     }
 }
 

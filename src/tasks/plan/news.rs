@@ -179,7 +179,7 @@ pub fn overdue(transaction: &Transaction, at: Timestamp) -> Option<TransactionFa
     let words = match &transaction.work {
         Work::FactoryReset => "the device did not report 0 BOOTSTRAP after the factory reset in time",
         Work::Reboot => "the device did not come back from the reboot in time",
-        Work::Diagnose(_) if past_deadline => "the device did not come back in time to tell what became of the test",
+        Work::Diagnose(_) if past_deadline => return Some(faults::own(diagnose::overdue(transaction))),
         Work::Download(_) | Work::Upload(_) if past_deadline => transfer::overdue(transaction),
         Work::Call(call) if past_deadline => call::overdue(call),
         _ => return None,

@@ -12,5 +12,7 @@ mod rows;
 mod set;
 mod transfer;
 mod transfers;
+mod unanswered;
+mod vanishing;
 mod wanted;
 mod world;

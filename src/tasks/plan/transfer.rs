@@ -1,30 +1,34 @@
 //! `Download`, `ScheduleDownload` and `Upload`: file transfers, which the device makes by itself and reports when they are
 //! over (TR-069 A.3.2.8, A.4.1.5, A.4.1.8).
 //!
+//! Before an `Upload` or a `ScheduleDownload` the device is asked which methods it has, unless that is remembered.
+//!
 //! Each call has a CommandKey of its own, by which its `TransferComplete` is known again. While the outcome of a call is
 //! unknown, it is not repeated: the device is asked for the transfers it has queued, its software version and the files that
-//! have come are looked at, and if all of that says nothing, it is waited for.
+//! have come are looked at, and if all of that says nothing, it is waited for. One that has ignored the call is looked at again
+//! in its next session.
 
+mod order;
 mod report;
 mod verdict;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use crate::cwmp::message::acs::{Applied, Download, ScheduleDownload, TimeWindowStruct, TransferStarted, Upload};
+use crate::cwmp::message::acs::{Applied, TransferStarted};
 use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
-use crate::model::call::RpcMethods;
 use crate::model::procedure::{InFlight, Stage};
 use crate::model::transaction::{Transaction, TransactionFault, WaitReason, Work};
 use crate::model::transfer::{
-    DownloadOrder, FileRef, TimeWindow, TransferProgress, TransferReport, TransferState, is_same_version,
+    DownloadOrder, FileRef, TransferProgress, TransferReport, TransferState, is_same_version,
 };
-use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
 use super::faults::{self, Trouble};
-use super::{Context, Desk, Ending, Save, Step, TransferOffer, Wanted};
+use super::methods::{self, Standing};
+use super::{Context, Desk, Ending, Save, Step};
+
+use order::{method_of, offer, request};
 
 pub(super) use report::{called, informed, may_be_meant, overdue};
 pub(super) use verdict::stored_all_the_same;
@@ -41,6 +45,8 @@ const MAY_BE_THE_NAME: [u16; 2] = [9003, 9010];
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     asked: Asked,
+    /// Whether the device was told in this session: it is not told again in the same one.
+    told: bool,
 }
 
 /// What the device was asked last.
@@ -50,6 +56,8 @@ enum Asked {
     Nothing,
     /// To make the transfer.
     Transfer,
+    /// Which methods it has: whether it can be told at all.
+    Ability,
     /// Which methods it has: whether it can be asked for its queue.
     Methods,
     /// Which transfers it has queued.
@@ -121,17 +129,18 @@ impl Transfer {
                 let fault = verdict::fault_of(fault.code.0, &fault.message);
                 self.refused(desk, cx, progress, fault)
             }
-            // Unknown whether it makes the transfer, unless it has reported the end of it already.
-            (Asked::Transfer, _) => {
-                // The call arrived (quirk 62): nothing is in flight, whatever becomes of it.
-                desk.transaction.progress.in_flight = None;
-                self.resolve(desk, cx, progress)
+            // Unknown whether it makes the transfer (quirk 62), unless it has reported the end of it already.
+            (Asked::Transfer, _) => self.resolve(desk, cx, progress),
+            (Asked::Ability, answer) => {
+                let method = method_of(desk.transaction);
+                match methods::take_in(desk, cx, answer) {
+                    Some(methods) if !methods.has(method) => faults::fail(methods::lacks(method)),
+                    Some(_) | None => self.tell(desk, cx, progress),
+                }
             }
-            (Asked::Methods, Answer::Response(Response::GetRpcMethods(list))) => {
-                let names = list.methods.iter().map(AsRef::as_ref);
-                *desk.methods = RpcMethods::read(names, cx.software_version, cx.now);
-                let methods = desk.methods.clone();
-                self.ask_queue(desk, cx, progress, methods.as_ref())
+            (Asked::Methods, Answer::Response(Response::GetRpcMethods(_))) => {
+                methods::take_in(desk, cx, answer);
+                self.ask_queue(desk, cx, progress)
             }
             (Asked::Queue, Answer::Response(Response::GetAllQueuedTransfers(list))) => {
                 let is_download = !matches!(desk.transaction.work, Work::Upload(_));
@@ -174,6 +183,25 @@ impl Transfer {
             let words = format!("the address of the file has {chars} characters: devices take {URL_MAX_CHARS} at most");
             return faults::fail(faults::own(words));
         }
+        match methods::standing(desk, cx, method_of(desk.transaction)) {
+            Standing::Has => self.tell(desk, cx, progress),
+            Standing::Lacks => faults::fail(methods::lacks(method_of(desk.transaction))),
+            Standing::Unasked => {
+                keep(desk.transaction, progress);
+                // Should it vanish before it is told, others get their turn.
+                desk.transaction.progress.deadline = Some(cx.now + (cx.limits.transfer + cx.limits.restart));
+                self.asked = Asked::Ability;
+                Step::Call { request: Request::GetRpcMethods, save: Save::Before }
+            }
+        }
+    }
+
+    /// Tells the device to make the transfer.
+    fn tell(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, mut progress: TransferProgress) -> Step {
+        let offer = match offer(desk, cx) {
+            Ok(offer) => offer,
+            Err(words) => return faults::fail(faults::own(words)),
+        };
         progress.sends = progress.sends.saturating_add(1);
         let first_sent = *progress.first_sent.get_or_insert(cx.now);
         let command_key = Cow::Owned(command_key(desk.transaction, progress.sends));
@@ -188,7 +216,7 @@ impl Transfer {
         keep(desk.transaction, progress);
         desk.transaction.progress.in_flight = Some(InFlight::Transfer { at: cx.now });
         desk.transaction.progress.deadline = Some(until + cx.limits.restart);
-        self.asked = Asked::Transfer;
+        (self.asked, self.told) = (Asked::Transfer, true);
         Step::Call { request, save: Save::Before }
     }
 
@@ -266,25 +294,17 @@ impl Transfer {
 
     /// The outcome of the call is unknown: whether the device has it among its transfers says whether it arrived.
     fn look(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
-        match cx.methods {
-            Some(methods) => self.ask_queue(desk, cx, progress, Some(methods)),
-            None => {
-                // Some agents do not survive a call they do not know (quirk 71).
-                keep(desk.transaction, progress);
-                self.asked = Asked::Methods;
-                Step::Call { request: Request::GetRpcMethods, save: Save::NotNeeded }
-            }
+        if methods::known(desk, cx).is_some() {
+            return self.ask_queue(desk, cx, progress);
         }
+        // Some agents do not survive a call they do not know (quirk 71).
+        keep(desk.transaction, progress);
+        self.asked = Asked::Methods;
+        Step::Call { request: Request::GetRpcMethods, save: Save::NotNeeded }
     }
 
-    fn ask_queue(
-        &mut self,
-        desk: &mut Desk<'_>,
-        cx: &Context<'_>,
-        progress: TransferProgress,
-        methods: Option<&RpcMethods>,
-    ) -> Step {
-        let has = |method| methods.is_some_and(|methods| methods.has(method));
+    fn ask_queue(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
+        let has = |method| methods::known(desk, cx).is_some_and(|methods| methods.has(method));
         let request = if has(Method::GetAllQueuedTransfers) {
             Request::GetAllQueuedTransfers
         } else if has(Method::GetQueuedTransfers) {
@@ -306,106 +326,26 @@ impl Transfer {
             progress.state = TransferState::Accepted;
             return verdict::of(desk, cx, progress);
         }
-        // A transfer that runs or is over need not be listed: one whose call did arrive will be heard of.
-        let has_arrived = desk.transaction.progress.in_flight.is_none();
-        if has_arrived && progress.until.is_some_and(|until| cx.now < until) {
-            return verdict::unknown(desk, cx, progress);
+        if self.told {
+            return Self::look_later(desk, cx, progress);
         }
         if progress.restarted.is_some() && verdict::leaves_no_trace(desk.transaction, &progress) {
             return faults::fail(faults::own(verdict::UNKNOWN));
         }
         self.start(desk, cx, progress)
     }
-}
 
-/// What is to be fetched, or where to send it; why it cannot be, in words.
-fn offer(desk: &Desk<'_>, cx: &Context<'_>) -> Result<TransferOffer, &'static str> {
-    if let Work::Download(order) = &desk.transaction.work
-        && let FileRef::Elsewhere(file) = &order.file
-    {
-        let password = desk.clear.passwords.first().cloned().unwrap_or_default();
-        return Ok(TransferOffer {
-            url: file.url.clone(),
-            username: file.username.clone(),
-            password: Secret::new(password),
-            size: file.size,
-            version: "".into(),
-            arrived: None,
-        });
-    }
-    match cx.wanted {
-        Some(Wanted::Transfer(offer)) => Ok(offer.clone()),
-        Some(Wanted::NoTransfer(words)) => Err(words),
-        _ => Err("what is to be transferred is not known"),
-    }
-}
-
-/// The call, and how much longer than usual the device may take; `None`: the time windows of the order are over, `elapsed`
-/// after they began to count.
-fn request(
-    transaction: &Transaction,
-    offer: TransferOffer,
-    command_key: Cow<'static, str>,
-    elapsed: Duration,
-) -> Option<(Request<'static>, Duration)> {
-    let password = Cow::Owned(offer.password.expose().to_owned());
-    let (url, username) = (Cow::Owned(offer.url), Cow::Owned(offer.username));
-    let seconds = |secs: u32| Duration::from_secs(secs.into());
-    match &transaction.work {
-        Work::Download(order) if order.windows.is_empty() => {
-            let download = Download {
-                command_key,
-                file_type: Cow::Owned(order.file_type.clone()),
-                url,
-                username,
-                password,
-                file_size: file_size(offer.size),
-                target_file_name: Cow::Owned(order.target_file_name.clone()),
-                delay_secs: order.delay_secs,
-                ..Download::default()
-            };
-            Some((Request::Download(download), seconds(order.delay_secs)))
+    /// The device has not answered, though the session goes on (quirk 62), and has nothing queued yet. It is not told twice in
+    /// one session: the next one looks again, and only what is not there then either is told anew. After the last attempt it is
+    /// waited for as long as a transfer may take.
+    fn look_later(desk: &mut Desk<'_>, cx: &Context<'_>, progress: TransferProgress) -> Step {
+        if desk.transaction.attempts >= cx.limits.attempts {
+            return verdict::unknown(desk, cx, progress);
         }
-        Work::Download(order) => {
-            let elapsed = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
-            let windows: Vec<_> = order.windows.iter().filter_map(|window| shifted(window, elapsed)).collect();
-            let patience = seconds(windows.iter().map(|window| window.end_secs).max()?);
-            let download = ScheduleDownload {
-                command_key,
-                file_type: Cow::Owned(order.file_type.clone()),
-                url,
-                username,
-                password,
-                file_size: file_size(offer.size),
-                target_file_name: Cow::Owned(order.target_file_name.clone()),
-                windows,
-            };
-            Some((Request::ScheduleDownload(download), patience))
-        }
-        Work::Upload(order) => {
-            let (file_type, delay_secs) = (Cow::Owned(order.file_type.clone()), order.delay_secs);
-            let upload = Upload { command_key, file_type, url, username, password, delay_secs };
-            Some((Request::Upload(upload), seconds(delay_secs)))
-        }
-        _ => None,
+        keep(desk.transaction, progress);
+        let words = "the device did not answer the call, and does not have the transfer in its queue";
+        faults::react_unresolved(desk.transaction, cx, Trouble::NoAnswer(words))
     }
-}
-
-/// What the device is told of the size: the true one, or that it is not known where that does not fit.
-fn file_size(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(0)
-}
-
-/// A window as it is to be told `elapsed` seconds after it was first told; `None`: it is over.
-fn shifted(window: &TimeWindow, elapsed: u32) -> Option<TimeWindowStruct<'static>> {
-    let end_secs = window.end_secs.checked_sub(elapsed).filter(|end| *end > 0)?;
-    Some(TimeWindowStruct {
-        start_secs: window.start_secs.saturating_sub(elapsed),
-        end_secs,
-        mode: Cow::Owned(window.mode.clone()),
-        user_message: Cow::Owned(window.user_message.clone()),
-        max_retries: window.max_retries,
-    })
 }
 
 /// As the device sent it, but not endless.

@@ -17,8 +17,6 @@ use super::{Stage, Test, progress_mut};
 const BUSY_EVERY: Duration = Duration::from_mins(1);
 /// How long somebody else's test is waited for: one that still says that it runs is dead, or was never ended.
 const BUSY_MAX: Duration = Duration::from_mins(15);
-/// How long a device may stay away while it is waited for.
-const AWAY_MAX: Duration = Duration::from_hours(1);
 
 /// How the object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +95,7 @@ impl Test {
             return faults::fail(faults::own(format!("the device cannot run {kind}: it says so in {path}")));
         }
         if state == TestState::Running
-            && let Some(step) = Self::stand_back(desk, cx)
+            && let Some(step) = self.stand_back(desk, cx)
         {
             return step;
         }
@@ -116,12 +114,12 @@ impl Test {
     }
 
     /// Waits for the end of a test that somebody else has started; `None`: it has been waited for long enough.
-    fn stand_back(desk: &mut Desk<'_>, cx: &Context<'_>) -> Option<Step> {
+    fn stand_back(&self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Option<Step> {
         let since = *progress_mut(desk.transaction)?.busy_since.get_or_insert(cx.now);
         if cx.now.since(since) >= BUSY_MAX {
             return None;
         }
-        desk.transaction.progress.deadline = Some(since + AWAY_MAX);
+        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
         Some(Step::Wait { reason: WaitReason::ForeignTest, until: cx.now + BUSY_EVERY })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostics::interface::{Wish, reads, resolve};
+use crate::diagnostics::interface::{Wish, reads, reason, resolve};
 use crate::model::device::DataModel;
 use crate::model::transaction::VariableResult;
 use crate::tasks::plan::get::{Pace, Reader};
@@ -30,7 +30,8 @@ impl Test {
         let model = self.model();
         let paths = reads(model, &wish, round).iter().filter_map(|path| ReadPath::try_from(*path).ok());
         let reader = Reader::of_paths(&paths.collect::<Vec<_>>(), Pace::of(desk.transaction), cx.limits.batch);
-        self.call(reader, |reader| Stage::Interface { reader, wish, round }).unwrap_or_else(|| self.unresolved())
+        let words = reason(model, &wish);
+        self.call(reader, |reader| Stage::Interface { reader, wish, round }).unwrap_or_else(|| self.unresolved(words))
     }
 
     pub(super) fn interface_read(
@@ -44,7 +45,7 @@ impl Test {
         self.seen.take(results);
         let values: BTreeMap<&str, &str> =
             self.seen.0.iter().map(|(path, (value, _))| (&**path, value.as_str())).collect();
-        let Some(path) = resolve(self.model(), &wish, &values) else {
+        let Some(path) = resolve(self.model(), &wish, &values, round) else {
             return self.read_interfaces(desk, cx, wish, round + 1);
         };
         if let Some(test) = progress_mut(desk.transaction) {
@@ -57,8 +58,8 @@ impl Test {
         self.site.as_ref().map_or(DataModel::Unknown, |site| DataModel::of_path(&site.object))
     }
 
-    fn unresolved(&self) -> Step {
+    fn unresolved(&self, reason: &str) -> Step {
         let asked = self.order.interface.as_deref().unwrap_or_default();
-        faults::fail(faults::own(format!("the interface {asked:?} was not found on the device")))
+        faults::fail(faults::own(format!("the interface {asked:?} {reason}")))
     }
 }

@@ -77,7 +77,7 @@ impl Test {
     fn distrust(&self, desk: &mut Desk<'_>, site: &Site) {
         let Some(word) = self.seen.value(&site.state) else { return };
         let state = TestState::read(word, site.scan.as_deref());
-        if (state.is_final() || state == TestState::Running)
+        if !matches!(state, TestState::Idle | TestState::Canceled)
             && let Some(test) = progress_mut(desk.transaction)
         {
             test.stale = Some(word.into());

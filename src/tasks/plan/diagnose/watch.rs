@@ -25,8 +25,8 @@ use super::{Stage, Test, progress, progress_mut};
 
 /// How often a test that takes longer than expected is looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// How long a device may stay away that broke off while its results were read.
-const READ_WITHIN: Duration = Duration::from_hours(1);
+/// Longest word that is told of a state which nobody knows, in characters.
+const WORD_MAX_CHARS: usize = 64;
 
 /// Why state and inputs are read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,9 @@ impl Test {
             "the test was reset on the device before it ended: its result is lost"
         };
         match state {
-            TestState::Complete | TestState::Failed | TestState::Running if !self.is_target(site) => {
+            TestState::Complete | TestState::Failed | TestState::Running | TestState::Unknown
+                if !self.is_target(site) =>
+            {
                 faults::fail(faults::own("another test has taken the place of this one on the device"))
             }
             // Of an earlier run, it may be; the device has not said that this one is done.
@@ -134,8 +136,19 @@ impl Test {
             TestState::Running => {
                 // It was another test that is done.
                 (test.seen_running, test.reported) = (true, false);
-                if cx.now >= at + self.timing.give_up { self.give_up(desk, site) } else { self.wait(desk, cx) }
+                if cx.now < at + self.timing.give_up {
+                    return self.wait(desk, cx);
+                }
+                let secs = self.timing.give_up.as_secs();
+                let words = format!("the test timed out: after {secs} s the device still runs it");
+                self.give_up(desk, site, words)
             }
+            // It may run, or be over: as long as it may run, it is waited for.
+            TestState::Unknown if cx.now < at + self.timing.give_up => {
+                test.reported = false;
+                self.wait(desk, cx)
+            }
+            TestState::Unknown => self.collect(desk, cx, word),
         }
     }
 
@@ -148,14 +161,17 @@ impl Test {
         let arrived = self.holds(site, test.interface.as_deref());
         let state = TestState::read(&word, site.scan.as_deref());
         // An event 8 since then may be another test's. One that ran before may have ended since.
-        let ran = |stale: &str| TestState::read(stale, site.scan.as_deref()) == TestState::Running;
+        let may_run = |state| matches!(state, TestState::Running | TestState::Unknown);
+        let ran = |stale: &str| may_run(TestState::read(stale, site.scan.as_deref()));
         let earlier = test.stale.as_deref().is_some_and(|stale| is_same_word(stale, &word) || ran(stale));
-        if arrived && !earlier && state == TestState::Running {
+        if arrived && !earlier && may_run(state) {
             desk.transaction.progress.in_flight = None;
             if let Some(test) = progress_mut(desk.transaction) {
-                (test.requested_at, test.seen_running, test.reported) = (Some(at), true, false);
+                test.requested_at = Some(at);
+                (test.seen_running, test.reported) = (state == TestState::Running, false);
             }
-            return self.wait(desk, cx);
+            // It may have run for too long by now.
+            return self.resumed(desk, cx, site, at, word);
         }
         if arrived && !earlier && state.is_final() {
             desk.transaction.progress.in_flight = None;
@@ -169,6 +185,7 @@ impl Test {
             return faults::react_unresolved(desk.transaction, cx, Trouble::NoAnswer(words));
         }
         desk.transaction.progress.in_flight = None;
+        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
         self.site = None;
         self.look_further(desk, cx)
     }
@@ -187,15 +204,22 @@ impl Test {
         let at = progress(desk.transaction).and_then(|test| test.requested_at).unwrap_or(cx.now);
         let (look, give_up) = (at + self.timing.look, at + self.timing.give_up);
         let until = if cx.now < look { look } else { (cx.now + LOOK_EVERY).min(give_up).max(cx.now) };
-        desk.transaction.progress.deadline = Some(at + self.timing.lost);
+        // A device that is called then has its time to come, however late it was today.
+        desk.transaction.progress.deadline = Some((at + self.timing.lost).max(until + self.timing.away));
         Step::Wait { reason: WaitReason::Diagnostics, until }
     }
 
     /// Reads the object with its tables.
     fn collect(&mut self, desk: &mut Desk<'_>, cx: &Context<'_>, word: String) -> Step {
         let Some(site) = self.site.clone() else { return faults::fail(faults::own("the test has no object")) };
-        // It has come back in time. Should it vanish while its results are read, it gets as long once more.
-        desk.transaction.progress.deadline = Some(cx.now + READ_WITHIN);
+        let deadline = desk.transaction.progress.deadline.unwrap_or(cx.now);
+        if let Some(test) = progress_mut(desk.transaction)
+            && test.ended.is_none()
+        {
+            test.ended = Some(told(&word).into());
+            // It has come back in time. Should it vanish while its results are read, it gets a little more, once.
+            desk.transaction.progress.deadline = Some(deadline.max(cx.now + self.timing.away));
+        }
         // Rows of earlier tests are no more.
         for table in site.tables(self.order.kind) {
             faults::forget(desk.learned, &table);
@@ -233,16 +257,56 @@ impl Test {
         let Some(site) = self.site.clone() else { return faults::fail(faults::own("the test has no object")) };
         let mut results = reader.results;
         results.retain(|result| result.fault.is_none() && result.value.is_some());
-        end(desk, cx, &site, results, word)
+        self.end(desk, cx, &site, results, &word)
     }
 
-    /// Calls the test off, where there is a word for it.
-    fn give_up(&mut self, desk: &Desk<'_>, site: &Site) -> Step {
+    /// Ends with what was read; `before`: the word for which it was.
+    fn end(
+        &mut self,
+        desk: &mut Desk<'_>,
+        cx: &Context<'_>,
+        site: &Site,
+        results: Vec<VariableResult>,
+        before: &str,
+    ) -> Step {
+        let read = results.iter().find(|result| result.path == site.state).and_then(|result| result.value.as_deref());
+        let word = read.unwrap_or(before).to_owned();
+        let read = |word: &str| TestState::read(word, site.scan.as_deref());
+        match read(&word) {
+            TestState::Complete => {
+                *desk.results = results;
+                Step::End(Ending::Completed { note: None })
+            }
+            TestState::Failed => {
+                *desk.results = results;
+                faults::fail(faults::own(format!("the device ended the test with {}", word.trim())))
+            }
+            TestState::Unknown if read(before) == TestState::Unknown => {
+                *desk.results = results;
+                let secs = self.timing.give_up.as_secs();
+                let (word, complete) = (told(&word), site.complete());
+                let words = format!(
+                    "the test timed out: after {secs} s the device says `{word}`, which is neither {complete} nor an error"
+                );
+                self.give_up(desk, site, words)
+            }
+            TestState::Idle | TestState::Running | TestState::Canceled | TestState::Unknown => {
+                if let Some(test) = progress_mut(desk.transaction) {
+                    test.ended = None;
+                }
+                let words = "the test was reset on the device while its results were read";
+                faults::react(desk.transaction, cx, Trouble::NoAnswer(words))
+            }
+        }
+    }
+
+    /// Calls the test off, where there is a word for it, and fails whatever comes of that.
+    fn give_up(&mut self, desk: &Desk<'_>, site: &Site, verdict: String) -> Step {
         if !site.may_be_canceled() {
-            return self.timed_out();
+            return faults::fail(faults::own(verdict));
         }
         let ty = self.seen.ty(&site.state).unwrap_or(XsdType::String);
-        self.stage = Stage::Cancel;
+        self.stage = Stage::Cancel { verdict };
         let parameters = vec![ParameterValueStruct::new(site.state.to_string(), "Canceled", ty)];
         let parameter_key = desk.transaction.id.to_string().into();
         Step::Call {
@@ -250,33 +314,11 @@ impl Test {
             save: Save::NotNeeded,
         }
     }
-
-    /// Whatever came of calling it off.
-    pub(super) fn timed_out(&self) -> Step {
-        let secs = self.timing.give_up.as_secs();
-        faults::fail(faults::own(format!("the test timed out: after {secs} s the device still runs it")))
-    }
 }
 
-/// Ends with what was read.
-fn end(desk: &mut Desk<'_>, cx: &Context<'_>, site: &Site, results: Vec<VariableResult>, word: String) -> Step {
-    let read = results.iter().find(|result| result.path == site.state).and_then(|result| result.value.as_deref());
-    let word = read.map_or(word, str::to_owned);
-    let state = TestState::read(&word, site.scan.as_deref());
-    match state {
-        TestState::Complete => {
-            *desk.results = results;
-            Step::End(Ending::Completed { note: None })
-        }
-        TestState::Failed => {
-            *desk.results = results;
-            faults::fail(faults::own(format!("the device ended the test with {}", word.trim())))
-        }
-        TestState::Idle | TestState::Running | TestState::Canceled => {
-            let words = "the test was reset on the device while its results were read";
-            faults::react(desk.transaction, cx, Trouble::NoAnswer(words))
-        }
-    }
+/// A device's word, as it is told.
+fn told(word: &str) -> String {
+    word.trim().chars().take(WORD_MAX_CHARS).collect()
 }
 
 /// Whether this is what the object said before the test began.

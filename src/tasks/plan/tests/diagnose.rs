@@ -16,16 +16,16 @@ use crate::types::value::XsdType;
 use super::device::{Device, Twist};
 use super::world::{World, object, parameter};
 
-const PING: &str = "Device.IP.Diagnostics.IPPing.";
+pub(super) const PING: &str = "Device.IP.Diagnostics.IPPing.";
 /// The inputs of [`ping`].
 const SAME: [(&str, &str); 4] =
     [("Host", "8.8.8.8"), ("NumberOfRepetitions", "5"), ("Timeout", "1000"), ("DataBlockSize", "64")];
 /// What the device shows of a run that was none of ours.
 const STALE: &str = "99";
-const DONE: [(EventCode, &str); 1] = [(EventCode::DiagnosticsComplete, "")];
+pub(super) const DONE: [(EventCode, &str); 1] = [(EventCode::DiagnosticsComplete, "")];
 const BOOT: [(EventCode, &str); 1] = [(EventCode::Boot, "")];
 
-fn order(kind: DiagnosticKind, target: &str) -> DiagnosticOrder {
+pub(super) fn order(kind: DiagnosticKind, target: &str) -> DiagnosticOrder {
     DiagnosticOrder {
         kind,
         target: target.to_owned(),
@@ -38,11 +38,11 @@ fn order(kind: DiagnosticKind, target: &str) -> DiagnosticOrder {
     }
 }
 
-fn work(order: DiagnosticOrder) -> Work {
+pub(super) fn work(order: DiagnosticOrder) -> Work {
     Work::Diagnose(Box::new(order))
 }
 
-fn ping() -> Work {
+pub(super) fn ping() -> Work {
     work(order(DiagnosticKind::IpPing, "8.8.8.8"))
 }
 
@@ -59,7 +59,7 @@ fn device_at(object: &str, text: &[(&str, &str)], number: &[(&str, &str)]) -> De
 }
 
 /// One that can ping.
-fn pinger() -> Device {
+pub(super) fn pinger() -> Device {
     device_at(
         PING,
         &[("DiagnosticsState", "None"), ("Interface", ""), ("Host", "")],
@@ -75,23 +75,23 @@ fn pinger() -> Device {
     )
 }
 
-fn set(world: &mut World, path: &str, value: &str) {
+pub(super) fn set(world: &mut World, path: &str, value: &str) {
     let ty = world.device.parameters.get(path).map_or(XsdType::String, |(_, ty)| *ty);
     world.device.parameters.insert(path.to_owned(), (value.to_owned(), ty));
 }
 
-fn state(world: &mut World, word: &str) {
+pub(super) fn state(world: &mut World, word: &str) {
     set(world, &format!("{PING}DiagnosticsState"), word);
 }
 
 /// The device is done with it.
-fn finish(world: &mut World) {
+pub(super) fn finish(world: &mut World) {
     state(world, "Complete");
     set(world, &format!("{PING}SuccessCount"), "4");
     set(world, &format!("{PING}FailureCount"), "1");
 }
 
-fn started(device: Device, work: Work) -> World {
+pub(super) fn started(device: Device, work: Work) -> World {
     let mut world = World::new(device, work);
     world.session();
     world
@@ -106,7 +106,7 @@ fn waits(world: &World) -> u64 {
 }
 
 /// The timer has found that it has waited long enough.
-fn timer(world: &mut World) {
+pub(super) fn timer(world: &mut World) {
     if let Phase::Waiting { until, .. } = world.transaction.phase {
         world.now = until;
         world.transaction.resume();
@@ -117,6 +117,11 @@ fn timer(world: &mut World) {
 
 /// Sessions until the end, of a device that runs what it is told to.
 fn see_through(world: &mut World, reports: bool) {
+    see_through_to(world, reports, "Complete");
+}
+
+/// The same, of one that has this word for the end of a test.
+fn see_through_to(world: &mut World, reports: bool, word: &str) {
     for _ in 0..60 {
         match world.transaction.phase {
             Phase::Ready { .. } => world.session(),
@@ -126,6 +131,7 @@ fn see_through(world: &mut World, reports: bool) {
         // The session is over: what was requested runs.
         if world.device.value(&format!("{PING}DiagnosticsState")) == "Requested" {
             finish(world);
+            state(world, word);
             if reports && !world.transaction.status.is_final() {
                 world.inform(&DONE);
             }
@@ -133,7 +139,7 @@ fn see_through(world: &mut World, reports: bool) {
     }
 }
 
-fn value(world: &World, leaf: &str) -> String {
+pub(super) fn value(world: &World, leaf: &str) -> String {
     let found = world.results.iter().rev().find(|result| result.path.ends_with(leaf));
     found.and_then(|result| result.value.as_deref()).unwrap_or("(none)").to_owned()
 }
@@ -685,7 +691,7 @@ fn trouble() -> impl Strategy<Value = Twist> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1000), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever goes wrong: the test ends, and what is told is what the device measured for it.
     #[test]
@@ -693,6 +699,7 @@ proptest! {
         script in hash_map(0_usize..20, trouble(), 0..8),
         same_before in any::<bool>(),
         reports in any::<bool>(),
+        word in prop::sample::select(vec!["Complete", "completed", "Error_Foo", "Finished"]),
     ) {
         let mut device = pinger();
         device.script = script;
@@ -703,11 +710,11 @@ proptest! {
             }
         }
         let mut world = World::new(device, ping());
-        see_through(&mut world, reports);
+        see_through_to(&mut world, reports, word);
         prop_assert!(world.transaction.status.is_final(), "{:?}", world.transaction);
         if world.transaction.status == TransactionStatus::Completed {
             prop_assert_eq!(value(&world, ".SuccessCount"), "4");
-            prop_assert!(world.device.writes > 0);
+            prop_assert!(world.device.writes > 0 && word.eq_ignore_ascii_case(&value(&world, ".DiagnosticsState")));
         }
     }
 }

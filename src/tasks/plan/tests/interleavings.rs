@@ -118,7 +118,7 @@ fn holds(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1500), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_transaction_ends_truthfully(work in work(), script in hash_map(0_usize..20, twist(), 0..8)) {

@@ -129,6 +129,7 @@ fn the_up_time_is_found_among_other_values() {
         last_boot: None,
         boolean_form: crate::cwmp::emission::BooleanForm::Learned,
         jitter: 0,
+        names: &crate::tasks::plan::KnownNames::none(),
         known: &known,
         wanted: None,
         methods: None,

@@ -92,13 +92,18 @@ impl Transfers {
         TransferStarted { status, ..TransferStarted::default() }
     }
 
-    fn methods(&self) -> MethodList<'static> {
+    /// The methods that it says it has.
+    pub(super) fn names(&self) -> Vec<&'static str> {
         let queue = match self.tells {
             Tells::All => "GetAllQueuedTransfers",
             Tells::Some => "GetQueuedTransfers",
             Tells::Nothing | Tells::NoMethods => "Reboot",
         };
-        MethodList { methods: ["GetParameterValues", "Download", queue].map(Cow::Borrowed).to_vec() }
+        vec!["GetParameterValues", "Download", "ScheduleDownload", "Upload", queue]
+    }
+
+    fn methods(&self) -> MethodList<'static> {
+        MethodList { methods: self.names().into_iter().map(Cow::Borrowed).collect() }
     }
 
     /// The transfer underway is over: what the device says of it.

@@ -13,7 +13,9 @@ use crate::model::device_type::DeviceType;
 use crate::model::procedure::Progress;
 use crate::model::transaction::{Kind, Phase, Transaction, TransactionFault, TransactionStatus, VariableResult, Work};
 use crate::tasks::plan::news::{self, News};
-use crate::tasks::plan::{Attributes, Context, Ending, PlanLimits, Running, Save, Step, Wanted, unopenable};
+use crate::tasks::plan::{
+    self, Attributes, Context, Ending, KnownNames, PlanLimits, Running, Save, Step, Wanted, unopenable,
+};
 use crate::types::event::EventCode;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::path::{ObjectPath, ParameterPath, ReadPath};
@@ -113,9 +115,18 @@ impl World {
         if !std::mem::take(&mut self.transaction.progress.resumed) {
             self.transaction.attempts += 1;
         }
+        self.carry();
+    }
+
+    /// The rest of a session, once the transaction is claimed.
+    pub(super) fn carry(&mut self) {
         let (wanted, limits, known) = (self.wanted.clone(), self.limits.clone(), self.known.clone());
         let (methods, device_type) = (self.methods.clone(), self.device_type.clone());
         let software_version = self.software_version.clone();
+        let mut paths: Vec<&str> = known.keys().map(AsRef::as_ref).collect();
+        paths.sort_unstable();
+        let walked = plan::walked(&self.transaction);
+        let names = KnownNames::of(paths.into_iter().filter(|path| *path > walked));
         let context = |world: &Self| Context {
             now: world.now,
             data_model: world.data_model,
@@ -123,6 +134,7 @@ impl World {
             boolean_form: world.boolean_form,
             jitter: 500,
             known: &known,
+            names: &names,
             wanted: wanted.as_ref(),
             methods: methods.as_ref(),
             attributes: world.attributes,

@@ -148,7 +148,11 @@ fn report_of(complete: &TransferComplete<'_>) -> TransferReport {
 
 /// What is said when the device has not come back in time.
 pub(in super::super) fn overdue(transaction: &Transaction) -> &'static str {
-    match progress_of(transaction).state {
+    let progress = progress_of(transaction);
+    match progress.state {
+        TransferState::Idle if progress.sends == 0 => {
+            "the device did not come back in time to be told to make the file transfer"
+        }
         TransferState::Applied => {
             "the device reported the transfer as complete, but did not come back with its new software in time"
         }
