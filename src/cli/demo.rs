@@ -122,6 +122,16 @@ fn show(args: &DemoArgs, daemon: &Daemon, token: &Secret) {
          \"{serial}\", \"operation\": \"set\", \"variables\": [{{\"variable_name\": \
          \"Device.DeviceInfo.ProvisioningCode\", \"value\": \"demo\", \"value_type\": \"string\"}}]}}'\n"
     );
+    println!(
+        "# have it ping, and wait for what comes of it; the interactive page has the other tests, firmware and campaigns"
+    );
+    println!(
+        "curl -s {auth} {json} '{api}/inventory_device_serial_diags/' -d '{{\"serial_number\": \"{serial}\", \
+         \"operation\": \"ipping\", \"target\": \"192.0.2.1\"}}'"
+    );
+    println!(
+        "curl -s {auth} '{api}/inventory_device_serial_diags/?serial_number={serial}&limit=1&update_status=true'\n"
+    );
     println!("# reboot it, and see the ledger");
     println!(
         "curl -s -X PUT {auth} {json} '{api}/inventory_device_serial_operation/{serial}/' -d '{{\"operation\": \
