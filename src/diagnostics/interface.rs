@@ -2,18 +2,20 @@
 //!
 //! What there is to know is read in at most two rounds ([`reads`]); after each, [`resolve`] says whether it suffices.
 //!
-//! - TR-181, `wan`: the interface of the default route of IPv4, else of that of IPv6; else one whose lower layers end in a
-//!   PPP, DSL, cellular or optical interface or in an Ethernet interface with `Upstream`; at last, one that has been given an
-//!   address from outside (`AddressingType` IPCP or DHCP). `lan`: one whose lower layers end in a bridge, else in an
-//!   Ethernet interface without `Upstream`, else in a Wi-Fi network.
+//! - TR-181, `wan`: the interface of the default route, one that works before others, IPv4 before IPv6; else one whose
+//!   lower layers end in a PPP, DSL, cellular or optical interface or in an Ethernet interface with `Upstream`; at last, one
+//!   that has been given an address from outside (`AddressingType` IPCP or DHCP). `lan`: one whose lower layers end in a
+//!   bridge, else in an Ethernet interface without `Upstream`, else in a Wi-Fi network.
 //! - TR-098, `wan`: `Layer3Forwarding.DefaultConnectionService`; else the connection that is `Connected`, a routed one first.
 //!   `lan`: the first IP interface of the first `LANDevice`.
 //! - an alias or a name: of an IP interface (TR-181), of a WAN connection (TR-098). An interface that is called `wan` or
 //!   `lan` goes before all else.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 use crate::model::device::DataModel;
+use crate::types::value::parse_boolean;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +158,7 @@ impl<'t> Tree<'t> {
     }
 
     fn is_true(&self, object: &str, leaf: &str) -> bool {
-        crate::types::value::parse_boolean(self.value(object, leaf)) == Some(true)
+        parse_boolean(self.value(object, leaf)) == Some(true)
     }
 
     /// The objects `levels` below a path, in the order of their numbers.
@@ -181,21 +183,30 @@ impl<'t> Tree<'t> {
         by("Alias").or_else(|| by("Name")).map(|object| bare(object).to_owned())
     }
 
-    /// The interface of the default route: of IPv4, else of IPv6.
+    /// The interface of the default route. One that works goes before one that does not (its own `Status`, then that of the
+    /// interface), IPv4 before IPv6, and the least metric first.
     fn default_route(&self) -> Option<String> {
         let routes = self.objects(ROUTERS, 3);
-        let by = |table: &str, destination: &str, everywhere: &[&str]| {
-            let is_default = |route: &&String| {
-                let is_off = crate::types::value::parse_boolean(self.value(route, "Enable")) == Some(false);
-                route.contains(table)
-                    && everywhere.contains(&self.value(route, destination))
-                    && !is_off
-                    && self.value(route, "Interface").starts_with(IP)
+        let candidates = routes.iter().filter_map(|route| {
+            let (is_default, is_v6) = if route.contains(".IPv4Forwarding.") {
+                (matches!(self.value(route, "DestIPAddress"), "" | "0.0.0.0"), false)
+            } else {
+                (route.contains(".IPv6Forwarding.") && is_everything(self.value(route, "DestIPPrefix")), true)
             };
-            routes.iter().find(is_default).map(|route| bare(self.value(route, "Interface")).to_owned())
-        };
-        by(".IPv4Forwarding.", "DestIPAddress", &["", "0.0.0.0"])
-            .or_else(|| by(".IPv6Forwarding.", "DestIPPrefix", &["", "::/0"]))
+            let is_off = parse_boolean(self.value(route, "Enable")) == Some(false);
+            let interface = self.value(route, "Interface");
+            if !is_default || is_off || !interface.starts_with(IP) {
+                return None;
+            }
+            let interface = bare(interface);
+            // What a device does not say is not held against it.
+            let is_broken = !matches!(self.value(route, "Status"), "" | "Enabled");
+            let is_down = !matches!(self.value(&format!("{interface}."), "Status"), "" | "Up" | "Unknown");
+            let metric = self.value(route, "ForwardingMetric").parse().unwrap_or(0_i32);
+            Some(((is_broken, is_down, is_v6, metric), interface))
+        });
+        // The first of those that are equal.
+        candidates.min_by_key(|(rank, _)| *rank).map(|(_, interface)| interface.to_owned())
     }
 
     /// The interface that was given its address by a PPP peer, else by a DHCP server; one that is up goes before the others.
@@ -249,7 +260,7 @@ impl<'t> Tree<'t> {
                 "Ethernet" if lower.contains(".Interface.") => {
                     let upstream = self.value(&lower, "Upstream");
                     let end = |upstream| if upstream { End::Uplink } else { End::Port };
-                    return crate::types::value::parse_boolean(upstream).map(end);
+                    return parse_boolean(upstream).map(end);
                 }
                 _ => layer = lower,
             }
@@ -276,6 +287,13 @@ impl<'t> Tree<'t> {
         let routed = connections.iter().find(|object| !self.value(object, "ConnectionType").contains("Bridged"));
         routed.or(connections.first()).map(|object| bare(object).to_owned())
     }
+}
+
+/// Whether a destination of IPv6 is a default route's, however it is spelled; an empty one is.
+fn is_everything(prefix: &str) -> bool {
+    let (address, length) = prefix.split_once('/').unwrap_or((prefix, "0"));
+    prefix.is_empty()
+        || (length.trim() == "0" && address.trim().parse::<Ipv6Addr>().is_ok_and(|it| it.is_unspecified()))
 }
 
 fn bare(path: &str) -> &str {

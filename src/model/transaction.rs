@@ -238,6 +238,10 @@ impl Transaction {
     pub fn waiting_for(&self) -> Option<String> {
         match &self.phase {
             Phase::Ready { not_before: Some(at) } => Some(format!("back-off until {at}")),
+            // What it waited for has come, or did not come in time: the session that it was begun in was in order.
+            Phase::Ready { not_before: None } if self.progress.resumed => {
+                Some("the device's next session, in which it goes on".to_owned())
+            }
             Phase::Ready { not_before: None } if self.status == TransactionStatus::InProgress => {
                 Some("the device's next session: the last one broke off".to_owned())
             }

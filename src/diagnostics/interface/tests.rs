@@ -106,6 +106,48 @@ fn a_device_without_ipv4_has_its_default_route_in_ipv6() {
 }
 
 #[test]
+fn a_default_route_that_works_goes_before_one_that_does_not() {
+    let route = |version: u8, number: u8, destination: &'static str, interface: &'static str, status: &'static str| {
+        let object = format!("Device.Routing.Router.1.IPv{version}Forwarding.{number}.");
+        let leaf = if version == 4 { "DestIPAddress" } else { "DestIPPrefix" };
+        [
+            (format!("{object}{leaf}"), destination),
+            (format!("{object}Enable"), "true"),
+            (format!("{object}Status"), status),
+            (format!("{object}Interface"), interface),
+        ]
+    };
+    let (one, two, three) = ("Device.IP.Interface.1", "Device.IP.Interface.2", "Device.IP.Interface.3");
+    let table = [
+        ("in error", vec![route(4, 1, "", three, "Error_Misconfigured"), route(4, 2, "0.0.0.0", two, "Enabled")], two),
+        ("another version", vec![route(4, 1, "", three, "Error"), route(6, 1, "::/0", two, "Enabled")], two),
+        ("both in error", vec![route(4, 1, "", three, "Error"), route(6, 1, "::/0", two, "Error")], three),
+        ("its interface is down", vec![route(4, 1, "", one, "Enabled"), route(4, 2, "", two, "Enabled")], two),
+        (
+            "spelled out",
+            vec![route(6, 1, "0:0:0:0:0:0:0:0/0", two, "Enabled"), route(6, 2, "::/64", three, "Enabled")],
+            two,
+        ),
+        ("nothing is said", vec![route(6, 1, "", two, ""), route(4, 1, "", three, "")], three),
+    ];
+    for (case, routes, expected) in table {
+        let mut values: Vec<(&str, &str)> =
+            routes.iter().flatten().map(|(path, value)| (path.as_str(), *value)).collect();
+        values.push(("Device.IP.Interface.1.Status", "Down"));
+        values.push(("Device.IP.Interface.2.Status", "Up"));
+        assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some(expected), "{case}");
+    }
+    let (mut metrics, object) = (Vec::new(), "Device.Routing.Router.1.IPv4Forwarding.");
+    for (number, metric, interface) in [(1, "10", one), (2, "1", two), (3, "20", three)] {
+        metrics.push((format!("{object}{number}.DestIPAddress"), "0.0.0.0"));
+        metrics.push((format!("{object}{number}.ForwardingMetric"), metric));
+        metrics.push((format!("{object}{number}.Interface"), interface));
+    }
+    let values: Vec<(&str, &str)> = metrics.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+    assert_eq!(found(DataModel::Device, "wan", &values).as_deref(), Some(two), "the least metric");
+}
+
+#[test]
 fn without_routes_and_layers_an_address_from_outside_tells() {
     let values = [
         ("Device.IP.Interface.1.Loopback", "1"),
