@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::body::FileBody;
 use super::meters::{Direction, Meter, Outcome};
 use super::{Inner, Refused, busy, content_type, unknown};
+use crate::files::fetch::ContentRange;
 use crate::files::multipart::{Event, Form, FormError};
 use crate::files::{Claim, Draft, FilesConfig, Kept, ReceiveError, Upload, UploadError};
 use crate::telemetry::chain;
@@ -72,6 +73,11 @@ impl Inner {
             // By HTTP's rules there is no body then: a file that a client ends by closing would be taken for an empty one.
             let words = "say how long the file is: Content-Length, or Transfer-Encoding: chunked";
             return Err(Refused::new(DIRECTION, Outcome::Malformed, StatusCode::LENGTH_REQUIRED, words));
+        }
+        if is_part(&head.headers) {
+            // RFC 9110 §14.5: who takes no parts says so. The last one would be taken for the file.
+            let words = "a file is sent in one go, without Content-Range";
+            return Err(Refused::new(DIRECTION, Outcome::Malformed, StatusCode::BAD_REQUEST, words));
         }
         let upload =
             self.files.upload(claim).await.map_err(|error| failed(&error))?.ok_or_else(|| unknown(DIRECTION))?;
@@ -156,6 +162,13 @@ impl Inner {
 /// Whether a request says that it has a body, be it empty (RFC 9112 §6.3).
 fn has_length(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Whether a request brings less than a whole file, as far as it says.
+fn is_part(headers: &HeaderMap) -> bool {
+    let Some(range) = headers.get(CONTENT_RANGE) else { return false };
+    let range = range.to_str().ok().and_then(ContentRange::parse);
+    !range.is_some_and(|range| range.first == 0 && range.total == range.last.checked_add(1))
 }
 
 /// Where in a form we are: its first file is the one.

@@ -134,6 +134,20 @@ async fn methods_have_capital_letters() {
 }
 
 #[tokio::test]
+async fn an_upload_is_whole_or_refused() {
+    let server = Server::start().await;
+    let (transaction, link) = server.order(FileLogin::None).await;
+    for range in ["bytes 0-3/8", "bytes 4-7/8", "bytes 0-3/*", "chapter 4"] {
+        let headers = format!("Content-Length: 4\r\nContent-Range: {range}\r\n");
+        assert_eq!(server.ask("PUT", &link.path, &headers, b"data").await.status(), 400, "{range}");
+        assert_eq!(server.files.arrived(transaction), None, "a part is no file: {range}");
+    }
+    let headers = "Content-Length: 4\r\nContent-Range: bytes 0-3/4\r\n";
+    assert_eq!(server.ask("PUT", &link.path, headers, b"data").await.status(), 201, "that is all of it");
+    assert!(server.files.arrived(transaction).is_some());
+}
+
+#[tokio::test]
 async fn uploads_say_how_long_they_are_or_are_told_to() {
     let server = Server::start().await;
     let (transaction, link) = server.order(FileLogin::None).await;
