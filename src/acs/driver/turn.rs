@@ -1,7 +1,5 @@
 //! The ACS's turn: transactions become calls, answers become results.
 
-use std::time::Duration;
-
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
@@ -18,6 +16,7 @@ use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
+use super::super::discoveries;
 use super::super::exchange::Answer;
 use super::super::sessions::Live;
 use super::Inner;
@@ -25,8 +24,6 @@ use super::prepare::context;
 
 /// Most faults of one session that the event log is told.
 const FAULTS_TOLD_MAX: u8 = 8;
-/// How long a discovery waits at least that has found no place; at most twice as long, so that they do not come all at once.
-const DISCOVERY_TURN: Duration = Duration::from_secs(30);
 
 impl Inner {
     /// The CPE has nothing more to say: the next call, or the end.
@@ -123,8 +120,8 @@ impl Inner {
     /// As many discoveries run as may: this one waits for its turn.
     async fn put_off(&self, mut transaction: Transaction, now: Timestamp) {
         metrics::counter!(names::DISCOVERIES_PUT_OFF).increment(1);
-        let spread = DISCOVERY_TURN.mul_f64(f64::from(jitter()) / 1000.0);
-        transaction.put_off(WaitReason::DiscoveryTurn, now + DISCOVERY_TURN + spread);
+        let pause = discoveries::pause(now.since(transaction.created_at), jitter());
+        transaction.put_off(WaitReason::DiscoveryTurn, now + pause);
         if let Err(error) = self.services.store.save(&transaction).await {
             tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
         }
