@@ -131,7 +131,7 @@ impl Inner {
     async fn carry_out(&self, live: &mut Live, step: Step) -> Option<Answer> {
         let now = self.now();
         match step {
-            Step::Call { request, save } => Some(self.send(live, request, save).await),
+            Step::Call { request, save } => self.send(live, request, save).await,
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
                 live.walk = None;
@@ -156,7 +156,8 @@ impl Inner {
         }
     }
 
-    async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Answer {
+    /// Sends a call of the transaction that runs. `None`: that has ended meanwhile, so nothing is sent for it.
+    async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Option<Answer> {
         if save == Save::Before
             && let Some(mut running) = live.running.take()
         {
@@ -164,32 +165,51 @@ impl Inner {
             self.keep_learned(&mut running, live.device, noted_interval(live), self.now()).await;
             live.running = Some(running);
         }
-        if let Err(error) = self.save_before(live, &request, save).await {
-            // Not on disk: not sent.
-            tracing::error!(%error, "a call was not sent");
-            return self.finish(live, Outcome::Completed).await;
+        match self.save_before(live, &request, save).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.drop_ended(live);
+                return None;
+            }
+            Err(error) => {
+                // Not on disk: not sent.
+                tracing::error!(%error, "a call was not sent");
+                return Some(self.finish(live, Outcome::Completed).await);
+            }
         }
         let id = live.session.call(request.method());
         let header = Header { id: Some(id.into()), ..Header::default() };
         let body = Self::encode(&header, &Body::Request(request), live.session.emission());
         live.sent = body.clone();
-        Answer::Envelope { body, cookie: None }
+        Some(Answer::Envelope { body, cookie: None })
     }
 
-    async fn save_before(&self, live: &Live, request: &Request<'_>, save: Save) -> Result<(), StoreError> {
-        let Some(running) = live.running.as_ref() else { return Ok(()) };
+    /// Saves what has to be on disk before a call goes out. `false`: its transaction has ended, and the call must not.
+    async fn save_before(&self, live: &Live, request: &Request<'_>, save: Save) -> Result<bool, StoreError> {
+        let Some(running) = live.running.as_ref() else { return Ok(true) };
         if save == Save::NotNeeded {
-            return Ok(());
+            return Ok(true);
         }
         let store = &self.services.store;
+        if !store.save(&running.transaction).await? {
+            return Ok(false);
+        }
         if matches!(request, Request::FactoryReset) {
             let now = self.now();
             let edit = Box::new(move |profile: &mut Profile| profile.credentials.reset_ordered = Some(now));
-            let (saved, edited) = tokio::join!(store.save(&running.transaction), store.edit_profile(live.device, edit));
-            edited?;
-            return saved;
+            store.edit_profile(live.device, edit).await?;
         }
-        store.save(&running.transaction).await
+        Ok(true)
+    }
+
+    /// Lets go of the transaction that runs, which something else has ended.
+    fn drop_ended(&self, live: &mut Live) {
+        let Some(running) = live.running.take() else { return };
+        let id = running.transaction.id;
+        tracing::info!(transaction.id = %id, "transaction {id} has ended meanwhile; nothing more is sent for it");
+        note_methods(live, &running);
+        self.keep_history(live, &running, self.now());
+        (live.walk, live.wanted, live.wanted_login) = (None, None, None);
     }
 
     /// Has those numbers kept over time, among what a procedure learned, that the type asks for.
