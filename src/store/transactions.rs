@@ -39,8 +39,9 @@ pub trait TransactionStore: Send + Sync {
     /// Whether [`claim`](Self::claim) would hand anything out: a look-up in memory.
     fn has_work(&self, key: DeviceKey, at: Timestamp) -> bool;
 
-    /// Saves a live transaction as it now is (progress, phase, attempts); durable. Ignored when it has ended.
-    fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, ()>;
+    /// Saves a live transaction as it now is (progress, phase, attempts); durable. `false`: it is not live any more, and
+    /// stays as it ended.
+    fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, bool>;
 
     /// Changes a live transaction as it is just then, in one step; durable. If it is in a final status then, it has ended,
     /// with the results that `edit` returned. Handed back as it is now; `None`: it is not live.
@@ -51,8 +52,9 @@ pub trait TransactionStore: Send + Sync {
         edit: TransactionEdit<'a>,
     ) -> StoreFuture<'a, Option<Transaction>>;
 
-    /// Ends a transaction: its final status and its results; durable, idempotent (a second call changes nothing).
-    fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, ()>;
+    /// Ends a transaction: its final status and its results; durable, idempotent (a second call changes nothing). `false`:
+    /// it was not live any more, and stays as it ended.
+    fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, bool>;
 
     /// Withdraws a transaction that has not started; durable.
     fn cancel(&self, id: TransactionId, at: Timestamp) -> StoreFuture<'_, Transaction, CancelError>;
@@ -76,7 +78,8 @@ pub trait TransactionStore: Send + Sync {
 
     /// Ends what expired unstarted, and wakes what has waited long enough for its device (`Waiting` past `until`): the
     /// latter is resumed so that its procedure can decide. Both are handed out, told apart by their status, and with them
-    /// what has begun, waits for a session, and is past its deadline; at most `limit` of them; durable.
+    /// what has begun, waits for a session, and is past its deadline; at most `limit` of them; durable. What is still live
+    /// may be claimed, told of news, or ended before it is handed out: whoever ends it then [asks again](Self::amend).
     fn expire(&self, at: Timestamp, limit: usize) -> StoreFuture<'_, Vec<Transaction>>;
 
     /// Devices with work that may run now, for connection requests after a restart or a back-off. At most `limit`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::connreq::wake::Waker;
@@ -13,9 +14,9 @@ use crate::files::Files;
 use crate::model::campaign::CampaignId;
 use crate::model::device::{Device, Profile, Setting};
 use crate::model::file::StoredFileId;
-use crate::model::transaction::{Kind, NewTransaction, Transaction, VariableResult, Work};
+use crate::model::transaction::{Kind, NewTransaction, Transaction, TransactionFault, VariableResult, Work};
 use crate::model::upgrade::Upgraded;
-use crate::store::{CancelError, EnqueueError, Merge, Store, StoreError};
+use crate::store::{CancelError, EnqueueError, Merge, Store, StoreError, TransactionEdit};
 use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::{Clock, Timestamp};
@@ -117,15 +118,16 @@ impl Queue {
         Ok(transaction)
     }
 
-    /// Ends a transaction durably and tells whoever waits for it.
+    /// Ends a transaction durably and tells whoever waits for it. One that has ended meanwhile stays as it is.
     ///
     /// # Errors
     /// [`StoreError`]; the transaction is then still live.
     pub async fn settle(&self, transaction: &Transaction, results: &[VariableResult]) -> Result<(), StoreError> {
-        self.store.settle(transaction, results).await?;
-        // Only now: what is still live is still pending.
-        self.note_upgrade(transaction).await;
-        self.announce(transaction);
+        // Only then: what is still live is still pending, and what had ended was announced by whoever ended it.
+        if self.store.settle(transaction, results).await? {
+            self.note_upgrade(transaction).await;
+            self.announce(transaction);
+        }
         Ok(())
     }
 
@@ -196,7 +198,12 @@ impl Queue {
             return Ok(());
         }
         // Asked again of the transaction as it is then: it may have moved on meanwhile.
-        let amended = self.store.amend(transaction.device, transaction.id, Box::new(react)).await?;
+        self.amend(transaction, Box::new(react)).await
+    }
+
+    /// Changes a live transaction as it is then, in one step, and announces its end if it has ended by that.
+    async fn amend(&self, transaction: &Transaction, edit: TransactionEdit<'_>) -> Result<(), StoreError> {
+        let amended = self.store.amend(transaction.device, transaction.id, edit).await?;
         if let Some(ended) = amended.filter(|amended| amended.status.is_final()) {
             self.note_upgrade(&ended).await;
             self.announce(&ended);
@@ -245,7 +252,7 @@ impl Queue {
             }
             let now = self.clock.now();
             match self.store.expire(now, TEND_BATCH).await {
-                Ok(ended) => self.tend_to(ended, now).await,
+                Ok(overdue) => self.tend_to(overdue, now).await,
                 Err(error) => tracing::error!(%error, "overdue transactions could not be looked at"),
             }
             for key in self.store.devices_with_work(now, TEND_BATCH) {
@@ -254,26 +261,46 @@ impl Queue {
         }
     }
 
-    async fn tend_to(&self, overdue: Vec<Transaction>, now: Timestamp) {
-        for mut transaction in overdue {
+    /// What [`expire`](crate::store::TransactionStore::expire) has handed out, all at once: the changes share their flushes.
+    async fn tend_to(self: &Arc<Self>, overdue: Vec<Transaction>, now: Timestamp) {
+        let mut ends = JoinSet::new();
+        for transaction in overdue {
+            let queue = Arc::clone(self);
             if transaction.status.is_final() {
-                self.note_upgrade(&transaction).await;
-                self.announce(&transaction);
-                continue;
-            }
-            let Some(fault) = news::overdue(&transaction, now) else {
+                ends.spawn(async move {
+                    queue.note_upgrade(&transaction).await;
+                    queue.announce(&transaction);
+                });
+            } else if let Some(fault) = news::overdue(&transaction, now) {
+                ends.spawn(async move { queue.end_overdue(&transaction, fault, now).await });
+            } else {
                 // Resumed: its procedure looks at how things are.
                 self.waker.wake(transaction.device);
-                continue;
-            };
-            let ending = match self.arrived(&transaction) {
-                Some(file) => news::stored_all_the_same(&mut transaction, file),
-                None => Ending::Failed(fault),
-            };
-            plan::book(&mut transaction, &Step::End(ending), now);
-            if let Err(error) = self.settle(&transaction, &[]).await {
-                tracing::error!(%error, transaction.id = %transaction.id, "an overdue transaction was not settled");
             }
+        }
+        while let Some(ended) = ends.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "an overdue transaction was not looked at");
+            }
+        }
+    }
+
+    /// Ends a transaction that is overdue, if it still is as it was when that was found.
+    async fn end_overdue(&self, seen: &Transaction, fault: TransactionFault, now: Timestamp) {
+        let arrived = self.arrived(seen);
+        let end = |transaction: &mut Transaction| {
+            // A session has it, or it has news: that goes on from there. What stays overdue is found again.
+            if transaction == seen {
+                let ending = match arrived {
+                    Some(file) => news::stored_all_the_same(transaction, file),
+                    None => Ending::Failed(fault),
+                };
+                plan::book(transaction, &Step::End(ending), now);
+            }
+            Vec::new()
+        };
+        if let Err(error) = self.amend(seen, Box::new(end)).await {
+            tracing::error!(%error, transaction.id = %seen.id, "an overdue transaction was not settled");
         }
     }
 
@@ -308,3 +335,6 @@ fn count_end(transaction: &Transaction) {
     let (operation, status) = (transaction.work.operation(), transaction.status.as_str());
     metrics::counter!(names::TRANSACTIONS_ENDED, "operation" => operation, "status" => status).increment(1);
 }
+
+#[cfg(test)]
+mod tests;

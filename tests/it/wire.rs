@@ -4,6 +4,7 @@ mod acs;
 mod connreq;
 mod crowd;
 mod discoveries;
+mod ended;
 mod endpoint;
 mod harness;
 mod limits;

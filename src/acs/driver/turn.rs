@@ -1,7 +1,5 @@
 //! The ACS's turn: transactions become calls, answers become results.
 
-use std::time::Duration;
-
 use crate::cwmp::message::{Body, Fault, Header, Method, Request};
 use crate::cwmp::session::{Answer as Reply, Outcome};
 use crate::devices::classify;
@@ -18,6 +16,7 @@ use crate::telemetry::names;
 use crate::types::ident::{DeviceKey, TransactionId};
 use crate::types::time::Timestamp;
 
+use super::super::discoveries;
 use super::super::exchange::Answer;
 use super::super::sessions::Live;
 use super::Inner;
@@ -25,8 +24,6 @@ use super::prepare::context;
 
 /// Most faults of one session that the event log is told.
 const FAULTS_TOLD_MAX: u8 = 8;
-/// How long a discovery waits at least that has found no place; at most twice as long, so that they do not come all at once.
-const DISCOVERY_TURN: Duration = Duration::from_secs(30);
 
 impl Inner {
     /// The CPE has nothing more to say: the next call, or the end.
@@ -123,8 +120,8 @@ impl Inner {
     /// As many discoveries run as may: this one waits for its turn.
     async fn put_off(&self, mut transaction: Transaction, now: Timestamp) {
         metrics::counter!(names::DISCOVERIES_PUT_OFF).increment(1);
-        let spread = DISCOVERY_TURN.mul_f64(f64::from(jitter()) / 1000.0);
-        transaction.put_off(WaitReason::DiscoveryTurn, now + DISCOVERY_TURN + spread);
+        let pause = discoveries::pause(now.since(transaction.created_at), jitter());
+        transaction.put_off(WaitReason::DiscoveryTurn, now + pause);
         if let Err(error) = self.services.store.save(&transaction).await {
             tracing::error!(%error, transaction.id = %transaction.id, "a transaction was not saved");
         }
@@ -134,7 +131,7 @@ impl Inner {
     async fn carry_out(&self, live: &mut Live, step: Step) -> Option<Answer> {
         let now = self.now();
         match step {
-            Step::Call { request, save } => Some(self.send(live, request, save).await),
+            Step::Call { request, save } => self.send(live, request, save).await,
             Step::Wait { .. } | Step::Release { .. } => {
                 let mut running = live.running.take()?;
                 live.walk = None;
@@ -159,7 +156,8 @@ impl Inner {
         }
     }
 
-    async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Answer {
+    /// Sends a call of the transaction that runs. `None`: that has ended meanwhile, so nothing is sent for it.
+    async fn send(&self, live: &mut Live, request: Request<'static>, save: Save) -> Option<Answer> {
         if save == Save::Before
             && let Some(mut running) = live.running.take()
         {
@@ -167,32 +165,51 @@ impl Inner {
             self.keep_learned(&mut running, live.device, noted_interval(live), self.now()).await;
             live.running = Some(running);
         }
-        if let Err(error) = self.save_before(live, &request, save).await {
-            // Not on disk: not sent.
-            tracing::error!(%error, "a call was not sent");
-            return self.finish(live, Outcome::Completed).await;
+        match self.save_before(live, &request, save).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.drop_ended(live);
+                return None;
+            }
+            Err(error) => {
+                // Not on disk: not sent.
+                tracing::error!(%error, "a call was not sent");
+                return Some(self.finish(live, Outcome::Completed).await);
+            }
         }
         let id = live.session.call(request.method());
         let header = Header { id: Some(id.into()), ..Header::default() };
         let body = Self::encode(&header, &Body::Request(request), live.session.emission());
         live.sent = body.clone();
-        Answer::Envelope { body, cookie: None }
+        Some(Answer::Envelope { body, cookie: None })
     }
 
-    async fn save_before(&self, live: &Live, request: &Request<'_>, save: Save) -> Result<(), StoreError> {
-        let Some(running) = live.running.as_ref() else { return Ok(()) };
+    /// Saves what has to be on disk before a call goes out. `false`: its transaction has ended, and the call must not.
+    async fn save_before(&self, live: &Live, request: &Request<'_>, save: Save) -> Result<bool, StoreError> {
+        let Some(running) = live.running.as_ref() else { return Ok(true) };
         if save == Save::NotNeeded {
-            return Ok(());
+            return Ok(true);
         }
         let store = &self.services.store;
+        if !store.save(&running.transaction).await? {
+            return Ok(false);
+        }
         if matches!(request, Request::FactoryReset) {
             let now = self.now();
             let edit = Box::new(move |profile: &mut Profile| profile.credentials.reset_ordered = Some(now));
-            let (saved, edited) = tokio::join!(store.save(&running.transaction), store.edit_profile(live.device, edit));
-            edited?;
-            return saved;
+            store.edit_profile(live.device, edit).await?;
         }
-        store.save(&running.transaction).await
+        Ok(true)
+    }
+
+    /// Lets go of the transaction that runs, which something else has ended.
+    fn drop_ended(&self, live: &mut Live) {
+        let Some(running) = live.running.take() else { return };
+        let id = running.transaction.id;
+        tracing::info!(transaction.id = %id, "transaction {id} has ended meanwhile; nothing more is sent for it");
+        note_methods(live, &running);
+        self.keep_history(live, &running, self.now());
+        (live.walk, live.wanted, live.wanted_login) = (None, None, None);
     }
 
     /// Has those numbers kept over time, among what a procedure learned, that the type asks for.

@@ -114,16 +114,18 @@ impl TransactionStore for MemoryStore {
         inner.live.may_run(key, at) && inner.is_active(key)
     }
 
-    fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, ()> {
+    fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, bool> {
         self.settle(transaction, &[])
     }
 
-    fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, ()> {
+    fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, bool> {
         ready(self.step(|inner| {
             let key = transaction.device;
-            if inner.devices.get_mut(&key).is_some_and(|entry| entry.queue.save(transaction)) {
+            let was_live = inner.devices.get_mut(&key).is_some_and(|entry| entry.queue.save(transaction));
+            if was_live {
                 inner.publish(key, results, self.config.history_max);
             }
+            was_live
         }))
     }
 

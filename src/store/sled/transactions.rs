@@ -121,15 +121,15 @@ impl TransactionStore for SledStore {
         self.core.live.read().may_run(key, at) && self.core.devices.read().is_active(key)
     }
 
-    fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, ()> {
+    fn save<'a>(&'a self, transaction: &'a Transaction) -> StoreFuture<'a, bool> {
         self.settle(transaction, &[])
     }
 
-    fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, ()> {
+    fn settle<'a>(&'a self, transaction: &'a Transaction, results: &'a [VariableResult]) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             match self.change_queue(transaction.device, results, |queue| queue.save(transaction)).await? {
-                Some(submitted) => submitted.durable().await.map(drop),
-                None => Ok(()),
+                Some(submitted) => submitted.durable().await,
+                None => Ok(false),
             }
         })
     }

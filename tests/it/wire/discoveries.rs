@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use acsd::clock::SystemClock;
 use acsd::model::transaction::{Kind, NewTransaction, Phase, TransactionStatus, WaitReason, Work};
 use acsd::store::{DeviceStore as _, Merge, TransactionStore as _};
 use acsd::tasks::plan::PlanLimits;
 use acsd::types::ident::TransactionId;
-use acsd::types::time::Timestamp;
+use acsd::types::time::{Clock as _, Timestamp};
 use tokio::net::TcpStream;
 
 use super::acs::{Acs, cookie, inform, is_accepted};
@@ -57,6 +58,7 @@ async fn order(acs: &Acs, serial: &str) -> TransactionId {
 #[tokio::test]
 async fn one_discovery_too_many_waits_for_its_turn() {
     let acs = Acs::start(100);
+    let begun = SystemClock.now();
     let places = PlanLimits::default().discoveries;
     let mut held = Vec::new();
     let mut late = None;
@@ -82,7 +84,9 @@ async fn one_discovery_too_many_waits_for_its_turn() {
     let waiting = acs.store.transaction(id).await.unwrap().unwrap();
     // As unstarted as before: it may be withdrawn.
     assert_eq!((waiting.status, waiting.started_at), (TransactionStatus::Scheduled, None));
-    assert!(matches!(waiting.phase, Phase::Waiting { reason: WaitReason::DiscoveryTurn, .. }));
+    let Phase::Waiting { reason: WaitReason::DiscoveryTurn, until } = waiting.phase else { panic!("{waiting:?}") };
+    // It was ordered long ago: its device is not called every other moment.
+    assert!(until.since(begun) >= Duration::from_mins(15), "{until:?}");
     assert!(waiting.waiting_for().unwrap().starts_with("its turn"), "{:?}", waiting.waiting_for());
 
     // The end of one makes room, and so does a session that is superseded.
@@ -92,7 +96,7 @@ async fn one_discovery_too_many_waits_for_its_turn() {
         asked = first.refuse().await;
     }
     let at = acs.store.transaction(held[0].1).await.unwrap().unwrap().completed_at.expect("over");
-    acs.store.expire(at + Duration::from_mins(2), 10).await.unwrap();
+    acs.store.expire(at + Duration::from_mins(31), 10).await.unwrap();
     let mut device = Device::open(&acs, &serial, "3").await;
     assert!(device.turn().await.contains(":GetParameterNames>"));
     let running = acs.store.transaction(id).await.unwrap().unwrap();
