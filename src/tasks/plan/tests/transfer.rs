@@ -583,7 +583,7 @@ fn a_list_of_methods_that_is_too_short_keeps_nobody_from_an_upgrade() {
     assert_eq!((refuses.fault().code, refuses.fault().message.as_str()), (9000, "Download: Method not supported"));
     // What no device has to have is not called where the list lacks it.
     let mut world = world(Device::default(), upload());
-    world.methods = RpcMethods::read(["GetParameterValues"].into_iter(), "1.0", world.now);
+    world.methods = RpcMethods::read(["GetParameterValues"], "1.0", world.now);
     assert_eq!(world.run().fault().message, "the device does not have Upload");
     assert!(world.device.calls.is_empty());
 }
