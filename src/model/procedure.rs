@@ -57,7 +57,7 @@ pub struct TestProgress {
     /// Whether the device was seen running it.
     pub seen_running: bool,
     /// What the object said before the start, where the inputs cannot tell the tests apart: that it has ended, or runs. Seeing
-    /// it again proves nothing.
+    /// it again proves nothing. While somebody else's test is in the way: what the object said last.
     pub stale: Option<Box<str>>,
     /// Since when a test that somebody else has started is in the way.
     pub busy_since: Option<Timestamp>,

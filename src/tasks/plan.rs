@@ -108,6 +108,8 @@ pub struct Context<'c> {
     pub data_model: DataModel,
     /// When the device last reported a boot.
     pub last_boot: Option<Timestamp>,
+    /// How often it Informs by itself: one that cannot be called comes no sooner.
+    pub inform_interval: Duration,
     /// How booleans are written.
     pub boolean_form: BooleanForm,
     /// A number from 0 to 999, different each time: spreads back-offs.

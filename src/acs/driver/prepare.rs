@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::seal::SealError;
 use crate::cwmp::emission::EmissionFlags;
@@ -200,10 +201,12 @@ static NO_NAMES: KnownNames = KnownNames::none();
 
 /// What a procedure may know while it runs.
 pub(super) fn context<'c>(live: &'c Live, config: &'c DriverConfig, now: Timestamp) -> Context<'c> {
+    let interval_secs = live.snapshot.state.periodic_interval_secs.unwrap_or(config.fallback_interval_secs);
     Context {
         now,
         data_model: live.snapshot.state.data_model,
         last_boot: live.snapshot.state.last_boot,
+        inform_interval: Duration::from_secs(interval_secs.into()),
         boolean_form: live.flags.boolean_form,
         jitter: jitter(),
         known: &live.known,

@@ -17,6 +17,7 @@ mod watch;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::cwmp::session::Answer;
 use crate::diagnostics::interface::Wish;
@@ -34,6 +35,12 @@ use super::get::Reader;
 use super::news::{News, Reaction};
 use super::{Context, Desk, Save, Step};
 
+/// What a device that Informs by itself may be late.
+const LATE: Duration = Duration::from_secs(90);
+/// Longest that a device which has been told to run the test is waited for on account of its Inform interval. Its results may
+/// be there all that time, but a test holds its place as long: one hourly Inform, and half an hour for it to be late.
+const AWAY_MAX: Duration = Duration::from_mins(90);
+
 /// The procedure.
 #[derive(Debug, Default)]
 pub(super) struct Diagnose {
@@ -45,6 +52,11 @@ pub(super) struct Diagnose {
 struct Test {
     order: DiagnosticOrder,
     timing: Timing,
+    /// How long the device may stay away that was not told to run it: nothing is lost by waiting until it Informs by itself.
+    unstarted: Duration,
+    /// How long it may stay away that was: as [`Timing::away`], or until it Informs by itself if that is later, up to
+    /// [`AWAY_MAX`].
+    away: Duration,
     stage: Stage,
     /// The object that it is made with, as far as that is found.
     site: Option<Site>,
@@ -109,8 +121,13 @@ impl Diagnose {
         let order = (**order).clone();
         let kept = progress(desk.transaction).cloned();
         let others = sites(order.kind, cx.data_model, cx.device_type.neighbor_scan.as_ref());
+        let timing = Timing::of(&order, cx.limits.test_margin, cx.limits.test_patience);
+        // An Inform may be lost: the next one brings the device as well.
+        let coming = cx.inform_interval.saturating_mul(2) + LATE;
         let mut test = Test {
-            timing: Timing::of(&order, cx.limits.test_margin, cx.limits.test_patience),
+            unstarted: timing.lost.max(coming),
+            away: timing.away.max(coming.min(AWAY_MAX)),
+            timing,
             order,
             stage: Stage::Idle,
             site: kept.as_ref().map(|kept| Site::kept(&kept.object, kept.scan.as_deref())),
@@ -131,7 +148,7 @@ impl Diagnose {
             (_, Some(_) | None) => {
                 test.site = None;
                 // Should it vanish before it is told anything, others get their turn.
-                let fresh = desk.transaction.progress.deadline.replace(cx.now + test.timing.lost).is_none();
+                let fresh = desk.transaction.progress.deadline.replace(cx.now + test.unstarted).is_none();
                 match test.look_further(desk, cx) {
                     Step::Call { request, .. } if fresh => Step::Call { request, save: Save::Before },
                     step => step,
@@ -158,8 +175,11 @@ impl Test {
     /// A device that was told to come back later is not given up before it could.
     fn patiently(&self, desk: &mut Desk<'_>, step: Step) -> Step {
         if let Step::Release { not_before: Some(at) } = step {
+            let has_begun = desk.transaction.progress.in_flight.is_some()
+                || progress(desk.transaction).is_some_and(|test| test.requested_at.is_some());
+            let away = if has_begun { self.away } else { self.unstarted };
             let deadline = &mut desk.transaction.progress.deadline;
-            *deadline = (*deadline).max(Some(at + self.timing.away));
+            *deadline = (*deadline).max(Some(at + away));
         }
         step
     }

@@ -14,9 +14,9 @@ const ASK_UNTIL_ATTEMPT: u32 = 2;
 /// Whether a method may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The device says that it has it; or it is not known, and every device has to have it.
+    /// The device says that it has it, or every device has to have it.
     Has,
-    /// The device says that it does not.
+    /// The device says that it does not, and need not.
     Lacks,
     /// It is not known, and not every device has it: the device is to be asked first.
     Unasked,
@@ -26,8 +26,10 @@ pub(super) enum Standing {
 pub(super) fn standing(desk: &Desk<'_>, cx: &Context<'_>, method: Method) -> Standing {
     match known(desk, cx) {
         Some(methods) if methods.has(method) => Standing::Has,
+        // Agents list less than they have: of what every device has to have, its own 9000 decides.
+        _ if is_mandatory(method) => Standing::Has,
         Some(_) => Standing::Lacks,
-        None if is_mandatory(method) || desk.transaction.attempts > ASK_UNTIL_ATTEMPT => Standing::Has,
+        None if desk.transaction.attempts > ASK_UNTIL_ATTEMPT => Standing::Has,
         None => Standing::Unasked,
     }
 }

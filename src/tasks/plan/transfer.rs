@@ -14,6 +14,7 @@ mod verdict;
 
 use std::borrow::Cow;
 
+use crate::cwmp::fault::CpeFaultCode;
 use crate::cwmp::message::acs::{Applied, TransferStarted};
 use crate::cwmp::message::{Method, Request, Response};
 use crate::cwmp::session::Answer;
@@ -126,7 +127,10 @@ impl Transfer {
             }
             (Asked::Transfer, Answer::Response(Response::ScheduleDownload)) => self.confirmed(desk, cx, progress, None),
             (Asked::Transfer, Answer::Fault(fault)) => {
-                let fault = verdict::fault_of(fault.code.0, &fault.message);
+                let mut fault = verdict::fault_of(fault.code.0, &fault.message);
+                if fault.code == CpeFaultCode::METHOD_NOT_SUPPORTED.0 {
+                    fault = faults::named(method_of(desk.transaction).name(), fault);
+                }
                 self.refused(desk, cx, progress, fault)
             }
             // Unknown whether it makes the transfer (quirk 62), unless it has reported the end of it already.

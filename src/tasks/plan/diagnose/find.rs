@@ -11,11 +11,13 @@ use crate::tasks::plan::{Context, Desk, Step, faults};
 use crate::types::path::ReadPath;
 use crate::types::value::parse_boolean;
 
-use super::{Stage, Test, progress_mut};
+use super::watch::is_same_word;
+use super::{Stage, Test, progress, progress_mut};
 
 /// How often it is looked whether somebody else's test has ended.
 const BUSY_EVERY: Duration = Duration::from_mins(1);
-/// How long somebody else's test is waited for: one that still says that it runs is dead, or was never ended.
+/// How long somebody else's test is waited for, be its words known or not: one that still says that it runs is dead, or was
+/// never ended.
 const BUSY_MAX: Duration = Duration::from_mins(15);
 
 /// How the object is read.
@@ -89,17 +91,22 @@ impl Test {
             self.missed.push(site.object);
             return self.look_further(desk, cx);
         };
-        let state = TestState::read(state, site.scan.as_deref());
+        let word: Box<str> = state.into();
         if let Some(path) = self.incapable(&site) {
             let kind = self.order.kind.as_str();
             return faults::fail(faults::own(format!("the device cannot run {kind}: it says so in {path}")));
         }
-        if state == TestState::Running
-            && let Some(step) = self.stand_back(desk, cx)
-        {
-            return step;
-        }
-        self.find_interface(desk, cx)
+        let may_run = match TestState::read(&word, site.scan.as_deref()) {
+            TestState::Running => true,
+            // A word that nobody knows may have been left there long ago: it counts as long as it is new.
+            TestState::Unknown => {
+                let seen = progress(desk.transaction).and_then(|test| test.stale.as_deref());
+                !seen.is_some_and(|seen| is_same_word(seen, &word))
+            }
+            TestState::Idle | TestState::Complete | TestState::Canceled | TestState::Failed => false,
+        };
+        let step = if may_run { self.stand_back(desk, cx, word) } else { None };
+        step.unwrap_or_else(|| self.find_interface(desk, cx))
     }
 
     /// Where the device says that it cannot make the test, with either version of IP.
@@ -113,13 +120,16 @@ impl Test {
         if said.iter().any(|(_, can)| *can) { None } else { said.into_iter().next().map(|(path, _)| path) }
     }
 
-    /// Waits for the end of a test that somebody else has started; `None`: it has been waited for long enough.
-    fn stand_back(&self, desk: &mut Desk<'_>, cx: &Context<'_>) -> Option<Step> {
-        let since = *progress_mut(desk.transaction)?.busy_since.get_or_insert(cx.now);
+    /// Waits for the end of a test that somebody else has started, whose object says `word`; `None`: it has been waited for
+    /// long enough.
+    fn stand_back(&self, desk: &mut Desk<'_>, cx: &Context<'_>, word: Box<str>) -> Option<Step> {
+        let test = progress_mut(desk.transaction)?;
+        test.stale = Some(word);
+        let since = *test.busy_since.get_or_insert(cx.now);
         if cx.now.since(since) >= BUSY_MAX {
             return None;
         }
-        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
+        desk.transaction.progress.deadline = Some(cx.now + self.unstarted);
         Some(Step::Wait { reason: WaitReason::ForeignTest, until: cx.now + BUSY_EVERY })
     }
 

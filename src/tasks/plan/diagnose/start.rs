@@ -68,7 +68,7 @@ impl Test {
         if same {
             self.distrust(desk, &site);
         }
-        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
+        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost.max(self.away));
         self.write(desk, cx)
     }
 

@@ -143,11 +143,9 @@ impl Test {
                 let words = format!("the test timed out: after {secs} s the device still runs it");
                 self.give_up(desk, site, words)
             }
-            // It may run, or be over: as long as it may run, it is waited for.
-            TestState::Unknown if cx.now < at + self.timing.give_up => {
-                test.reported = false;
-                self.wait(desk, cx)
-            }
+            // It may run, or be over. An event 8 before the time to look may be another test's.
+            TestState::Unknown if test.reported && overdue => self.collect(desk, cx, word),
+            TestState::Unknown if cx.now < at + self.timing.give_up => self.wait(desk, cx),
             TestState::Unknown => self.collect(desk, cx, word),
         }
     }
@@ -185,7 +183,7 @@ impl Test {
             return faults::react_unresolved(desk.transaction, cx, Trouble::NoAnswer(words));
         }
         desk.transaction.progress.in_flight = None;
-        desk.transaction.progress.deadline = Some(cx.now + self.timing.lost);
+        desk.transaction.progress.deadline = Some(cx.now + self.unstarted);
         self.site = None;
         self.look_further(desk, cx)
     }
@@ -205,7 +203,7 @@ impl Test {
         let (look, give_up) = (at + self.timing.look, at + self.timing.give_up);
         let until = if cx.now < look { look } else { (cx.now + LOOK_EVERY).min(give_up).max(cx.now) };
         // A device that is called then has its time to come, however late it was today.
-        desk.transaction.progress.deadline = Some((at + self.timing.lost).max(until + self.timing.away));
+        desk.transaction.progress.deadline = Some((at + self.timing.lost).max(until + self.away));
         Step::Wait { reason: WaitReason::Diagnostics, until }
     }
 
@@ -218,7 +216,7 @@ impl Test {
         {
             test.ended = Some(told(&word).into());
             // It has come back in time. Should it vanish while its results are read, it gets a little more, once.
-            desk.transaction.progress.deadline = Some(deadline.max(cx.now + self.timing.away));
+            desk.transaction.progress.deadline = Some(deadline.max(cx.now + self.away));
         }
         // Rows of earlier tests are no more.
         for table in site.tables(self.order.kind) {
@@ -283,11 +281,13 @@ impl Test {
             }
             TestState::Unknown if read(before) == TestState::Unknown => {
                 *desk.results = results;
-                let secs = self.timing.give_up.as_secs();
                 let (word, complete) = (told(&word), site.complete());
-                let words = format!(
-                    "the test timed out: after {secs} s the device says `{word}`, which is neither {complete} nor an error"
-                );
+                let said = if progress(desk.transaction).is_some_and(|test| test.reported) {
+                    "the device has reported the end of the test, but".to_owned()
+                } else {
+                    format!("the test timed out: after {} s the device", self.timing.give_up.as_secs())
+                };
+                let words = format!("{said} says `{word}`, which is neither {complete} nor an error");
                 self.give_up(desk, site, words)
             }
             TestState::Idle | TestState::Running | TestState::Canceled | TestState::Unknown => {
@@ -326,7 +326,7 @@ fn is_stale(test: &TestProgress, word: &str) -> bool {
     !test.reported && test.stale.as_deref().is_some_and(|stale| is_same_word(stale, word))
 }
 
-fn is_same_word(one: &str, other: &str) -> bool {
+pub(super) fn is_same_word(one: &str, other: &str) -> bool {
     one.trim().eq_ignore_ascii_case(other.trim())
 }
 

@@ -700,16 +700,19 @@ proptest! {
         same_before in any::<bool>(),
         reports in any::<bool>(),
         word in prop::sample::select(vec!["Complete", "completed", "Error_Foo", "Finished"]),
+        word_before in prop::sample::select(vec!["Complete", "Requested", "InProgress", "Finished"]),
+        inform_interval in prop::sample::select(vec![30, 3600]),
     ) {
         let mut device = pinger();
         device.script = script;
-        let before = [("DiagnosticsState", "Complete"), ("SuccessCount", STALE)];
+        let before = [("DiagnosticsState", word_before), ("SuccessCount", STALE)];
         for (leaf, value) in before.iter().chain(SAME.iter().filter(|_| same_before)) {
             if let Some((present, _)) = device.parameters.get_mut(&format!("{PING}{leaf}")) {
                 (*value).clone_into(present);
             }
         }
         let mut world = World::new(device, ping());
+        world.inform_interval = Duration::from_secs(inform_interval);
         see_through_to(&mut world, reports, word);
         prop_assert!(world.transaction.status.is_final(), "{:?}", world.transaction);
         if world.transaction.status == TransactionStatus::Completed {

@@ -127,6 +127,7 @@ fn the_up_time_is_found_among_other_values() {
         now: world.now + Duration::from_mins(5),
         data_model: crate::model::device::DataModel::Device,
         last_boot: None,
+        inform_interval: Duration::from_secs(30),
         boolean_form: crate::cwmp::emission::BooleanForm::Learned,
         jitter: 0,
         names: &crate::tasks::plan::KnownNames::none(),

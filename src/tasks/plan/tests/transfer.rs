@@ -564,6 +564,31 @@ fn a_device_that_stays_away_has_failed() {
 }
 
 #[test]
+fn a_list_of_methods_that_is_too_short_keeps_nobody_from_an_upgrade() {
+    // The list is a remembered one, or was asked for since the call was lost.
+    for remembered in [true, false] {
+        let mut device = Device::default();
+        device.transfers.lists = Some(vec!["GetParameterValues", "SetParameterValues"]);
+        let mut world = world(device.at(0, Twist::LostOnTheWay), firmware());
+        if remembered {
+            world.methods = RpcMethods::read(world.device.transfers.names(), "1.0", world.now);
+        }
+        world.run();
+        world.run_out();
+        world.run();
+        assert_eq!((world.device.transfers.taken, reason(&world)), (1, Some(WaitReason::Transfer)), "{remembered}");
+    }
+    // A device that truly lacks it says so itself.
+    let refuses = started(Device::default().at(0, Twist::Fault(9000)), firmware());
+    assert_eq!((refuses.fault().code, refuses.fault().message.as_str()), (9000, "Download: Method not supported"));
+    // What no device has to have is not called where the list lacks it.
+    let mut world = world(Device::default(), upload());
+    world.methods = RpcMethods::read(["GetParameterValues"], "1.0", world.now);
+    assert_eq!(world.run().fault().message, "the device does not have Upload");
+    assert!(world.device.calls.is_empty());
+}
+
+#[test]
 fn what_cannot_be_offered_fails_in_words() {
     let mut world = World::new(Device::default(), firmware());
     world.wanted = Some(Wanted::NoTransfer("the firmware image is gone"));

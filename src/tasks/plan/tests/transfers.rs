@@ -35,6 +35,8 @@ pub(super) struct Transfers {
     pub(super) done_at_once: bool,
     /// It lists its queue without keys.
     pub(super) loses_keys: bool,
+    /// The methods that it lists, where these are not those that it has.
+    pub(super) lists: Option<Vec<&'static str>>,
 }
 
 impl Transfers {
@@ -94,6 +96,9 @@ impl Transfers {
 
     /// The methods that it says it has.
     pub(super) fn names(&self) -> Vec<&'static str> {
+        if let Some(names) = &self.lists {
+            return names.clone();
+        }
         let queue = match self.tells {
             Tells::All => "GetAllQueuedTransfers",
             Tells::Some => "GetQueuedTransfers",

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::diagnostics::timing::Timing;
 use crate::model::device::Profile;
 use crate::model::diagnostic::{DiagnosticKind, DiagnosticOrder};
-use crate::model::transaction::{Kind, NewTransaction, Phase, Transaction, TransactionStatus, Work};
+use crate::model::procedure::InFlight;
+use crate::model::transaction::{Kind, NewTransaction, Phase, Transaction, TransactionStatus, WaitReason, Work};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::{DeviceStore as _, Merge, NewDevice, TransactionStore as _};
 use crate::tasks::plan::news::{self, News};
@@ -79,17 +80,29 @@ impl Ledger {
         self.store.amend(self.device, self.first, Box::new(|one| news::informed(one, &news))).await.unwrap();
     }
 
-    /// The clock alone goes on, as the queue is tended to, until the first test is over.
+    /// The queue is tended to, some seconds later.
+    async fn tick(&mut self, secs: u64) {
+        let now = self.world.now + Duration::from_secs(secs);
+        self.world.now = now;
+        for mut overdue in self.store.expire(now, 100).await.unwrap() {
+            if let Some(fault) = news::overdue(&overdue, now) {
+                plan::book(&mut overdue, &Step::End(Ending::Failed(fault)), now);
+                self.store.settle(&overdue, &[]).await.unwrap();
+            }
+        }
+    }
+
+    /// The clock alone goes on.
+    async fn passes(&mut self, span: Duration) {
+        for _ in 0..span.as_secs() / 50 {
+            self.tick(50).await;
+        }
+    }
+
+    /// The clock alone goes on, until the first test is over.
     async fn time_goes_by(&mut self) -> Transaction {
         for _ in 0..2_000 {
-            let now = self.world.now + Duration::from_secs(5);
-            self.world.now = now;
-            for mut overdue in self.store.expire(now, 100).await.unwrap() {
-                if let Some(fault) = news::overdue(&overdue, now) {
-                    plan::book(&mut overdue, &Step::End(Ending::Failed(fault)), now);
-                    self.store.settle(&overdue, &[]).await.unwrap();
-                }
-            }
+            self.tick(5).await;
             let first = self.store.transaction(self.first).await.unwrap().expect("kept");
             if first.status.is_final() {
                 return first;
@@ -208,6 +221,55 @@ async fn a_device_may_vanish_while_it_is_waited_for() {
     assert!(said.contains("somebody else"), "{said}");
 }
 
+#[tokio::test]
+async fn a_device_that_cannot_be_called_has_the_time_to_come_by_itself() {
+    // How it Informs, and how long it is at most waited for: two Informs, unless the test has been started and keeps its place.
+    let intervals = [(900, 1_920, 1_960), (3_600, 7_320, 5_470), (86_400, 172_920, 5_470)];
+    for (secs, unstarted, started) in intervals {
+        let ledger = async |device| {
+            let mut ledger = Ledger::of(device).await;
+            ledger.world.inform_interval = Duration::from_secs(secs);
+            ledger.session().await;
+            ledger
+        };
+        // It was not told to run the test: the session broke, it answered oddly, or somebody else's test was in the way.
+        let mut busy = pinger();
+        busy.parameters.insert(format!("{PING}DiagnosticsState"), ("Requested".to_owned(), XsdType::String));
+        for device in [pinger().at(1, Twist::LostOnTheWay), pinger().at(1, Twist::Mismatch), busy] {
+            let mut ledger = ledger(device).await;
+            let until = ledger.world.transaction.progress.deadline.expect("a deadline");
+            let took = until.since(ledger.world.now).as_secs();
+            assert!((2 * secs..=unstarted).contains(&took), "{secs}: {took}");
+            // It comes.
+            state(&mut ledger.world, "None");
+            ledger.passes(Duration::from_secs(secs)).await;
+            ledger.session().await;
+            assert_eq!(ledger.world.device.writes, 1, "{secs}: it runs");
+        }
+        // It was told, and has not reported; it was, and breaks off while its results are read.
+        for (device, ends) in [(pinger(), false), (pinger().at(6, Twist::LostOnTheWay), true)] {
+            let mut ledger = ledger(device).await;
+            if ends {
+                finish(&mut ledger.world);
+                ledger.inform().await;
+                ledger.session().await;
+            }
+            let comes_in_time = secs < 5_000;
+            ledger.passes(Duration::from_secs(secs)).await;
+            let first = ledger.store.transaction(ledger.first).await.unwrap().expect("kept");
+            assert_eq!(!first.status.is_final(), comes_in_time, "{secs}: {first:?}");
+            if comes_in_time {
+                finish(&mut ledger.world);
+                ledger.session().await;
+                ledger.world.assert_completed();
+                continue;
+            }
+            let took = first.completed_at.expect("over").since(first.started_at.unwrap_or(first.created_at)).as_secs();
+            assert!(took <= started + 50, "{secs}: {took}");
+        }
+    }
+}
+
 /// A test whose device ends it with this word.
 fn ended_with(word: &str, events: &[(EventCode, &str)]) -> World {
     let mut world = started(pinger(), ping());
@@ -219,8 +281,9 @@ fn ended_with(word: &str, events: &[(EventCode, &str)]) -> World {
 
 #[test]
 fn a_word_that_nobody_knows_is_named() {
-    for word in ["Finished", " InProgress ", "X_VENDOR_Done", "Complete.", "Success"] {
-        let mut world = ended_with(word, &DONE);
+    let words = ["Finished", " InProgress ", "X_VENDOR_Done", "Complete.", "Success"];
+    for (word, reports) in words.into_iter().flat_map(|word| [(word, false), (word, true)]) {
+        let mut world = ended_with(word, if reports { &DONE } else { &[] });
         let begin = world.now;
         world.run();
         assert!(matches!(world.transaction.phase, Phase::Waiting { .. }), "{word}: it may run");
@@ -228,10 +291,12 @@ fn a_word_that_nobody_knows_is_named() {
             timer(&mut world);
             assert!(world.sessions < 20, "{word}");
         }
-        let words = format!("the device says `{}`, which is neither Complete nor an error", word.trim());
+        let words = format!(" says `{}`, which is neither Complete nor an error", word.trim());
         assert!(world.fault().message.ends_with(&words), "{:?}", world.fault());
-        // 5 × 2 s and 5 min.
-        assert!(world.now.since(begin) <= Duration::from_secs(330), "{word}");
+        assert_eq!(world.fault().message.contains("timed out"), !reports, "{:?}", world.fault());
+        // 5 × 2 s and 5 min; or 1 min where the device has said that a test is done.
+        let longest = if reports { 80 } else { 330 };
+        assert!(world.now.since(begin) <= Duration::from_secs(longest), "{word}");
         // What it shows is kept, for whoever knows the device.
         assert_eq!((value(&world, ".DiagnosticsState"), value(&world, ".SuccessCount")), (word.into(), "4".into()));
         assert_eq!(world.device.value(&format!("{PING}DiagnosticsState")), "Canceled");
@@ -251,32 +316,87 @@ fn a_word_that_nobody_knows_is_named() {
 
 #[test]
 fn a_word_that_nobody_knows_gives_way_to_one_that_says_something() {
-    let mut world = ended_with("InProgress", &DONE);
-    world.run();
-    timer(&mut world);
-    finish(&mut world);
-    world.inform(&DONE);
-    world.run().assert_completed();
+    // Once the device has said that a test is done, up to the time to look: that may have been another one.
+    for (events, looks) in [(&[][..], 2), (&DONE[..], 0)] {
+        let mut world = ended_with("InProgress", events);
+        world.run();
+        for _ in 0..looks {
+            timer(&mut world);
+        }
+        finish(&mut world);
+        timer(&mut world);
+        world.assert_completed();
+    }
 }
 
 #[test]
-fn a_word_that_nobody_knows_from_before_is_in_nobody_s_way() {
-    let mut device = pinger();
-    device.parameters.insert(format!("{PING}DiagnosticsState"), ("Finished".to_owned(), XsdType::String));
-    let mut world = started(device, ping());
-    assert_eq!(world.device.writes, 1, "nobody's test runs");
+fn a_word_that_nobody_knows_ends_a_test_that_is_reported_late() {
+    let mut world = ended_with("Finished", &[]);
+    timer(&mut world);
+    assert!(matches!(world.transaction.phase, Phase::Waiting { .. }), "it may run");
+    world.inform(&DONE);
+    world.run();
+    let words =
+        "the device has reported the end of the test, but says `Finished`, which is neither Complete nor an error";
+    assert_eq!((world.fault().message.as_str(), value(&world, ".SuccessCount").as_str()), (words, "4"));
+}
+
+#[test]
+fn a_word_that_nobody_knows_is_somebody_else_s_test_until_it_is_seen_again() {
+    let other = |word: &str| {
+        let mut device = pinger();
+        device.parameters.insert(format!("{PING}DiagnosticsState"), (word.to_owned(), XsdType::String));
+        let world = started(device, ping());
+        let waits = matches!(world.transaction.phase, Phase::Waiting { reason: WaitReason::ForeignTest, .. });
+        assert!(waits && world.device.writes == 0, "{word}: it may run");
+        world
+    };
+    // It runs, and ends.
+    let mut world = other("InProgress");
+    state(&mut world, "Complete");
+    world.inform(&DONE);
+    world.run();
+    assert_eq!(world.device.writes, 1);
+    // It goes on: a word that was not there before was not left from long ago.
+    let mut world = other("Requested");
+    for word in ["InProgress", "Measuring"] {
+        state(&mut world, word);
+        timer(&mut world);
+        assert_eq!(world.device.writes, 0, "{word}");
+    }
+    timer(&mut world);
+    assert_eq!(world.device.writes, 1);
+    // A device with ever new words is not waited for longer than any other.
+    let mut world = other("1 %");
+    let begin = world.now;
+    for percent in 2.. {
+        if world.device.writes > 0 {
+            break;
+        }
+        state(&mut world, &format!("{percent} %"));
+        timer(&mut world);
+    }
+    assert!(world.now.since(begin) < Duration::from_mins(17));
+
+    // One that was left is in nobody's way for longer than a minute.
+    let mut world = other("Finished");
+    let begin = world.now;
+    timer(&mut world);
+    assert!(world.device.writes == 1 && world.now.since(begin) < Duration::from_secs(70), "nobody's test runs");
     finish(&mut world);
     world.inform(&DONE);
     world.run().assert_completed();
 
     // Nor is it taken for this test's, where nothing else tells the two apart.
-    let mut device = pinger().at(3, Twist::LostOnTheWay);
+    let mut device = pinger().at(6, Twist::LostOnTheWay);
     let inputs = [("Host", "8.8.8.8"), ("NumberOfRepetitions", "5"), ("Timeout", "1000"), ("DataBlockSize", "64")];
     for (leaf, value) in inputs.into_iter().chain([("DiagnosticsState", "Finished")]) {
         let ty = device.parameters[&format!("{PING}{leaf}")].1;
         device.parameters.insert(format!("{PING}{leaf}"), (value.to_owned(), ty));
     }
     let mut world = started(device, ping());
+    timer(&mut world);
+    assert!(matches!(world.transaction.progress.in_flight, Some(InFlight::StartTest { .. })));
     world.run();
     assert_eq!(world.device.writes, 1, "the lost start is made good");
 }
