@@ -63,9 +63,9 @@ async fn surround_within(longest: Duration, mut request: Request, next: Next) ->
                 let late = answering.await;
                 let status = late.status();
                 tracing::warn!(request.id = %id, "a {method} request took too long; it ended with {status}");
-                // Told already. Without a listener that could tell, whoever calls has waited.
+                // Told already; of a failure the cause is logged. Without a listener that could tell, the caller has waited.
                 if early.is_some() {
-                    return late;
+                    return complete(late, &id);
                 }
                 late
             }
