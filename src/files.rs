@@ -47,7 +47,7 @@ use self::lane::Lane;
 use self::link::LinkKey;
 use self::uploads::Index;
 
-/// Pieces of files that are read from the disk at the same time.
+/// Pieces of files that are read from the disk, and files that are opened, at the same time.
 const READS: usize = 16;
 
 /// The folder of files could not be opened.

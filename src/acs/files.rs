@@ -59,6 +59,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     digest: DigestServer,
     slots: Slots,
+    /// Of those that ask about a file and do not fetch it: they open it as well, but take no place from who does.
+    looks: Slots,
     total: Option<Arc<Pacer>>,
     meters: Meters,
 }
@@ -75,9 +77,10 @@ impl FileServer {
     pub fn new(files: Arc<Files>, clock: Arc<dyn Clock>, sealer: &Sealer) -> Self {
         let digest = DigestServer::new(sealer.derive("nonces of the file server"), REALM, NONCE_LIFE);
         let config = files.config();
-        let slots = Slots::new(config.max_transfers, config.max_transfers_per_device);
+        let slots = || Slots::new(config.max_transfers, config.max_transfers_per_device);
+        let (slots, looks) = (slots(), slots());
         let total = Pacer::new(config.bandwidth_bytes_per_sec).map(Arc::new);
-        Self { inner: Arc::new(Inner { digest, slots, total, meters: Meters::new(), files, clock }) }
+        Self { inner: Arc::new(Inner { digest, slots, looks, total, meters: Meters::new(), files, clock }) }
     }
 
     /// How long nothing may move on a connection before it is given up.
@@ -92,8 +95,8 @@ impl FileServer {
         self.inner.files.lane()
     }
 
-    /// Answers a request below [`PREFIX`]. `begin` is awaited when a transfer begins, under a genuine link and within the
-    /// limits; what it returns lives as long as the transfer does: if that is the answer's body, it is handed back.
+    /// Answers a request below [`PREFIX`]. `begin` is awaited under a genuine link and within the limits, before the disk is
+    /// asked; what it returns lives as long as the transfer does: if that is the answer's body, it is handed back.
     pub async fn answer<T: Send, B: Future<Output = T> + Send>(
         &self,
         head: &Parts,
@@ -259,6 +262,10 @@ impl Inner {
         begin: impl FnOnce() -> B + Send,
     ) -> Result<(Response<FileBody>, Option<T>), Refused> {
         let direction = Direction::Download;
+        // A disk that hangs holds up this many, none of which is counted among the sessions' connections.
+        let slots = if head.method == Method::HEAD { &self.looks } else { &self.slots };
+        let slot = slots.take(claim.device).ok_or_else(|| busy(direction))?;
+        let begun = begin().await;
         let offer = match self.files.offer(claim.target).await {
             Ok(Some(offer)) if Some(offer.sha256) == claim.content => offer,
             // Gone, or replaced since the link was looked at.
@@ -272,11 +279,10 @@ impl Inner {
         let (body, begun) = if part.is_empty() {
             (FileBody::empty(), None)
         } else {
-            let slot = self.slots.take(claim.device).ok_or_else(|| busy(direction))?;
             let own = Pacer::new(self.files.config().transfer_bandwidth_bytes_per_sec).map(Arc::new);
             let pacers = self.total.iter().cloned().chain(own).collect();
             let body = FileBody::of(offer.content, part, pacers, self.meters.begin(direction, slot));
-            (body, Some(begin().await))
+            (body, Some(begun))
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;

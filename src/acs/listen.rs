@@ -1,8 +1,8 @@
 //! The accept loops of the CWMP endpoint: HTTP/1.1 rules, limits, TLS, drain.
 //!
-//! One task per connection at a time, all of them in a set that the accept loop watches: a panic costs the connection it
-//! happened on and nothing else. While a file goes over a connection, its task is on the bulk lane. Everything a peer can make us hold is bounded ([`ListenConfig`]), and every bound has a
-//! counter ([`refusal`]).
+//! One task per connection at a time, all of them in a set that the accept loop watches: a panic costs the connection
+//! it happened on and nothing else. While a file goes over a connection, its task is on the bulk lane. Everything a peer
+//! can make us hold is bounded ([`ListenConfig`]), and every bound has a counter ([`refusal`]).
 //!
 //! A connection over a limit is accepted and closed at once, without a word: a 503 would mean reading its request
 //! first, which is what the limit is there to avoid.
@@ -131,11 +131,16 @@ impl<E: Exchange> Endpoint<E> {
                         rested = false;
                         self.admit(stream, peer, tls.as_ref(), &shutdown, &mut connections);
                     }
-                    Err(trouble) if concerns_one_connection(&trouble) => debug!(error = %trouble, "a connection was gone before it was accepted"),
+                    Err(trouble) if concerns_one_connection(&trouble) => {
+                        debug!(error = %trouble, "a connection was gone before it was accepted");
+                    }
                     Err(trouble) => {
                         Refusal::Accept.count();
                         if !std::mem::replace(&mut rested, true) {
-                            warn!(error = %trouble, "cannot accept connections, trying again every {} ms: {trouble}", ACCEPT_REST.as_millis());
+                            warn!(
+                                error = %trouble,
+                                "cannot accept connections, trying again every {} ms: {trouble}", ACCEPT_REST.as_millis()
+                            );
                         }
                         tokio::select! {
                             () = shutdown.cancelled() => break,

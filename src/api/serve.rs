@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,7 +19,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,9 @@ pub async fn serve(
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
-        while connections.try_join_next().is_some() {}
+        while let Some(ended) = connections.try_join_next() {
+            note(ended);
+        }
         let permit = tokio::select! {
             () = stop.cancelled() => break,
             permit = Arc::clone(&permits).acquire_owned() => match permit {
@@ -98,11 +100,24 @@ pub async fn serve(
         });
     }
     drop(listener);
-    let drained = tokio::time::timeout(limits.drain_time, async { while connections.join_next().await.is_some() {} });
-    if drained.await.is_err() {
+    let draining = async {
+        while let Some(ended) = connections.join_next().await {
+            note(ended);
+        }
+    };
+    if tokio::time::timeout(limits.drain_time, draining).await.is_err() {
         tracing::warn!("API requests were still open after {:?} and are broken off", limits.drain_time);
     }
     Ok(())
+}
+
+/// A task's end, of which only a panic is worth a word.
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("an API connection or write panicked: {error}");
+    }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -163,7 +178,33 @@ impl Connection {
     }
 }
 
-/// Writes of one connection. They are brought to their end, which is the audit trail, though the client is gone.
+/// Answers a write that takes too long, which goes on all the same. Rides in the request.
+#[derive(Clone)]
+pub(super) struct Early(Arc<Mutex<Option<oneshot::Sender<Response>>>>);
+
+impl Early {
+    fn new(tell: oneshot::Sender<Response>) -> Self {
+        Self(Arc::new(Mutex::new(Some(tell))))
+    }
+
+    /// Gives the answer now; what comes later is for nobody. The connection ends with it, but keeps its place among those
+    /// that there may be until the write has ended too: a client that tries again and again has no more writes under way
+    /// than connections.
+    pub(super) fn answer(&self, mut response: Response) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self.tell(response);
+    }
+
+    fn tell(&self, response: Response) {
+        if let Some(tell) = self.0.lock().take() {
+            // Whoever is gone misses the answer, nothing else.
+            let _gone = tell.send(response);
+        }
+    }
+}
+
+/// Writes of one connection. They are brought to their end, which is the audit trail, though the client is gone or has been
+/// told that it takes too long; only a stop breaks them off, when its time is over.
 #[derive(Default)]
 struct UnderWay(Mutex<JoinSet<()>>);
 
@@ -172,28 +213,33 @@ impl UnderWay {
     fn answer(
         &self,
         router: Router,
-        request: Request,
+        mut request: Request,
     ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
         let only_reads = request.method().is_safe();
-        let answering = router.oneshot(request);
         if only_reads {
-            return Either::Left(answering);
+            return Either::Left(router.oneshot(request));
         }
         let (tell, told) = oneshot::channel();
+        let early = Early::new(tell);
+        request.extensions_mut().insert(early.clone());
         let mut writes = self.0.lock();
-        while writes.try_join_next().is_some() {}
+        while let Some(ended) = writes.try_join_next() {
+            note(ended);
+        }
         writes.spawn(async move {
-            // Whoever is gone misses the answer, nothing else.
-            let _gone = tell.send(answering.await);
+            let Ok(response) = router.oneshot(request).await;
+            early.tell(response);
         });
         Either::Right(async move {
-            // Without an answer: the process is stopping.
-            told.await.unwrap_or_else(|_broken_off| Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()))
+            // Without an answer: it has panicked. When the process stops, whoever waits here is gone as well.
+            Ok(told.await.unwrap_or_else(|_panicked| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
         })
     }
 
     async fn finish(self) {
         let mut writes = self.0.into_inner();
-        while writes.join_next().await.is_some() {}
+        while let Some(ended) = writes.join_next().await {
+            note(ended);
+        }
     }
 }

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::ApiState;
 use super::error::{ApiError, Cause};
 use super::remainder::Remainder;
+use super::serve::Early;
 use crate::files::multipart::Form;
 use crate::telemetry::{self, names};
 
@@ -30,38 +31,69 @@ const REQUEST_ID_MAX_BYTES: usize = 128;
 pub(super) struct RequestId(pub(super) String);
 
 /// The outermost layer: whatever happens inside, the answer is well-formed and carries the request's id.
-pub(super) async fn surround(State(state): State<Arc<ApiState>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn surround(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
+    surround_within(Duration::from_secs(state.config.request_time_secs.into()), request, next).await
+}
+
+/// A read that takes longer is given up. A write is not: that may be between what it does and its entry in the audit trail.
+async fn surround_within(longest: Duration, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let method = request.method().clone();
     canonicalise(&mut request);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let (request, remainder) = Remainder::of(request);
+    let (mut request, remainder) = Remainder::of(request);
     let patience = if brings_file(&request) {
         // It takes as long as it takes; that something arrives all the time is seen to where it is read.
         Duration::MAX
     } else {
-        Duration::from_secs(state.config.request_time_secs.into())
+        longest
     };
-    let limited = tokio::time::timeout(patience, catch_panic(next.run(request)));
-    let mut response = match limited.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            tracing::error!(request.id = %id, "a handler panicked: {}", panic_text(&*panic));
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    let early = request.extensions_mut().remove::<Early>();
+    let response = {
+        let mut answering = pin!(answer(next, request, &id));
+        match tokio::time::timeout(patience, answering.as_mut()).await {
+            Ok(response) => response,
+            Err(_elapsed) if method.is_safe() => too_long("The request took too long and was given up."),
+            Err(_elapsed) => {
+                if let Some(early) = &early {
+                    let response = too_long("This takes too long to wait for and goes on: see what came of it.");
+                    count(&method, &response);
+                    early.answer(identified(response, &id));
+                }
+                let late = answering.await;
+                let status = late.status();
+                tracing::warn!(request.id = %id, "a {method} request took too long; it ended with {status}");
+                // Told already; of a failure the cause is logged. Without a listener that could tell, the caller has waited.
+                if early.is_some() {
+                    return complete(late, &id);
+                }
+                late
+            }
         }
-        Err(_elapsed) => ApiError::Detail {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            detail: "The request took too long and was given up.".into(),
-        }
-        .into_response(),
     };
     remainder.discard().await;
     count(&method, &response);
-    response = complete(response, &id);
+    let mut response = complete(response, &id);
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("5"));
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    identified(response, &id)
+}
+
+/// What the router answers; a panic is an answer as well.
+async fn answer(next: Next, request: Request, id: &str) -> Response {
+    catch_panic(next.run(request)).await.unwrap_or_else(|panic| {
+        tracing::error!(request.id = %id, "a handler panicked: {}", panic_text(&*panic));
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
+}
+
+fn too_long(detail: &'static str) -> Response {
+    ApiError::Detail { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.into() }.into_response()
+}
+
+fn identified(mut response: Response, id: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
@@ -207,7 +239,18 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::serve::{ServeLimits, serve};
+    use axum::Router;
     use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::delete;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
     fn paths_below_the_base_end_in_a_slash() {
@@ -233,6 +276,49 @@ mod tests {
     async fn a_panic_is_a_value() {
         let caught = catch_panic::<()>(async { std::panic::panic_any("boom 1") }).await;
         assert_eq!(caught.err().map(|panic| panic_text(&*panic).to_owned()).as_deref(), Some("boom 1"));
+    }
+
+    /// Whatever a write has done by then, what belongs to it is done too.
+    #[tokio::test]
+    async fn a_write_that_takes_too_long_is_answered_and_goes_on() {
+        let (go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let handler = {
+            let (go, done) = (Arc::clone(&go), Arc::clone(&done));
+            async move || {
+                go.notified().await;
+                done.notify_one();
+            }
+        };
+        let shell = async |request, next| surround_within(Duration::from_millis(50), request, next).await;
+        let router = Router::new().route("/", delete(handler).get(std::future::pending::<()>)).layer(from_fn(shell));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, router, None, ServeLimits::default(), stop.clone()));
+        let ask = async |method: &str| {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            let head = format!("{method} / HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            let (mut answer, mut piece) = (String::new(), [0; 1024]);
+            while !answer.ends_with('}') {
+                let read = timeout(PATIENCE, stream.read(&mut piece)).await.expect("an answer").expect("read");
+                assert_ne!(read, 0, "{answer}");
+                answer += std::str::from_utf8(&piece[..read]).expect("text");
+            }
+            (stream, answer)
+        };
+        let (_reading, given_up) = ask("GET").await;
+        assert!(given_up.starts_with("HTTP/1.1 503") && given_up.contains("retry-after: "), "{given_up}");
+        let (mut writing, early) = ask("DELETE").await;
+        assert!(early.starts_with("HTTP/1.1 503") && early.contains("x-request-id: r-1\r\n"), "{early}");
+        assert!(early.contains("goes on") && !early.contains("retry-after"), "to repeat it would do it twice: {early}");
+        let rest = timeout(PATIENCE, writing.read_to_string(&mut String::new())).await.expect("an end").expect("read");
+        assert_eq!(rest, 0, "one such write for each connection");
+        // A stop waits for it as for any other.
+        stop.cancel();
+        go.notify_one();
+        timeout(PATIENCE, done.notified()).await.expect("it was given up");
+        timeout(PATIENCE, serving).await.expect("stopped").expect("no panic").expect("no error");
     }
 
     #[test]

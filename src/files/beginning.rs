@@ -2,7 +2,8 @@
 //! upload are hashed once, however many they are. After a restart what is here is read and hashed once more.
 //!
 //! A beginning's file is called `image-<id>.<length>`: `length` bytes of it are certain, and what may be behind them is
-//! written again. Names on disk and what is known of them here change together, under one lock.
+//! written again. Names on disk and what is known of them here change together, under one lock, which is therefore taken
+//! only where a thread may wait for the disk.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -99,9 +100,10 @@ impl Beginnings {
     fn open(&self, id: ImageId, from: Beginning) -> io::Result<(File, PathBuf, u64, Option<Sha256>)> {
         let mut here = self.here.lock();
         if from == Beginning::Anew
-            && let Some(before) = here.remove(&id)
+            && let Some(before) = here.get(&id)
         {
-            remove(&self.path_of(id, before.length))?;
+            self.erase(&self.path_of(id, before.length))?;
+            here.remove(&id);
         }
         let is_new = !here.contains_key(&id);
         let certain = here.get(&id).unwrap_or(&Certain::NOTHING);
@@ -113,7 +115,7 @@ impl Beginnings {
             // To go on with what is not there would make a hole.
             broken => {
                 here.remove(&id);
-                remove(&path)?;
+                self.erase(&path)?;
                 return Err(broken.map_or_else(|error| error, |_short| io::ErrorKind::UnexpectedEof.into()));
             }
         };
@@ -159,7 +161,14 @@ impl Beginnings {
         Ok(())
     }
 
-    /// The file has got another name.
+    /// Removes a file for certain. Were it back after a power cut, beside the shorter one that was begun in its place, it would
+    /// be taken for that one, and gone on with.
+    pub(super) fn erase(&self, path: &Path) -> io::Result<()> {
+        remove(path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// The file has got another name, or is gone.
     pub(super) fn leave(&self, id: ImageId) {
         self.here.lock().remove(&id);
     }
@@ -171,6 +180,12 @@ impl Beginnings {
             Some(certain) => remove(&self.path_of(id, certain.length)),
             None => Ok(()),
         }
+    }
+
+    /// Holds the lock, as slow work on the disk does.
+    #[cfg(test)]
+    pub(super) fn busy(&self) -> parking_lot::MutexGuard<'_, impl Sized> {
+        self.here.lock()
     }
 
     fn path_of(&self, id: ImageId, length: u64) -> PathBuf {

@@ -83,7 +83,13 @@ impl Files {
         };
         let Some((sha256, size, name)) = found else { return Ok(None) };
         let folder = Arc::clone(&self.folder);
-        let opened = self.folder.blocking(move || folder.open_content(&sha256)).await;
+        // One of the reads: while the disk hangs no more threads wait for it, however often clients come and go.
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(io::Error::other)?;
+        let open = move || {
+            let _permit = permit;
+            folder.open_content(&sha256)
+        };
+        let opened = self.folder.blocking(open).await;
         let (file, modified) = opened.map_err(io::Error::other).inspect_err(|error| {
             tracing::error!(%error, "the file {} of the store cannot be opened", hex::encode(sha256));
         })?;

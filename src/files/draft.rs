@@ -63,8 +63,6 @@ struct Open {
     scratch: Scratch,
     written: u64,
     certain: u64,
-    /// Whatever is to be free again when the writing has ended.
-    _turn: Option<Turn>,
 }
 
 /// The right to write an image: given back when dropped.
@@ -85,6 +83,21 @@ impl Open {
         Ok(())
     }
 
+    /// Removes it. Whoever does not wait for that has it removed all the same.
+    fn discard(self, folder: &Folder) -> impl Future<Output = ()> + use<> {
+        let discarding = folder.blocking(move || {
+            let Self { file, scratch, .. } = self;
+            scratch.discard();
+            drop(file);
+            Ok(())
+        });
+        async move {
+            if let Err(error) = discarding.await {
+                tracing::debug!(%error, "a file of no use was left to the next start");
+            }
+        }
+    }
+
     fn make_certain(&mut self) -> io::Result<()> {
         if self.scratch.is_resumable() && self.written > self.certain {
             self.file.sync_data()?;
@@ -101,7 +114,7 @@ impl Draft {
         let place = Arc::clone(&folder);
         let open = folder.blocking(move || {
             let (scratch, file) = place.begin()?;
-            Ok(Open { file, hash: Sha256::new(), scratch, written: 0, certain: 0, _turn: None })
+            Ok(Open { file, hash: Sha256::new(), scratch, written: 0, certain: 0 })
         });
         Ok(Self::of(folder, open.await?, limit_bytes))
     }
@@ -116,8 +129,8 @@ impl Draft {
     ) -> Result<Self, ReceiveError> {
         let place = Arc::clone(&folder);
         let open = folder.blocking(move || {
-            let (scratch, Continued { file, length, hash }) = place.resume(id, from)?;
-            Ok(Open { file, hash, scratch, written: length, certain: length, _turn: Some(turn) })
+            let (scratch, Continued { file, length, hash }) = place.resume(id, from, Some(turn))?;
+            Ok(Open { file, hash, scratch, written: length, certain: length })
         });
         Ok(Self::of(folder, open.await?, limit_bytes))
     }
@@ -200,10 +213,10 @@ impl Draft {
             .await
     }
 
-    /// What was announced does not fit what has arrived: nothing of it is kept.
-    pub fn give_up(mut self) {
-        if let Some(open) = &mut self.open {
-            open.scratch.give_up();
+    /// What was announced does not fit what has arrived: nothing of it is kept. Gone when this returns.
+    pub async fn give_up(mut self) {
+        if let Some(open) = self.open.take() {
+            open.discard(&self.folder).await;
         }
     }
 }
@@ -244,6 +257,12 @@ impl Complete {
         self.open.written
     }
 
+    /// It is of no use: gone when this returns.
+    pub(super) async fn discard(self) {
+        let Self { folder, open, .. } = self;
+        open.discard(&folder).await;
+    }
+
     /// Gives it its name.
     ///
     /// # Errors
@@ -251,13 +270,6 @@ impl Complete {
     pub(super) async fn publish(self) -> Result<Held, ReceiveError> {
         let Self { folder, open, sum } = self;
         let place = Arc::clone(&folder);
-        place
-            .blocking(move || {
-                let Open { scratch, written, _turn: turn, .. } = open;
-                let held = folder.publish(scratch, sum, written)?;
-                drop(turn);
-                Ok(held)
-            })
-            .await
+        place.blocking(move || folder.publish(open.scratch, sum, open.written)).await
     }
 }

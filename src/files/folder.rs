@@ -2,7 +2,7 @@
 //!
 //! What is here is counted by the records that refer to it: whoever stores a record [holds](Held) its file first, and the
 //! last one to let go removes it. Counting, renaming and removing happen under one lock, so that a file that is brought
-//! anew just when its last record goes is never lost. All of this blocks: it runs where it may.
+//! anew just when its last record goes is never lost. All of this blocks: it runs where it may, also what is dropped.
 //!
 //! Besides files, the folder has what is being written: `.new-…`, thrown away at the next start, and
 //! [beginnings](super::beginning) of images, which are gone on with.
@@ -20,7 +20,7 @@ use sha2::Sha256;
 
 use super::beginning::{Beginning, Beginnings, Resumed, named, remove};
 use super::config::FilesConfig;
-use super::draft::ReceiveError;
+use super::draft::{ReceiveError, Turn};
 use super::lane::Lane;
 use crate::model::file::ImageId;
 use crate::store;
@@ -166,14 +166,20 @@ impl Folder {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path.join(format!("{NEW}{}-{number}", std::process::id()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
-        let kind = Kind::Passing;
-        Ok((Scratch { folder: Arc::clone(self), path: Some(path), kind }, file))
+        let scratch = Scratch { folder: Arc::clone(self), path: Some(path), kind: Kind::Passing, turn: None };
+        Ok((scratch, file))
     }
 
-    /// The beginning of an image, cut to what is certain; a new one when there is none, or when it is to begin anew.
-    pub(super) fn resume(self: &Arc<Self>, id: ImageId, from: Beginning) -> io::Result<(Scratch, Continued)> {
+    /// The beginning of an image, cut to what is certain; a new one when there is none, or when it is to begin anew. The `turn`
+    /// is given back when nothing is done to its file any more.
+    pub(super) fn resume(
+        self: &Arc<Self>,
+        id: ImageId,
+        from: Beginning,
+        turn: Option<Turn>,
+    ) -> io::Result<(Scratch, Continued)> {
         let Resumed { file, path, length, hash } = self.beginnings.resume(id, from)?;
-        let scratch = Scratch { folder: Arc::clone(self), path: Some(path), kind: Kind::Beginning(id) };
+        let scratch = Scratch { folder: Arc::clone(self), path: Some(path), kind: Kind::Beginning(id), turn };
         Ok((scratch, Continued { file, length, hash }))
     }
 
@@ -219,6 +225,7 @@ impl Folder {
             }
         }
         scratch.left();
+        // Nobody writes the image anew before this is certain: the turn goes with the scratch file.
         File::open(&self.path)?.sync_all()?;
         Ok(held)
     }
@@ -266,6 +273,8 @@ pub(super) struct Scratch {
     /// Taken when it got another name.
     path: Option<PathBuf>,
     kind: Kind,
+    /// To write this image.
+    turn: Option<Turn>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,6 +306,24 @@ impl Scratch {
         }
     }
 
+    /// Removes it here and now, which blocks.
+    pub(super) fn discard(mut self) {
+        self.give_up();
+        if let Some(leftover) = self.leftover() {
+            leftover.remove();
+        }
+    }
+
+    /// What is to be removed, if anything.
+    fn leftover(&mut self) -> Option<Leftover> {
+        let path = self.path.take()?;
+        let image = match std::mem::replace(&mut self.kind, Kind::Passing) {
+            Kind::Ended(id) | Kind::Beginning(id) => Some(id),
+            Kind::Passing => None,
+        };
+        Some(Leftover { folder: Arc::clone(&self.folder), path, image, _turn: self.turn.take() })
+    }
+
     /// Its file has another name, or none.
     fn left(&mut self) {
         if let Kind::Ended(id) | Kind::Beginning(id) = self.kind {
@@ -311,13 +338,33 @@ impl Drop for Scratch {
         if self.is_resumable() {
             return;
         }
-        // To forget a name takes no time worth speaking of.
-        if let Some(path) = self.path.take()
-            && let Err(error) = remove(&path)
-        {
-            tracing::warn!(%error, "{} could not be removed", path.display());
+        // It is dropped anywhere, and a large file takes the disk a while to free.
+        if let Some(leftover) = self.leftover() {
+            self.folder.lane.leave_behind(move || leftover.remove());
         }
-        self.left();
+    }
+}
+
+/// A file of no use. As long as it is there nobody else writes its image.
+struct Leftover {
+    folder: Arc<Folder>,
+    path: PathBuf,
+    image: Option<ImageId>,
+    _turn: Option<Turn>,
+}
+
+impl Leftover {
+    fn remove(self) {
+        let removed = match self.image {
+            Some(_) => self.folder.beginnings.erase(&self.path),
+            None => remove(&self.path),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%error, "{} could not be removed", self.path.display());
+        }
+        if let Some(id) = self.image {
+            self.folder.beginnings.leave(id);
+        }
     }
 }
 
@@ -350,11 +397,15 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if !self.record
-            && let Err(error) = self.folder.release(&self.sum)
-        {
-            tracing::warn!(%error, "a file that nothing refers to could not be removed");
+        if self.record {
+            return;
         }
+        let (folder, sum) = (Arc::clone(&self.folder), self.sum);
+        self.folder.lane.leave_behind(move || {
+            if let Err(error) = folder.release(&sum) {
+                tracing::warn!(%error, "a file that nothing refers to could not be removed");
+            }
+        });
     }
 }
 
@@ -378,6 +429,9 @@ mod tests {
     use super::*;
     use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn open(path: &Path, kept: &[(Sha256Sum, u64)]) -> Arc<Folder> {
         let config = FilesConfig { free_space_floor_bytes: 0, ..FilesConfig::default() };
@@ -424,17 +478,51 @@ mod tests {
         }
         let folder = open(place.path(), &[([3; 32], 8), ([3; 32], 8)]);
         assert_eq!(names(place.path()), [kept.as_str(), "a note", "image-1.4"]);
-        let (mut scratch, Continued { file, length, hash }) = folder.resume(ImageId(1), Beginning::Kept).unwrap();
+        let (mut scratch, Continued { file, length, hash }) = folder.resume(ImageId(1), Beginning::Kept, None).unwrap();
         assert_eq!((length, file.metadata().unwrap().len()), (4, 4), "what is not certain is written again");
         scratch.checkpoint(4, &hash).unwrap();
         drop(scratch);
         assert_eq!(folder.partial(ImageId(1)), Some(4));
-        let (mut scratch, anew) = folder.resume(ImageId(1), Beginning::Anew).unwrap();
+        let (mut scratch, anew) = folder.resume(ImageId(1), Beginning::Anew, None).unwrap();
         assert_eq!(anew.length, 0);
         scratch.give_up();
         drop(scratch);
         assert_eq!(folder.partial(ImageId(1)), None);
         assert_eq!(names(place.path()), [kept.as_str(), "a note"]);
+    }
+
+    /// What is dropped in the middle of a request or a session.
+    #[tokio::test]
+    async fn nobody_who_drops_a_file_waits_for_the_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("files");
+        let folder = open(&path, &[]);
+        let held = put(&folder, [1; 32], b"nobody's");
+        let turn = Arc::new(());
+        let (mut scratch, _) = folder.resume(ImageId(1), Beginning::Kept, Some(Box::new(Arc::clone(&turn)))).unwrap();
+        scratch.give_up();
+        let (beginnings, blobs) = (folder.beginnings.busy(), folder.blobs.lock());
+        let runtime = tokio::runtime::Handle::current();
+        let (tell, told) = std::sync::mpsc::channel();
+        let dropping = std::thread::spawn(move || {
+            let _within = runtime.enter();
+            drop((scratch, held));
+            tell.send(()).unwrap();
+        });
+        let dropped = told.recv_timeout(PATIENCE);
+        let (turns, there) = (Arc::strong_count(&turn), folder.path_of(&[1; 32]).is_file());
+        drop((beginnings, blobs));
+        dropping.join().unwrap();
+        dropped.expect("it waits for who has the lock");
+        assert_eq!((turns, there), (2, true), "nobody else may write the image meanwhile");
+        let gone = || Arc::strong_count(&turn) == 1 && names(&path).is_empty();
+        let waiting = async {
+            while !gone() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it is removed");
+        assert_eq!(folder.partial(ImageId(1)), None);
     }
 
     #[test]

@@ -122,8 +122,12 @@ impl Files {
     /// # Errors
     /// [`ImageError`]; nothing of what came is kept then.
     pub async fn complete_image(&self, id: ImageId, complete: Complete) -> Result<Arc<FirmwareImage>, ImageError> {
-        let image = self.store.firmware_images().of(id).ok_or(ImageError::Unknown)?;
-        check(&image, &complete)?;
+        let image = self.store.firmware_images().of(id).ok_or(ImageError::Unknown);
+        if let Err(error) = image.and_then(|image| check(&image, &complete)) {
+            // Whoever reads why may send it again at once.
+            complete.discard().await;
+            return Err(error);
+        }
         let held = complete.publish().await?;
         let (sha256, size) = (held.sha256(), held.size());
         let mut before = Content::Missing;

@@ -121,10 +121,12 @@ impl Lane {
         }
     }
 
-    /// The same, for what nobody waits for; dropped where there is no runtime any more.
+    /// The same, for what nobody waits for. Where there is no runtime, nobody is held up: there it is done at once. A runtime
+    /// that is ending drops it.
     pub(super) fn leave_behind(&self, work: impl FnOnce() + Send + 'static) {
-        if let Some(handle) = self.handle.clone().or_else(|| Handle::try_current().ok()) {
-            handle.spawn_blocking(work);
+        match self.handle.clone().or_else(|| Handle::try_current().ok()) {
+            Some(handle) => drop(handle.spawn_blocking(work)),
+            None => work(),
         }
     }
 }

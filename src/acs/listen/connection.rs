@@ -183,7 +183,8 @@ impl<E: Exchange> Served<E> {
     async fn transfer(&self, server: &FileServer, request: Request<Incoming>) -> Response<Outgoing> {
         self.pace.enter(Phase::Answering);
         let (head, incoming) = request.into_parts();
-        // Only a transfer leaves the count of connections, which has one of its own, and the sessions' threads.
+        // Only a transfer leaves the count of connections, which has one of its own, and the sessions' threads: from before
+        // its file is opened.
         let begin = || async { UnderWay::new(self.permit.set_aside(), self.seat.board().await) };
         let (response, under_way) = server.answer(&head, incoming, begin).await;
         if response.status() == StatusCode::UNAUTHORIZED {

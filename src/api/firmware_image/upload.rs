@@ -152,7 +152,7 @@ pub(super) async fn receive(
             }
         }
         if piece.length.is_some_and(|length| draft.length() - begun > length) {
-            draft.give_up();
+            draft.give_up().await;
             return Err(ApiError::bad_request("The body is longer than its Content-Range."));
         }
     }

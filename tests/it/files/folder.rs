@@ -129,6 +129,6 @@ async fn what_is_not_as_announced_is_not_kept() {
         assert_eq!(names(&home.path()), Vec::<String>::new());
         let again = server.files.receive_image(id, Start::At(0), None).await;
         assert!(again.is_ok(), "its turn was given back");
-        again.unwrap().give_up();
+        again.unwrap().give_up().await;
     }
 }

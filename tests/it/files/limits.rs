@@ -1,5 +1,6 @@
 //! What one device, and all of them, may take.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,7 @@ use acsd::types::network::Network;
 use acsd::types::time::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{AsStore as _, NOW, Server, bytes, device};
+use super::{AsStore as _, NOW, Server, bytes, device, sum};
 
 fn config() -> FilesConfig {
     FilesConfig { free_space_floor_bytes: 0, ..FilesConfig::default() }
@@ -43,6 +44,59 @@ async fn beyond_its_share_a_device_is_told_to_come_back() {
     assert_eq!(server.ask("HEAD", &link(2), "", b"").await.status(), 200, "it takes no place");
     drop(slow);
     server.free(&link(2)).await;
+}
+
+/// A file that cannot be opened until somebody writes to it, as on a disk that hangs.
+struct Hanging(PathBuf);
+
+impl Hanging {
+    fn in_place_of(path: PathBuf) -> Self {
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        Self(path)
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        // Both ends: whoever waits to open it goes on.
+        let both = std::fs::OpenOptions::new().read(true).write(true).open(&self.0);
+        std::fs::remove_file(&self.0).unwrap();
+        drop(both);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_more_than_the_transfers() {
+    let limits = ListenConfig {
+        max_connections_per_address: 3,
+        unlimited_networks: Vec::<Network>::new(),
+        ..ListenConfig::default()
+    };
+    let store = Arc::new(MemoryStore::new(MemoryConfig::default()));
+    let folder = tempfile::tempdir().unwrap();
+    let files = FilesConfig { max_transfers: 2, ..config() };
+    let server = Server::limited(store, &Place::Folder(folder.path().into()), files, [7; 32], limits).await;
+    let data = bytes(1_000);
+    let id = server.image("x", &data).await;
+    let path = server.link(Target::Image(id), FileLogin::None).path;
+    let hanging = Hanging::in_place_of(folder.path().join(hex::encode(sum(&data))));
+    let (mut a, mut b, mut c) = (server.connect().await, server.connect().await, server.connect().await);
+    for client in [&mut a, &mut b, &mut c] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    }
+    let refused = tokio::select! {
+        reply = a.reply("GET") => reply,
+        reply = b.reply("GET") => reply,
+        reply = c.reply("GET") => reply,
+    };
+    assert_eq!(refused.status(), 503, "as many as there may be");
+    // Those that wait are not counted: besides the third, which may not be gone yet, there are two connections left.
+    let mut begun = server.connect().await;
+    begun.send("POST /acs HTTP/1.1\r\n").await;
+    let session = server.ask("POST", "/acs", "Content-Length: 0\r\n", b"").await;
+    assert_eq!(session.status(), 403, "it is answered");
+    drop(hanging);
 }
 
 #[tokio::test]

@@ -115,6 +115,29 @@ async fn writes_are_brought_to_their_end_though_the_client_is_gone() {
     tokio::time::timeout(PATIENCE, serving).await.expect("stopped").expect("no panic").expect("no error");
 }
 
+#[tokio::test]
+async fn a_write_that_panics_is_an_error_of_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    let app = Router::new().route(
+        "/",
+        delete(async || {
+            if true {
+                panic!("on purpose")
+            }
+        }),
+    );
+    let serving = tokio::spawn(serve(listener, app, None, ServeLimits::default(), stop.clone()));
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(b"DELETE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("sent");
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an end").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 500"), "to try again would not help: {answer}");
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, serving).await.expect("stopped").expect("no panic").expect("no error");
+}
+
 /// Tells when it is dropped.
 struct Told(Arc<Notify>);
 
