@@ -137,8 +137,11 @@ impl Queue {
     /// # Errors
     /// [`StoreError`].
     pub async fn informed(&self, device: DeviceKey, news: &News<'_>) -> Result<(), StoreError> {
-        for transaction in self.store.live(device).await? {
-            self.tell(&transaction, |transaction| news::informed(transaction, news)).await?;
+        let live = self.store.live(device).await?;
+        let tests = live.iter().filter(|one| news::is_outstanding_test(one)).count();
+        for transaction in &live {
+            let others = tests - usize::from(news::is_outstanding_test(transaction));
+            self.tell(transaction, |transaction| news::informed(transaction, news, others)).await?;
         }
         Ok(())
     }

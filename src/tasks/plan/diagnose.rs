@@ -270,17 +270,24 @@ pub(super) fn overdue(transaction: &Transaction) -> Cow<'static, str> {
     lost.into()
 }
 
+/// Whether the device may report the end of this test.
+pub(super) fn is_outstanding(transaction: &Transaction) -> bool {
+    let begun = matches!(transaction.progress.in_flight, Some(InFlight::StartTest { .. }));
+    begun || progress(transaction).is_some_and(|test| test.requested_at.is_some())
+}
+
 /// The device has Informed. `8 DIAGNOSTICS COMPLETE` does not say which test is done, and a test that was lost in a restart
-/// will not report: each looks at its own object.
-pub(super) fn informed(transaction: &mut Transaction, news: &News<'_>) -> Reaction {
+/// will not report: each looks at its own object. `others` is how many more tests the event may be about: one that looks as
+/// before it was started then has to wait until it can be over.
+pub(super) fn informed(transaction: &mut Transaction, news: &News<'_>, others: usize) -> Reaction {
     let done = news.has(EventCode::DiagnosticsComplete);
     let restarted = [EventCode::Boot, EventCode::Bootstrap, EventCode::MReboot].into_iter().any(|code| news.has(code));
     if !done && !restarted {
         return Reaction::Nothing;
     }
-    let begun = matches!(transaction.progress.in_flight, Some(InFlight::StartTest { .. }));
+    let may_be_meant = is_outstanding(transaction);
     match transaction.progress.stage.as_deref_mut() {
-        Some(Kept::Test(test)) => test.reported |= done && (begun || test.requested_at.is_some()),
+        Some(Kept::Test(test)) => test.reported |= done && may_be_meant && (others == 0 || test.stale.is_none()),
         Some(Kept::Transfer(_) | Kept::Discovery(_) | Kept::Call(_)) | None => return Reaction::Nothing,
     }
     Reaction::Resume

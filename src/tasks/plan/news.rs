@@ -96,11 +96,18 @@ impl Reaction {
     }
 }
 
-/// The device has Informed.
-pub fn informed(transaction: &mut Transaction, news: &News<'_>) -> Vec<VariableResult> {
+/// Whether this is a test of which the device may report the end.
+#[must_use]
+pub fn is_outstanding_test(transaction: &Transaction) -> bool {
+    matches!(transaction.work, Work::Diagnose(_)) && diagnose::is_outstanding(transaction)
+}
+
+/// The device has Informed. `others` is how many more tests of the device are outstanding: an event does not say which one it
+/// is about.
+pub fn informed(transaction: &mut Transaction, news: &News<'_>, others: usize) -> Vec<VariableResult> {
     let reaction = match &transaction.work {
         Work::Reboot | Work::FactoryReset => restart::informed(transaction, news),
-        Work::Diagnose(_) => diagnose::informed(transaction, news),
+        Work::Diagnose(_) => diagnose::informed(transaction, news, others),
         Work::Download(_) | Work::Upload(_) => transfer::informed(transaction, news),
         Work::Call(_) => call::informed(transaction, news),
         Work::Get { .. }

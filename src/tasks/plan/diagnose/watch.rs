@@ -60,6 +60,7 @@ impl Test {
         let state = TestState::read(&found.value, site.scan.as_deref());
         let Some(test) = progress_mut(desk.transaction) else { return self.wait(desk, cx) };
         test.seen_running |= state == TestState::Running;
+        moved_on(test, &found.value);
         if state.is_final() && !is_stale(test, &found.value) {
             return self.collect(desk, cx, found.value.to_string());
         }
@@ -114,6 +115,7 @@ impl Test {
         };
         let restarted = cx.last_boot.is_some_and(|boot| boot > at);
         let overdue = cx.now >= at + self.timing.look;
+        moved_on(test, &word);
         let (state, stale) = (TestState::read(&word, site.scan.as_deref()), is_stale(test, &word));
         let lost = if restarted {
             "the device restarted while the test ran: its result is lost"
@@ -319,6 +321,11 @@ impl Test {
 /// A device's word, as it is told.
 fn told(word: &str) -> String {
     word.trim().chars().take(WORD_MAX_CHARS).collect()
+}
+
+/// Another word than before the test began: from now on the object speaks of this test.
+fn moved_on(test: &mut TestProgress, word: &str) {
+    test.stale.take_if(|stale| !is_same_word(stale, word));
 }
 
 /// Whether this is what the object said before the test began.

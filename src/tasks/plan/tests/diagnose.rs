@@ -356,6 +356,40 @@ fn results_of_an_earlier_run_are_not_taken() {
 }
 
 #[test]
+fn the_report_of_another_test_does_not_make_old_results_new() {
+    let same = || {
+        let mut device = repeated("Complete");
+        // As it was before, until the device begins after the session.
+        device.stores.insert(format!("{PING}DiagnosticsState"), (1, "Complete"));
+        device
+    };
+    let mut world = started(same(), ping());
+    waits(&world);
+    // That of a traceroute, say; this one has not begun.
+    world.inform_among(&DONE, 1);
+    world.session();
+    assert!(waits(&world) > 0);
+    // Its own, when no other is outstanding any more.
+    finish(&mut world);
+    world.inform(&DONE);
+    world.run().assert_completed();
+    // One event for both: it is looked at when it has had its time.
+    let mut world = started(same(), ping());
+    finish(&mut world);
+    world.inform_among(&DONE, 1);
+    world.session();
+    assert!(waits(&world) > 0);
+    timer(&mut world);
+    world.assert_completed();
+    // A device that shows the order at once: what it says next is of this test.
+    let mut world = started(repeated("Complete"), ping());
+    waits(&world);
+    finish(&mut world);
+    world.inform_among(&DONE, 1);
+    world.run().assert_completed();
+}
+
+#[test]
 fn inputs_that_were_written_alone_do_not_make_old_results_new() {
     // The first write, of all, is refused; the second has the inputs alone, the third the start. The device does not reset
     // the state when its inputs change.

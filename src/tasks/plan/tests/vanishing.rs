@@ -77,7 +77,7 @@ impl Ledger {
             })
             .collect();
         let news = News { at: self.world.now, events: &events, software_version: "1.0" };
-        self.store.amend(self.device, self.first, Box::new(|one| news::informed(one, &news))).await.unwrap();
+        self.store.amend(self.device, self.first, Box::new(|one| news::informed(one, &news, 0))).await.unwrap();
     }
 
     /// The queue is tended to, some seconds later.

@@ -191,6 +191,11 @@ impl World {
 
     /// The device Informs with these events, and then holds sessions as before.
     pub(super) fn inform(&mut self, events: &[(EventCode, &str)]) {
+        self.inform_among(events, 0);
+    }
+
+    /// As [`inform`](Self::inform), of a device that has other tests outstanding as well.
+    pub(super) fn inform_among(&mut self, events: &[(EventCode, &str)], others: usize) {
         let events: Vec<_> = events
             .iter()
             .map(|(code, key)| EventStruct {
@@ -206,7 +211,7 @@ impl World {
             return;
         }
         let news = News { at: self.now, events: &events, software_version: &self.software_version };
-        let results = news::informed(&mut self.transaction, &news);
+        let results = news::informed(&mut self.transaction, &news, others);
         self.results.extend(results);
     }
 
